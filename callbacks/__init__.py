@@ -1,0 +1,7 @@
+"""What a run shows and records beyond its curves."""
+
+from callbacks.history import History
+from callbacks.model_graph import ModelGraph
+from callbacks.progress import Progress
+
+__all__ = ["History", "ModelGraph", "Progress"]

@@ -1,0 +1,30 @@
+"""The network as TensorBoard's graph page draws it."""
+
+import warnings
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
+
+MOST_MODULES = 200  # tracing 1,000 layers takes seconds, and nobody can read the drawing
+
+
+class ModelGraph(L.Callback):
+    """Writes the model's graph once, at the start of `fit`."""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not isinstance(trainer.logger, TensorBoardLogger) or not trainer.is_global_zero:
+            return
+        num_modules = sum(1 for _ in pl_module.modules())
+        if num_modules > MOST_MODULES:
+            rank_zero_info(f"No model graph: {num_modules} modules are more than the {MOST_MODULES} it can show.")
+            return
+        was_training = pl_module.training
+        pl_module.eval()
+        with warnings.catch_warnings(), torch.no_grad():
+            # add_graph traces, which torch deprecates; TensorBoard reads no other form
+            warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated", category=FutureWarning)
+            warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+            trainer.logger.experiment.add_graph(pl_module, pl_module.example_input_array.to(pl_module.device))
+        pl_module.train(was_training)

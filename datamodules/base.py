@@ -1,0 +1,221 @@
+"""What every data set shares: tensors in memory, a seeded split, and loaders that cut batches by index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import lightning as L
+import torch
+from torch import Tensor
+
+Samples = tuple[Tensor, Tensor]  # inputs (N, *input_shape), targets (N, ...)
+
+SPLIT_SEED = 0  # which samples validate: the same for every run, whatever its seed
+
+
+class BaseDataModule(L.LightningDataModule):
+    """States a task and hands out its data; a subclass sets the three names below and writes `load`.
+
+    Data sets here fit in memory, so they are held as tensors on the device that trains, and a batch is one
+    indexing operation: no workers, no copies. The order of samples depends on (seed, epoch) alone.
+
+    Args:
+        batch_size: samples an optimizer step, over all devices.
+        val_size: training samples held back for validation; with 0 all are trained on and none validates.
+        steps_per_execution: optimizer steps a call of `training_step`, as Keras names it. It changes how
+            often callbacks and the progress bar look, not what is computed.
+        seed: of the order of samples; comes from `seed_everything`.
+
+    Raises:
+        ValueError: a size outside its range.
+    """
+
+    input_shape: list[int]
+    num_outputs: int
+    task: Literal["classification", "tagging", "regression"]
+
+    def __init__(self, batch_size: int, val_size: int, steps_per_execution: int, seed: int) -> None:
+        super().__init__()
+        for name, value, lowest in (
+            ("batch_size", batch_size, 1),
+            ("val_size", val_size, 0),
+            ("steps_per_execution", steps_per_execution, 1),
+        ):
+            if value < lowest:
+                raise ValueError(f"{name}={value} is too small; type --data.{name} {lowest} or more")
+        self.batch_size = batch_size
+        self.val_size = val_size
+        self.steps_per_execution = steps_per_execution
+        self.seed = seed
+        self.splits: dict[str, Samples] = {}
+
+    def load(self) -> tuple[Samples, Samples]:
+        """The official training samples and the official test samples."""
+        raise NotImplementedError(f"{type(self).__name__} must load its samples")
+
+    @property
+    def title(self) -> str:
+        """What the data is called where results are shown."""
+        return type(self).__name__
+
+    @property
+    def monitor(self) -> str | None:
+        """The metric that says which epoch is best; none without validation."""
+        if self.val_size == 0:
+            return None
+        return "val/loss" if self.task == "regression" else "val/acc"
+
+    @property
+    def monitor_mode(self) -> str:
+        """Whether the best value of `monitor` is its `min` or its `max`."""
+        return "min" if self.task == "regression" else "max"
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.splits:
+            return
+        (inputs, targets), test = self.load()
+        train, val = self.cut(targets, self.val_size)
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        splits = {"train": (inputs[train], targets[train]), "val": (inputs[val], targets[val]), "test": test}
+        self.splits = {name: (x.to(device), y.to(device)) for name, (x, y) in splits.items()}
+
+    def cut(self, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Indices of the samples that stay and of `size` others, drawn by class with a fixed seed."""
+        if size >= len(targets):
+            raise ValueError(
+                f"val_size={size} leaves nothing of the {len(targets)} samples to train on; "
+                f"type a smaller --data.val_size"
+            )
+        order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(SPLIT_SEED))
+        if self.task == "classification":
+            order = order[targets[order].argsort(stable=True)]
+        is_cut = torch.zeros(len(targets), dtype=torch.bool)
+        # evenly spaced over the samples sorted by class: each class gives its share
+        is_cut[order[torch.arange(size) * len(targets) // max(size, 1)]] = True
+        return torch.nonzero(~is_cut).flatten(), torch.nonzero(is_cut).flatten()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps an epoch: whole batches, as many as `trainer.limit_train_batches` allows."""
+        num_samples = len(self.splits["train"][1])
+        num_batches = num_samples // self.batch_size
+        if num_batches == 0:
+            raise ValueError(
+                f"batch_size={self.batch_size} is more than the {num_samples} training samples of {self.title}; "
+                f"type --data.batch_size {num_samples} or less"
+            )
+        limit = self.trainer.limit_train_batches if self.trainer else 1.0
+        if isinstance(limit, int):
+            return min(limit, num_batches)
+        if limit != 1.0 and self.steps_per_execution > 1:
+            raise ValueError(
+                f"trainer.limit_train_batches={limit} with steps_per_execution={self.steps_per_execution}: "
+                f"give whole batches, --trainer.limit_train_batches {int(limit * num_batches)}"
+            )
+        return int(limit * num_batches)
+
+    def train_dataloader(self) -> ChunkLoader:
+        rank, world_size = self.place()
+        if self.batch_size % world_size:
+            raise ValueError(
+                f"batch_size={self.batch_size} cannot be shared among {world_size} devices; "
+                f"type --data.batch_size {self.batch_size // world_size * world_size or world_size}"
+            )
+        sampler = EpochSampler(len(self.splits["train"][1]), self.seed)
+        sampler.is_fixed = bool(self.trainer and self.trainer.overfit_batches)
+        shape = (self.steps_per_epoch, world_size, self.batch_size // world_size)
+        return ChunkLoader(self.splits["train"], sampler, shape, rank, self.steps_per_execution)
+
+    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
+        return self.evaluation_loader("val") if self.val_size else []
+
+    def test_dataloader(self) -> BatchLoader:
+        return self.evaluation_loader("test")
+
+    def predict_dataloader(self) -> BatchLoader:
+        return self.evaluation_loader("test")
+
+    def evaluation_loader(self, split: str) -> BatchLoader:
+        """Every sample of the split once, in order; a device takes every world_size-th."""
+        rank, world_size = self.place()
+        inputs, targets = self.splits[split]
+        return BatchLoader((inputs[rank::world_size], targets[rank::world_size]), self.batch_size)
+
+    def place(self) -> tuple[int, int]:
+        """This process among those that train together: (rank, number of processes)."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class EpochSampler:
+    """The order of the training samples: a pure function of (seed, epoch), the same on every device."""
+
+    def __init__(self, num_samples: int, seed: int) -> None:
+        self.num_samples = num_samples
+        self.seed = seed
+        self.epoch = 0
+        self.is_fixed = False  # `trainer.overfit_batches` needs the same batches in each epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = 0 if self.is_fixed else epoch
+
+    def order(self) -> Tensor:
+        """Indices of all samples, shuffled: `(N,)`."""
+        # seed_everything is below 2**32, so no two (seed, epoch) share a generator
+        generator = torch.Generator().manual_seed(self.seed + (self.epoch << 32))
+        return torch.randperm(self.num_samples, generator=generator)
+
+
+class ChunkLoader:
+    """Training batches, `steps_per_execution` at a time: `(N, B, ...)` by one indexing operation.
+
+    The last partial batch of an epoch is dropped. The last chunk may hold fewer batches than the others.
+
+    Args:
+        samples: inputs and targets.
+        sampler: gives the order of the samples in an epoch.
+        shape: batches an epoch, devices, samples a batch and device.
+        rank: which device this is; it takes its slice of every batch.
+        steps_per_execution: batches a chunk.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        sampler: EpochSampler,
+        shape: tuple[int, int, int],
+        rank: int,
+        steps_per_execution: int,
+    ) -> None:
+        self.samples = samples
+        self.sampler = sampler
+        self.shape = shape
+        self.rank = rank
+        self.steps_per_execution = steps_per_execution
+
+    def __len__(self) -> int:
+        return -(-self.shape[0] // self.steps_per_execution)
+
+    def __iter__(self) -> Iterator[Samples]:
+        inputs, targets = self.samples
+        num_batches, world_size, batch_size = self.shape
+        order = self.sampler.order()[: num_batches * world_size * batch_size]
+        batches = order.view(self.shape)[:, self.rank].to(inputs.device)
+        for indices in batches.split(self.steps_per_execution):  # (N, B)
+            yield inputs[indices], targets[indices]
+
+
+class BatchLoader:
+    """Batches for validation and test, `(B, ...)`, in order; the last one may be smaller, none is dropped."""
+
+    def __init__(self, samples: Samples, batch_size: int) -> None:
+        self.samples = samples
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.samples[1]) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Samples]:
+        inputs, targets = self.samples
+        return zip(inputs.split(self.batch_size), targets.split(self.batch_size), strict=True)

