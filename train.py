@@ -1,6 +1,6 @@
 """One run: any model on any data, from a config and flags.
 
-    python train.py fit -c configs/mnist/shallow_mlp.yaml --model.hidden_size 256
+python train.py fit -c configs/mnist/shallow_mlp.yaml --model.hidden_size 256
 """
 
 from __future__ import annotations
@@ -25,6 +25,32 @@ from models import BaseModel
 PROJECT = Path(__file__).parent
 DEFAULTS = PROJECT / "configs" / "defaults.yaml"
 CHECKPOINTS = {"best": "best.ckpt", "last": "last.ckpt"}
+
+
+def quiet() -> None:
+    """The one place where messages are filtered, each with its reason."""
+    # Lightning 2.6 asks what torch 2.15 deprecates; it works, and only Lightning can change it
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # data in memory needs no workers: there is nothing to read ahead
+    warnings.filterwarnings("ignore", message=r"The '\w+_dataloader' does not have many workers")
+    # step/ curves count steps across epochs, so an epoch may be shorter than the logging interval
+    warnings.filterwarnings("ignore", message=r"The number of training batches \(\d+\) is smaller")
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(
+            ("💡 Tip", "TPU available")
+        )  # advertising; nobody's hardware
+
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_ours)
+
+
+def found(argument: str) -> str:
+    """A config path that is not in the working directory is looked for in the project."""
+    option, equals, path = argument.rpartition("=")
+    inside = PROJECT / path
+    if path.endswith(".yaml") and not Path(path).exists() and inside.is_file():
+        return f"{option}{equals}{inside}"
+    return argument
 
 
 class SaveConfig(SaveConfigCallback):
@@ -59,6 +85,10 @@ class CLI(LightningCLI):
             help="which checkpoint `fit` tests when it ends; best is the best on validation",
         )
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        # Lightning's own warns of a command line beside `args`, which a notebook and a test runner have
+        self.config = parser.parse_args(args)
+
     def before_instantiate_classes(self) -> None:
         """A run is called after its config file, or after its model where there is none."""
         config = self.config[self.subcommand] if self.subcommand else self.config
@@ -68,7 +98,9 @@ class CLI(LightningCLI):
         if logger.init_args.name == "lightning_logs":
             experiments = [Path(str(path)) for path in config.config or []]
             experiments = [path for path in experiments if path.parent.name != "extras" and path != DEFAULTS]
-            logger.init_args.name = experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
+            logger.init_args.name = (
+                experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         self.history = History()
@@ -78,16 +110,36 @@ class CLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
-        """Tests the chosen checkpoint and keeps what the run came to in `self.result`."""
-        which = self.config.fit.test_checkpoint
-        if which == "none" or self.trainer.fast_dev_run:
+        """Tests the chosen checkpoint, says which it was, and keeps what the run came to in `self.result`."""
+        trainer, which = self.trainer, self.config.fit.test_checkpoint
+        if trainer.fast_dev_run:
             return
-        checkpoint = self.trainer.checkpoint_callback
-        print(checkpoint.best_model_path, checkpoint.last_model_path, self.trainer.global_step, checkpoint._last_global_step_saved)
+        checkpoint = trainer.checkpoint_callback
+        path = checkpoint.last_model_path if which == "last" else checkpoint.best_model_path
+        epoch = torch.load(path, weights_only=True, map_location="cpu")["epoch"] + 1
+        validation = self.history.validation.get(epoch, {})
+        self.result = {
+            "epochs": trainer.current_epoch,
+            "seconds": self.history.seconds,
+            "train_loss": float(trainer.callback_metrics["train/loss"]),
+            **{f"val_{name}": value for name, value in validation.items()},
+        }
+        if which == "none":
+            return
+        (metrics,) = trainer.test(
+            self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False
+        )
+        tested = {name: value for name, value in metrics.items() if name.startswith("test/")}
+        self.result |= {name.replace("/", "_"): value for name, value in tested.items()}
+        reason = f"best {checkpoint.monitor}" if which == "best" and checkpoint.monitor else "the last"
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in tested.items())
+        print(f"{shown}  (epoch {epoch}, {reason}: {path})", flush=True)
 
 
 def main(args: list[str] | None = None, run: bool = True) -> CLI:
-    """Parses `args` (by default the command line) and, if `run`, does what they say."""
+    """Parses `args` (by default the command line) and, if `run`, does what they say; else builds everything only."""
+    quiet()
+    defaults = {"default_config_files": [str(DEFAULTS)]}
     return CLI(
         BaseModel,
         BaseDataModule,
@@ -103,8 +155,12 @@ def main(args: list[str] | None = None, run: bool = True) -> CLI:
         save_config_kwargs={"overwrite": True},
         seed_everything_default=0,
         auto_configure_optimizers=False,
-        parser_kwargs={"allow_abbrev": False, **{n: {"default_config_files": [str(DEFAULTS)]} for n in CLI.subcommands()}},
-        args=args,
+        # abbreviated options would let a misspelt one pass for another
+        parser_kwargs={
+            "allow_abbrev": False,
+            **({name: dict(defaults) for name in CLI.subcommands()} if run else defaults),
+        },
+        args=[found(argument) for argument in (sys.argv[1:] if args is None else args)],
         run=run,
     )
 

@@ -18,13 +18,17 @@ class ModelGraph(L.Callback):
             return
         num_modules = sum(1 for _ in pl_module.modules())
         if num_modules > MOST_MODULES:
-            rank_zero_info(f"No model graph: {num_modules} modules are more than the {MOST_MODULES} it can show.")
+            rank_zero_info(
+                f"No model graph: {num_modules} modules are more than the {MOST_MODULES} it can show."
+            )
             return
         was_training = pl_module.training
         pl_module.eval()
         with warnings.catch_warnings(), torch.no_grad():
             # add_graph traces, which torch deprecates; TensorBoard reads no other form
-            warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated", category=FutureWarning)
+            warnings.filterwarnings(
+                "ignore", message=r"`torch\.jit\.\w+` is deprecated", category=FutureWarning
+            )
             warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
             trainer.logger.experiment.add_graph(pl_module, pl_module.example_input_array.to(pl_module.device))
         pl_module.train(was_training)

@@ -30,7 +30,9 @@ class Progress(ProgressBar):
         if self.is_enabled and self.is_terminal and now > self.next_look:
             self.next_look = now + REFRESH
             done, total = self.epoch_loop_steps(trainer)
-            print(f"\r{self.epoch(trainer)}  step {done}/{total}  {now - self.start:5.1f} s", end="", flush=True)
+            print(
+                f"\r{self.epoch(trainer)}  step {done}/{total}  {now - self.start:5.1f} s", end="", flush=True
+            )
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.is_enabled:

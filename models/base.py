@@ -19,6 +19,15 @@ Task = Literal["classification", "tagging", "regression"]
 Batch = tuple[Tensor, Tensor]
 
 IGNORED = -100  # a target that counts neither in the loss nor in the accuracy (PyTorch's own value)
+HIGHEST = {  # of the options that are not counts
+    "lr": math.inf,
+    "momentum": 1,
+    "weight_decay": math.inf,
+    "warmup_ratio": 1,
+    "label_smoothing": 1,
+    "gradient_clip": math.inf,
+    "dropout": 1,
+}
 LOGITS_DIMENSIONS = {"classification": 2, "tagging": 3, "regression": 2}
 
 
@@ -68,17 +77,14 @@ class BaseModel(L.LightningModule):
                 f"{type(self).__name__} does {' and '.join(self.tasks)}, not task={task!r} "
                 f"(input_shape={list(input_shape)}); choose another model for this data"
             )
-        for name, value, highest in (
-            ("lr", lr, math.inf),
-            ("momentum", momentum, 1),
-            ("weight_decay", weight_decay, math.inf),
-            ("warmup_ratio", warmup_ratio, 1),
-            ("label_smoothing", label_smoothing, 1),
-            ("gradient_clip", gradient_clip, math.inf),
-        ):
-            if not 0 <= value <= highest:
-                raise ValueError(f"{name}={value} is outside 0 to {highest}; give --model.{name} a value inside")
         self.save_hyperparameters()
+        for name, value in self.hparams.items():
+            if name in HIGHEST and not 0 <= value <= HIGHEST[name]:
+                raise ValueError(
+                    f"{name}={value} is not within 0 and {HIGHEST[name]}; type another --model.{name}"
+                )
+            if name not in HIGHEST and type(value) is int and value < 1:
+                raise ValueError(f"{name}={value} is not a positive number; type --model.{name} 1 or more")
         self.automatic_optimization = False
         self.example_input_array = torch.zeros(2, *input_shape)
         self.means: dict[str, dict[str, MeanMetric]] = {}  # of the epoch that runs, by stage and name
@@ -169,7 +175,9 @@ class BaseModel(L.LightningModule):
                 "type a larger --data.batch_size"
             )
         if self.trainer.precision == "16-mixed":
-            raise ValueError("trainer.precision='16-mixed' is not used here; type --trainer.precision bf16-mixed")
+            raise ValueError(
+                "trainer.precision='16-mixed' is not used here; type --trainer.precision bf16-mixed"
+            )
         return []
 
     def on_fit_start(self) -> None:
@@ -193,9 +201,6 @@ class BaseModel(L.LightningModule):
         """One optimizer step for each batch of the chunk, `(N, B, ...)`: the loop a reader would write."""
         optimizer = self.optimizers()
         for batch in batches_of(chunk):
-            if self.global_step == self.trainer.max_steps:
-                self.trainer.should_stop = True  # Lightning then validates what the last steps made
-                break
             lr = self.lr_at(self.global_step, self.total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -215,6 +220,9 @@ class BaseModel(L.LightningModule):
                 values = {"step/loss": float(loss), "step/lr": lr, "step/grad_norm": float(grad_norm)}
                 for logger in self.loggers:
                     logger.log_metrics(values, step=self.global_step)
+            if self.global_step == self.trainer.max_steps:  # the limit may fall inside a chunk
+                self.trainer.should_stop = True  # so that Lightning validates what the last steps made
+                break
 
     def validation_step(self, batch: Batch) -> None:
         self.measure("val", *self.loss(batch), batch[1])

@@ -32,7 +32,7 @@ class DeepMLP(BaseModel):
         input_shape: shape of one sample, without the batch.
         num_outputs: classes, or target dimensions.
         hidden_size: units of each hidden layer.
-        num_layers: hidden layers; 1 is the shallow network, 0 is a linear one.
+        num_layers: hidden layers; 1 is a shallow network.
         activation: of the hidden layers.
         batch_norm: normalises each hidden layer before its activation.
         dropout: share of hidden units set to 0 in training.

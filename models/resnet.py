@@ -68,7 +68,9 @@ class ResNet(BaseModel):
                 f"(task={self.hparams['task']}); type --data MNIST"
             )
         self.stem = nn.Sequential(
-            nn.Conv2d(input_shape[0], width, 3, stem_stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+            nn.Conv2d(input_shape[0], width, 3, stem_stride, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
         )
         self.stages = nn.Sequential()
         channels = width

@@ -1,0 +1,302 @@
+"""Several configs and seeds side by side: one table, one TensorBoard page.
+
+python compare.py configs/mnist/shallow_mlp.yaml configs/mnist/deep_mlp.yaml --seeds 0 1 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import logging
+import multiprocessing
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parent
+# what a run needs and this program does not: loaded once, for all runs
+PRELOADED = ["lightning.pytorch.cli", "torchvision", "torch.utils.tensorboard", "torch._dynamo"]
+
+Row = dict[str, Any]
+COLUMNS = [
+    *("config", "seed", "model", "data", "parameters", "depth", "epochs", "seconds"),
+    *("train_loss", "val_loss", "val_acc", "test_loss", "test_acc", "status", "error"),
+]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the comparison that the command line describes; the exit code is 0 if every run finished."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    flags = arguments[split + 1 :]
+    parser = argparse.ArgumentParser(
+        prog="compare.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("configs", nargs="+", metavar="CONFIG", help="config files, one a model")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0], help="each config runs once a seed (default: 0)"
+    )
+    parser.add_argument(
+        "--name", default=f"{datetime.now():%Y-%m-%d_%H-%M-%S}", help="default: date and time"
+    )
+    parser.epilog = "What follows -- goes to train.py for every run: -- --trainer.max_epochs 3"
+    options = parser.parse_args(arguments[:split])
+    try:
+        return compare(options.configs, options.seeds, options.name, flags)
+    except ValueError as error:
+        print(f"compare.py: {error}", file=sys.stderr)
+        return 2
+
+
+def compare(configs: list[str], seeds: list[int], name: str, flags: list[str]) -> int:
+    """Runs every config with every seed and writes `runs/<name>/`.
+
+    Args:
+        configs: paths of config files; each file's name becomes the name of its runs.
+        seeds: values of `seed_everything`.
+        name: of the folder under `runs/`, which must be new.
+        flags: further arguments of every run, as train.py takes them.
+
+    Returns:
+        0 if every run finished, else 1.
+
+    Raises:
+        ValueError: the comparison cannot start; nothing was written.
+    """
+    paths = {Path(config).stem: config for config in configs}
+    if len(paths) < len(configs):
+        raise ValueError(
+            f"two of {', '.join(configs)} have the same file name, which names the run; copy one to another name"
+        )
+    folder = PROJECT / "runs" / name
+    if folder.exists():
+        raise ValueError(
+            f"{folder} exists; choose another --name, or remove it: rm -r {shlex.quote(str(folder))}"
+        )
+    print("Loading ...", flush=True)
+    plan = {config: in_child(inspect, path, flags) for config, path in paths.items()}
+    for about in plan.values():
+        if about.get("is_input_error"):
+            raise ValueError(about["error"])
+    settle_sources(plan)
+    folder.mkdir(parents=True)
+    devices = {about["device"] for about in plan.values() if "device" in about}
+    described = {**in_child(environment), "device": ", ".join(sorted(devices))}
+    (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")
+
+    rows: list[Row] = []
+    jobs = [(config, seed) for config in paths for seed in seeds]
+    for number, (config, seed) in enumerate(jobs, 1):
+        about = plan[config]
+        print(f"\n[{number}/{len(jobs)}] {config}, seed {seed}", flush=True)
+        place = {"save_dir": folder, "name": config, "version": f"seed_{seed}"}
+        result = (
+            about
+            if "error" in about
+            else in_child(
+                train_one,
+                [
+                    "fit",
+                    "-c",
+                    paths[config],
+                    "--trainer.enable_model_summary",
+                    "false",
+                    *flags,
+                    *about.get("flags", []),
+                ]
+                + ["--seed_everything", str(seed)]
+                + [f"--trainer.logger.init_args.{key}={value}" for key, value in place.items()],
+            )
+        )
+        row = {"config": config, "seed": seed, "status": "finished", **about, **result}
+        if "error" in row:
+            row["status"] = "failed"
+            print(f"failed: {row['error']}", flush=True)
+        rows.append(row)
+        write_results(folder / "results.csv", rows)
+
+    table = summary(rows)
+    (folder / "summary.md").write_text(table)
+    print(f"\n{table}\nTables and runs: {folder}\nCurves: {tensorboard_command(folder)}")
+    return int(any(row["status"] == "failed" for row in rows))
+
+
+def in_child(function: Callable[..., Row], *arguments: Any) -> Row:
+    """What the function returns in a process of its own, or `{"error": ...}` if it raises or the process dies."""
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(PRELOADED)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=answer, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        result: Row = receiver.recv()
+    except EOFError:
+        process.join()
+        result = {"error": f"the process ended with exit code {process.exitcode} and no result"}
+    process.join()
+    return result
+
+
+def answer(sender: Connection, function: Callable[..., Row], arguments: tuple[Any, ...]) -> None:
+    """In the child: sends what the function returns or raises."""
+    # what Lightning tells at the start of each run would hide the progress of many
+    for logger in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    try:
+        sender.send(function(*arguments))
+    except ValueError as error:  # wrong input: its message says what to type
+        sender.send({"error": str(error), "is_input_error": True})
+    except SystemExit as error:  # the parser of train.py has said what is wrong
+        sender.send(
+            {"error": f"train.py ended with exit code {error.code}", "is_input_error": error.code == 2}
+        )
+    except Exception as error:
+        traceback.print_exc()
+        sender.send({"error": f"{type(error).__name__}: {error}"})
+
+
+def settle_sources(plan: dict[str, Row]) -> None:
+    """Gives every run the same source: a table never mixes a data set with its subset."""
+    sources = {about["source"] for about in plan.values() if about.get("source")}
+    for about in plan.values():
+        if about.get("source"):
+            about["flags"] = ["--data.source", "subset" if "subset" in sources else "full"]
+
+
+def inspect(path: str, flags: list[str]) -> Row:
+    """In a child: builds a run, fetches its data, and says what the table needs to know of it."""
+    import torch  # noqa: PLC0415  # in the child only: the parent stays light and never touches a GPU
+
+    import train  # noqa: PLC0415
+
+    cli = train.main(["-c", path, *flags], run=False)
+    num_devices = cli.trainer.num_devices * cli.trainer.num_nodes
+    if num_devices > 1:
+        command = shlex.join([sys.executable, str(PROJECT / "train.py"), "fit", "-c", path, *flags])
+        raise ValueError(
+            f"{path} asks for {num_devices} devices, but a comparison gives each run one; "
+            f"train it by itself: {command}"
+        )
+    cli.datamodule.prepare_data()
+    device = cli.trainer.strategy.root_device
+    return {
+        "model": type(cli.model).__name__,
+        "source": cli.datamodule.settle_source() if hasattr(cli.datamodule, "settle_source") else None,
+        "data": cli.datamodule.title,
+        "parameters": sum(parameter.numel() for parameter in cli.model.parameters()),
+        "depth": cli.model.depth,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+
+
+def train_one(arguments: list[str]) -> Row:
+    """In a child: one run of train.py."""
+    import train  # noqa: PLC0415
+
+    cli = train.main(arguments)
+    return {"data": cli.datamodule.title, **cli.result}
+
+
+def environment() -> Row:
+    """In a child: where the numbers come from: machine, versions and the state of the code."""
+    import lightning  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+    import torchvision  # noqa: PLC0415
+
+    def git(*arguments: str) -> str | None:
+        done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    changes = git("status", "--porcelain")
+    return {
+        "machine": processor(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "lightning": lightning.__version__,
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if changes is None else bool(changes),
+    }
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def write_results(path: Path, rows: list[Row]) -> None:
+    """Writes one row a run; a run that failed leaves empty what it did not get to."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def summary(rows: list[Row]) -> str:
+    """One line a config, as a Markdown table: mean ± standard deviation over its finished seeds."""
+    header = ["model", "data", "parameters", "depth", "val acc", "test acc", "seconds", "epochs", "seeds"]
+    lines = [header]
+    for config in dict.fromkeys(row["config"] for row in rows):
+        runs = [row for row in rows if row["config"] == config]
+        finished = [row for row in runs if row["status"] == "finished"]
+
+        def spread(name: str, scale: float, digits: int, unit: str = "", runs: list[Row] = finished) -> str:
+            values = [scale * row[name] for row in runs if name in row]
+            if not values:
+                return "-"
+            deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+            return f"{statistics.mean(values):.{digits}f}{deviation}{unit}"
+
+        lines.append(
+            [
+                config,
+                runs[-1].get("data", "-"),
+                f"{runs[0]['parameters']:,}" if "parameters" in runs[0] else "-",
+                str(runs[0].get("depth", "-")),
+                spread("val_acc", 100, 2, " %"),
+                spread("test_acc", 100, 2, " %"),
+                spread("seconds", 1, 1),
+                spread("epochs", 1, 0),
+                f"{len(finished)} of {len(runs)}" if len(finished) < len(runs) else str(len(runs)),
+            ]
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    lines.insert(1, ["-" * width for width in widths])
+    table = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    ]
+    failures = [
+        f"{row['config']}, seed {row['seed']} failed: {row['error']}"
+        for row in rows
+        if row["status"] == "failed"
+    ]
+    return "\n".join([*table, *failures]) + "\n"
+
+
+def tensorboard_command(folder: Path) -> str:
+    """The line that shows the runs, for any shell that is not in this virtual environment."""
+    return shlex.join([sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
