@@ -43,12 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         prog="compare.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help="config files, one a model")
-    parser.add_argument(
-        "--seeds", nargs="+", type=int, default=[0], help="each config runs once a seed (default: 0)"
-    )
-    parser.add_argument(
-        "--name", default=f"{datetime.now():%Y-%m-%d_%H-%M-%S}", help="default: date and time"
-    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="each config runs once a seed (default: 0)")
+    parser.add_argument("--name", default=f"{datetime.now():%Y-%m-%d_%H-%M-%S}", help="default: date and time")
     parser.epilog = "What follows -- goes to train.py for every run: -- --trainer.max_epochs 3"
     options = parser.parse_args(arguments[:split])
     try:
@@ -80,9 +76,7 @@ def compare(configs: list[str], seeds: list[int], name: str, flags: list[str]) -
         )
     folder = PROJECT / "runs" / name
     if folder.exists():
-        raise ValueError(
-            f"{folder} exists; choose another --name, or remove it: rm -r {shlex.quote(str(folder))}"
-        )
+        raise ValueError(f"{folder} exists; choose another --name, or remove it: rm -r {shlex.quote(str(folder))}")
     print("Loading ...", flush=True)
     plan = {config: in_child(inspect, path, flags) for config, path in paths.items()}
     for about in plan.values():
@@ -134,7 +128,7 @@ def compare(configs: list[str], seeds: list[int], name: str, flags: list[str]) -
 def in_child(function: Callable[..., Row], *arguments: Any) -> Row:
     """What the function returns in a process of its own, or `{"error": ...}` if it raises or the process dies."""
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload(PRELOADED)
     receiver, sender = context.Pipe(duplex=False)
@@ -160,9 +154,7 @@ def answer(sender: Connection, function: Callable[..., Row], arguments: tuple[An
     except ValueError as error:  # wrong input: its message says what to type
         sender.send({"error": str(error), "is_input_error": True})
     except SystemExit as error:  # the parser of train.py has said what is wrong
-        sender.send(
-            {"error": f"train.py ended with exit code {error.code}", "is_input_error": error.code == 2}
-        )
+        sender.send({"error": f"train.py ended with exit code {error.code}", "is_input_error": error.code == 2})
     except Exception as error:
         traceback.print_exc()
         sender.send({"error": f"{type(error).__name__}: {error}"})
@@ -187,8 +179,7 @@ def inspect(path: str, flags: list[str]) -> Row:
     if num_devices > 1:
         command = shlex.join([sys.executable, str(PROJECT / "train.py"), "fit", "-c", path, *flags])
         raise ValueError(
-            f"{path} asks for {num_devices} devices, but a comparison gives each run one; "
-            f"train it by itself: {command}"
+            f"{path} asks for {num_devices} devices, but a comparison gives each run one; train it by itself: {command}"
         )
     cli.datamodule.prepare_data()
     device = cli.trainer.strategy.root_device
@@ -282,13 +273,10 @@ def summary(rows: list[Row]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     lines.insert(1, ["-" * width for width in widths])
     table = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-        for line in lines
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
     ]
     failures = [
-        f"{row['config']}, seed {row['seed']} failed: {row['error']}"
-        for row in rows
-        if row["status"] == "failed"
+        f"{row['config']}, seed {row['seed']} failed: {row['error']}" for row in rows if row["status"] == "failed"
     ]
     return "\n".join([*table, *failures]) + "\n"
 

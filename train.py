@@ -37,9 +37,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=r"The number of training batches \(\d+\) is smaller")
 
     def is_ours(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith(
-            ("💡 Tip", "TPU available")
-        )  # advertising; nobody's hardware
+        return not record.getMessage().startswith(("💡 Tip", "TPU available"))  # advertising; nobody's hardware
 
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_ours)
 
@@ -59,7 +57,8 @@ class SaveConfig(SaveConfigCallback):
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if isinstance(trainer.logger, TensorBoardLogger):
             config = self.parser.dump(self.config, skip_none=False)
-            trainer.logger.experiment.add_text("data", trainer.datamodule.title)
+            datamodule: Any = getattr(trainer, "datamodule", None)
+            trainer.logger.experiment.add_text("data", datamodule.title)
             trainer.logger.experiment.add_text("config", f"```yaml\n{config}\n```")
 
 
@@ -98,9 +97,7 @@ class CLI(LightningCLI):
         if logger.init_args.name == "lightning_logs":
             experiments = [Path(str(path)) for path in config.config or []]
             experiments = [path for path in experiments if path.parent.name != "extras" and path != DEFAULTS]
-            logger.init_args.name = (
-                experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
-            )
+            logger.init_args.name = experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         self.history = History()
@@ -111,7 +108,8 @@ class CLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Tests the chosen checkpoint, says which it was, and keeps what the run came to in `self.result`."""
-        trainer, which = self.trainer, self.config.fit.test_checkpoint
+        trainer: Any = self.trainer
+        which = self.config.fit.test_checkpoint
         if trainer.fast_dev_run:
             return
         checkpoint = trainer.checkpoint_callback

@@ -6,6 +6,7 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
+from torch.jit import TracerWarning  # type: ignore[attr-defined]  # documented, but not in its __all__
 
 MOST_MODULES = 200  # tracing 1,000 layers takes seconds, and nobody can read the drawing
 
@@ -18,17 +19,16 @@ class ModelGraph(L.Callback):
             return
         num_modules = sum(1 for _ in pl_module.modules())
         if num_modules > MOST_MODULES:
-            rank_zero_info(
-                f"No model graph: {num_modules} modules are more than the {MOST_MODULES} it can show."
-            )
+            rank_zero_info(f"No model graph: {num_modules} modules are more than the {MOST_MODULES} it can show.")
+            return
+        example = pl_module.example_input_array
+        if not isinstance(example, torch.Tensor):
             return
         was_training = pl_module.training
         pl_module.eval()
         with warnings.catch_warnings(), torch.no_grad():
             # add_graph traces, which torch deprecates; TensorBoard reads no other form
-            warnings.filterwarnings(
-                "ignore", message=r"`torch\.jit\.\w+` is deprecated", category=FutureWarning
-            )
-            warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-            trainer.logger.experiment.add_graph(pl_module, pl_module.example_input_array.to(pl_module.device))
+            warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated", category=FutureWarning)
+            warnings.filterwarnings("ignore", category=TracerWarning)
+            trainer.logger.experiment.add_graph(pl_module, example.to(pl_module.device))
         pl_module.train(was_training)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
@@ -29,10 +30,8 @@ class Progress(ProgressBar):
         now = time.perf_counter()
         if self.is_enabled and self.is_terminal and now > self.next_look:
             self.next_look = now + REFRESH
-            done, total = self.epoch_loop_steps(trainer)
-            print(
-                f"\r{self.epoch(trainer)}  step {done}/{total}  {now - self.start:5.1f} s", end="", flush=True
-            )
+            done, total = self.steps(trainer)
+            print(f"\r{self.epoch(trainer)}  step {done}/{total}  {now - self.start:5.1f} s", end="", flush=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.is_enabled:
@@ -49,7 +48,8 @@ class Progress(ProgressBar):
         return f"epoch {trainer.current_epoch + 1:2d}{of}"
 
     @staticmethod
-    def epoch_loop_steps(trainer: L.Trainer) -> tuple[int, int]:
+    def steps(trainer: L.Trainer) -> tuple[int, int]:
         """Optimizer steps done and to do in this epoch."""
-        total = trainer.datamodule.steps_per_epoch
+        datamodule: Any = getattr(trainer, "datamodule", None)
+        total = datamodule.steps_per_epoch
         return trainer.global_step - trainer.current_epoch * total, total

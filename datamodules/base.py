@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -123,7 +124,7 @@ class BaseDataModule(L.LightningDataModule):
                 f"type --data.batch_size {self.batch_size // world_size * world_size or world_size}"
             )
         sampler = EpochSampler(len(self.splits["train"][1]), self.seed)
-        sampler.is_fixed = bool(self.trainer and self.trainer.overfit_batches)
+        sampler.is_fixed = bool(getattr(self.trainer, "overfit_batches", 0))
         shape = (self.steps_per_epoch, world_size, self.batch_size // world_size)
         return ChunkLoader(self.splits["train"], sampler, shape, rank, self.steps_per_execution)
 
@@ -131,9 +132,6 @@ class BaseDataModule(L.LightningDataModule):
         return self.evaluation_loader("val") if self.val_size else []
 
     def test_dataloader(self) -> BatchLoader:
-        return self.evaluation_loader("test")
-
-    def predict_dataloader(self) -> BatchLoader:
         return self.evaluation_loader("test")
 
     def evaluation_loader(self, split: str) -> BatchLoader:
@@ -195,7 +193,7 @@ class ChunkLoader:
         self.steps_per_execution = steps_per_execution
 
     def __len__(self) -> int:
-        return -(-self.shape[0] // self.steps_per_execution)
+        return math.ceil(self.shape[0] / self.steps_per_execution)
 
     def __iter__(self) -> Iterator[Samples]:
         inputs, targets = self.samples
@@ -214,7 +212,7 @@ class BatchLoader:
         self.batch_size = batch_size
 
     def __len__(self) -> int:
-        return -(-len(self.samples[1]) // self.batch_size)
+        return math.ceil(len(self.samples[1]) / self.batch_size)
 
     def __iter__(self) -> Iterator[Samples]:
         inputs, targets = self.samples

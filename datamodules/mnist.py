@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import tempfile
 import warnings
@@ -43,8 +44,7 @@ class MNIST(BaseDataModule):
         seed: of the order of samples; comes from `seed_everything`.
 
     Raises:
-        ValueError: a size outside its range.
-        RuntimeError: with source `full`, when the files are neither there nor can be fetched.
+        ValueError: a size outside its range, or source `full` when the files neither are there nor can be fetched.
     """
 
     num_outputs = 10
@@ -82,7 +82,7 @@ class MNIST(BaseDataModule):
         missing = [] if self.source == "subset" else [name for name in self.files if not self.is_whole(name)]
         reasons = self.fetch(missing) if missing else []
         if reasons and self.source == "full":
-            raise RuntimeError(
+            raise ValueError(
                 f"MNIST is not in {self.raw} and could not be fetched: {'; '.join(reasons)}. Put the four files "
                 f"{', '.join(self.files)}, uncompressed, into {self.raw}, or type --data.source subset"
             )
@@ -96,7 +96,7 @@ class MNIST(BaseDataModule):
     def setup(self, stage: str | None = None) -> None:
         self.settle_source()
         if self.source == "subset" and not self.splits:
-            self.val_size = -(-self.val_size // 10)
+            self.val_size = math.ceil(self.val_size / 10)
         super().setup(stage)
 
     def settle_source(self) -> str:
@@ -161,9 +161,6 @@ class MNIST(BaseDataModule):
     def inputs(self, images: Tensor) -> Tensor:
         """Images `(N, 28, 28)` of bytes as network inputs `(N, *input_shape)`."""
         return ((images / 255 - MEAN) / STD).view(-1, *self.input_shape)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"title": self.title}
 
     def state_dict(self) -> dict[str, Any]:
         return {"title": self.title}

@@ -25,8 +25,7 @@ class SequenceMNIST(MNIST):
         seed: of the order of samples; comes from `seed_everything`.
 
     Raises:
-        ValueError: a size outside its range.
-        RuntimeError: with source `full`, when the files are neither there nor can be fetched.
+        ValueError: a size outside its range, or source `full` when the files neither are there nor can be fetched.
     """
 
     def __init__(

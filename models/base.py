@@ -13,7 +13,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics import MeanMetric
+from torchmetrics import Metric
 
 Task = Literal["classification", "tagging", "regression"]
 Batch = tuple[Tensor, Tensor]
@@ -80,14 +80,12 @@ class BaseModel(L.LightningModule):
         self.save_hyperparameters()
         for name, value in self.hparams.items():
             if name in HIGHEST and not 0 <= value <= HIGHEST[name]:
-                raise ValueError(
-                    f"{name}={value} is not within 0 and {HIGHEST[name]}; type another --model.{name}"
-                )
+                raise ValueError(f"{name}={value} is not within 0 and {HIGHEST[name]}; type another --model.{name}")
             if name not in HIGHEST and type(value) is int and value < 1:
                 raise ValueError(f"{name}={value} is not a positive number; type --model.{name} 1 or more")
         self.automatic_optimization = False
         self.example_input_array = torch.zeros(2, *input_shape)
-        self.means: dict[str, dict[str, MeanMetric]] = {}  # of the epoch that runs, by stage and name
+        self.means: dict[str, dict[str, WeightedMean]] = {}  # of the epoch that runs, by stage and name
 
     @property
     def depth(self) -> int:
@@ -175,13 +173,11 @@ class BaseModel(L.LightningModule):
                 "type a larger --data.batch_size"
             )
         if self.trainer.precision == "16-mixed":
-            raise ValueError(
-                "trainer.precision='16-mixed' is not used here; type --trainer.precision bf16-mixed"
-            )
+            raise ValueError("trainer.precision='16-mixed' is not used here; type --trainer.precision bf16-mixed")
         return []
 
     def on_fit_start(self) -> None:
-        data = self.trainer.datamodule
+        data: Any = getattr(self.trainer, "datamodule", None)
         if not hasattr(data, "steps_per_epoch"):
             raise ValueError(
                 f"{type(self).__name__} trains on chunks of batches from a BaseDataModule, not on "
@@ -199,7 +195,8 @@ class BaseModel(L.LightningModule):
 
     def training_step(self, chunk: Batch) -> None:
         """One optimizer step for each batch of the chunk, `(N, B, ...)`: the loop a reader would write."""
-        optimizer = self.optimizers()
+        optimizer: Any = self.optimizers()
+        trainer: Any = self.trainer
         for batch in batches_of(chunk):
             lr = self.lr_at(self.global_step, self.total_steps)
             for group in optimizer.param_groups:
@@ -208,7 +205,8 @@ class BaseModel(L.LightningModule):
             loss, outputs = self.loss(batch)
             optimizer.zero_grad()
             self.manual_backward(loss)
-            is_logged = (self.global_step + 1) % self.trainer.log_every_n_steps == 0
+            log_every = trainer.log_every_n_steps  # 0 logs none
+            is_logged = log_every > 0 and (self.global_step + 1) % log_every == 0
             if is_logged or self.hparams["gradient_clip"]:
                 largest = self.hparams["gradient_clip"] or math.inf
                 grad_norm = nn.utils.clip_grad_norm_(self.parameters(), largest)
@@ -220,8 +218,8 @@ class BaseModel(L.LightningModule):
                 values = {"step/loss": float(loss), "step/lr": lr, "step/grad_norm": float(grad_norm)}
                 for logger in self.loggers:
                     logger.log_metrics(values, step=self.global_step)
-            if self.global_step == self.trainer.max_steps:  # the limit may fall inside a chunk
-                self.trainer.should_stop = True  # so that Lightning validates what the last steps made
+            if self.global_step == trainer.max_steps:  # the limit may fall inside a chunk
+                trainer.should_stop = True  # so that Lightning validates what the last steps made
                 break
 
     def validation_step(self, batch: Batch) -> None:
@@ -229,9 +227,6 @@ class BaseModel(L.LightningModule):
 
     def test_step(self, batch: Batch) -> None:
         self.measure("test", *self.loss(batch), batch[1])
-
-    def predict_step(self, batch: Batch) -> Tensor:
-        return self(batch[0])
 
     def on_train_epoch_end(self) -> None:
         self.log_epoch("train")
@@ -246,22 +241,42 @@ class BaseModel(L.LightningModule):
         """Adds one batch to the means of the epoch, weighted by what counts: samples, or time steps if tagging."""
         if stage not in self.means:
             names = ("loss",) if self.hparams["task"] == "regression" else ("loss", "acc")
-            # a NaN loss must show as NaN, so nothing is filtered out
-            self.means[stage] = {name: MeanMetric(nan_strategy="disable").to(self.device) for name in names}
+            self.means[stage] = {name: WeightedMean().to(self.device) for name in names}
         means = self.means[stage]
         if self.hparams["task"] == "regression":
-            means["loss"].update(loss, len(targets))
+            means["loss"].update(loss * len(targets), len(targets))
             return
-        counted = (targets != IGNORED).sum()
-        correct = (outputs.argmax(-1) == targets).sum()
-        means["loss"].update(loss, counted)
-        means["acc"].update(correct / counted, counted)
+        num_counted = (targets != IGNORED).sum()
+        means["loss"].update(loss * num_counted, num_counted)
+        means["acc"].update((outputs.argmax(-1) == targets).sum(), num_counted)
 
     def log_epoch(self, stage: str) -> None:
         """Logs the means of the epoch that ends, at x = finished epochs."""
         values = {f"{stage}/{name}": mean.compute() for name, mean in self.means.pop(stage).items()}
         # Lightning takes the x axis from the value named "step"
         self.log_dict({**values, "step": float(self.current_epoch + (stage != "test"))})
+
+
+class WeightedMean(Metric):
+    """Sum divided by count, over all batches and devices; a NaN stays one.
+
+    torchmetrics has a MeanMetric, which removes NaN, or, told to leave them, forgets the weights (1.9.0).
+    """
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("total", "count"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, total: Tensor, count: Tensor | int) -> None:
+        self.total += total
+        self.count += count
+
+    def compute(self) -> Tensor:
+        return (self.total / self.count).float()
 
 
 def batches_of(chunk: Batch) -> Iterator[Batch]:

@@ -8,6 +8,7 @@ Differences: no max-norm constraint, and no dropout on the input.
 """
 
 import math
+from itertools import pairwise
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from models.base import BaseModel
 
 # the layer, and the name under which PyTorch knows the gain that keeps its variance
-ACTIVATIONS = {
+Gain = Literal["relu", "tanh", "sigmoid", "linear"]
+ACTIVATIONS: dict[str, tuple[type[nn.Module], Gain]] = {
     "relu": (nn.ReLU, "relu"),
     "tanh": (nn.Tanh, "tanh"),
     "sigmoid": (nn.Sigmoid, "sigmoid"),
@@ -59,7 +61,7 @@ class DeepMLP(BaseModel):
         make_activation, gain_name = ACTIVATIONS[activation]
         sizes = [math.prod(input_shape)] + num_layers * [hidden_size]
         self.blocks = nn.Sequential()
-        for size_in, size_out in zip(sizes, sizes[1:], strict=False):
+        for size_in, size_out in pairwise(sizes):
             linear = nn.Linear(size_in, size_out)
             nn.init.kaiming_normal_(linear.weight, nonlinearity=gain_name)
             nn.init.zeros_(linear.bias)

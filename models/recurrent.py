@@ -68,9 +68,7 @@ class RNN(BaseModel):
             if name.startswith("weight_hh"):
                 for gate in parameter.split(hidden_size):
                     nn.init.orthogonal_(gate)
-            if cell == "lstm" and name.startswith(
-                "bias"
-            ):  # gates in PyTorch's order: input, forget, cell, output
+            if cell == "lstm" and name.startswith("bias"):  # gates in PyTorch's order: input, forget, cell, output
                 forget = parameter.detach()[hidden_size : 2 * hidden_size]
                 forget.fill_(1.0 if name.startswith("bias_ih") else 0.0)
 
@@ -79,9 +77,7 @@ class RNN(BaseModel):
         return int(self.hparams["num_layers"])
 
     def forward(self, x: Tensor) -> Tensor:
-        states, last = self.layers(
-            x
-        )  # (B, T, directions * hidden_size); (layers * directions, B, hidden_size)
+        states, last = self.layers(x)  # (B, T, directions * hidden_size); (layers * directions, B, hidden_size)
         if self.hparams["task"] == "tagging":
             return self.head(self.dropout(states))  # (B, T, K)
         last = last[0] if self.hparams["cell"] == "lstm" else last  # an LSTM returns its memory cells too

@@ -85,7 +85,7 @@ class ResNet(BaseModel):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on CPU and GPU
+        self.to(memory_format=torch.channels_last)  # faster on CPU and GPU
 
     @property
     def depth(self) -> int:
