@@ -6,6 +6,7 @@ python train.py fit -c configs/mnist/shallow_mlp.yaml --model.hidden_size 256
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -31,15 +32,26 @@ def quiet() -> None:
     """The one place where messages are filtered, each with its reason."""
     # Lightning 2.6 asks what torch 2.15 deprecates; it works, and only Lightning can change it
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # Lightning 2.6 calls what jsonargparse 4.49 deprecates; pyproject.toml keeps to versions that still have it
+    for start in (
+        "``ArgumentParser.add_instantiator`` was deprecated",
+        "``instantiate_classes`` was deprecated",
+        "skip_none parameter was deprecated",
+        "By default only one JsonargparseDeprecationWarning per type is shown",
+    ):
+        warnings.filterwarnings("ignore", message=rf"\s*{start}", category=DeprecationWarning)
+    # a checkpoint tested or gone on from in a new run: that run keeps its own record of what is best
+    warnings.filterwarnings("ignore", message=r"The dirpath has changed from")
     # data in memory needs no workers: there is nothing to read ahead
     warnings.filterwarnings("ignore", message=r"The '\w+_dataloader' does not have many workers")
     # step/ curves count steps across epochs, so an epoch may be shorter than the logging interval
     warnings.filterwarnings("ignore", message=r"The number of training batches \(\d+\) is smaller")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_told)
 
-    def is_ours(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith(("💡 Tip", "TPU available"))  # advertising; nobody's hardware
 
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_ours)
+def is_told(record: logging.LogRecord) -> bool:
+    """Whether a message of Lightning's is shown: not its advertising, nor word of hardware that nobody has."""
+    return not record.getMessage().startswith(("💡 Tip", "TPU available"))
 
 
 def found(argument: str) -> str:
@@ -95,7 +107,7 @@ class CLI(LightningCLI):
         if isinstance(logger, bool | list) or logger is None or "name" not in logger.init_args:
             return
         if logger.init_args.name == "lightning_logs":
-            experiments = [Path(str(path)) for path in config.config or []]
+            experiments = [Path(os.fspath(path)) for path in config.config or []]
             experiments = [path for path in experiments if path.parent.name != "extras" and path != DEFAULTS]
             logger.init_args.name = experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
 

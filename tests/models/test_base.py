@@ -1,0 +1,199 @@
+"""The shared training: schedules, losses, means and the bookkeeping of the training step."""
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import models
+from models import RNN, BaseModel, DeepMLP, ResNet, ShallowMLP
+from models.base import WeightedMean
+
+MODELS = [getattr(models, name) for name in models.__all__ if name != "BaseModel"]
+every_model = pytest.mark.parametrize("model_class", MODELS)
+
+
+def smallest(model_class: type[BaseModel], **options: Any) -> BaseModel:
+    """A model on the first input shape that it takes."""
+    for input_shape in ([1, 28, 28], [28, 28]):
+        try:
+            return model_class(input_shape, 10, **options)
+        except ValueError:
+            continue
+    raise AssertionError(f"{model_class.__name__} takes neither images nor sequences")
+
+
+@pytest.mark.parametrize("warmup_ratio", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize("total_steps", [20, 100, 1234])
+def test_onecycle_is_that_of_pytorch(total_steps: int, warmup_ratio: float) -> None:
+    model = ShallowMLP([4], 2, lr=0.01, warmup_ratio=warmup_ratio)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps, pct_start=warmup_ratio)
+    for step in range(total_steps):
+        assert model.lr_at(step, total_steps) == pytest.approx(reference.get_last_lr()[0], rel=1e-6), step
+        optimizer.step()
+        if step < total_steps - 1:
+            reference.step()
+
+
+def test_cosine_after_its_warm_up_is_that_of_pytorch() -> None:
+    model = ShallowMLP([4], 2, lr=0.01, schedule="cosine", warmup_ratio=0.2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=80)
+    assert [model.lr_at(step, 100) for step in range(20)] == pytest.approx([0.01 * (n + 1) / 20 for n in range(20)])
+    for step in range(20, 100):
+        assert model.lr_at(step, 100) == pytest.approx(reference.get_last_lr()[0], rel=1e-6)
+        optimizer.step()
+        reference.step()
+
+
+def test_constant_stays_after_its_warm_up() -> None:
+    model = ShallowMLP([4], 2, lr=0.01, schedule="constant", warmup_ratio=0.1)
+    rates = [model.lr_at(step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.001)
+    assert rates[10:] == [0.01] * 90
+
+
+@every_model
+def test_weights_decay_and_biases_do_not(model_class: type[BaseModel]) -> None:
+    model = smallest(model_class, weight_decay=0.5)
+    decayed, kept = model.make_optimizer().param_groups
+    assert decayed["weight_decay"] == 0.5
+    assert kept["weight_decay"] == 0.0
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.RNNBase)]
+    weights = [p for layer in layers for name, p in layer.named_parameters() if name.startswith("weight")]
+    assert {id(p) for p in decayed["params"]} == {id(p) for p in weights}
+    assert len(kept["params"]) + len(weights) == len(list(model.parameters()))
+
+
+def test_sgd_is_nesterov_momentum() -> None:
+    optimizer = ShallowMLP([4], 2, optimizer="sgd", lr=0.1, momentum=0.8).make_optimizer()
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert optimizer.defaults["nesterov"]
+    assert optimizer.defaults["momentum"] == 0.8
+
+
+def test_label_smoothing_is_for_training_only() -> None:
+    model = ShallowMLP([4], 3, label_smoothing=0.2)
+    batch = torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])
+    logits = model(batch[0])
+    smoothed, _ = model.train().loss(batch)
+    plain, _ = model.eval().loss(batch)
+    torch.testing.assert_close(smoothed, F.cross_entropy(logits, batch[1], label_smoothing=0.2))
+    torch.testing.assert_close(plain, F.cross_entropy(logits, batch[1]))
+
+
+def test_tagging_counts_every_step_that_is_not_ignored() -> None:
+    model = RNN([6, 3], 4, task="tagging", hidden_size=8)
+    inputs, targets = torch.randn(2, 6, 3), torch.randint(4, (2, 6))
+    targets[0, 3:] = -100
+    loss, logits = model.loss((inputs, targets))
+    assert logits.shape == (2, 6, 4)
+    kept = targets != -100
+    torch.testing.assert_close(loss, F.cross_entropy(logits[kept], targets[kept]))
+    model.measure("val", loss, logits, targets)
+    assert model.means["val"]["acc"].count == 9
+    torch.testing.assert_close(
+        model.means["val"]["acc"].compute(), (logits.argmax(-1)[kept] == targets[kept]).float().mean()
+    )
+
+
+def test_regression_is_the_mean_squared_error_and_has_no_accuracy() -> None:
+    model = RNN([6, 3], 2, task="regression", hidden_size=8)
+    inputs, targets = torch.randn(5, 6, 3), torch.randn(5, 2)
+    loss, values = model.loss((inputs, targets))
+    torch.testing.assert_close(loss, ((values - targets) ** 2).mean())
+    model.measure("val", loss, values, targets)
+    assert list(model.means["val"]) == ["loss"]
+
+
+@pytest.mark.parametrize(
+    ("task", "targets"),
+    [
+        ("classification", torch.zeros(5, 1, dtype=torch.long)),
+        ("classification", torch.zeros(4, dtype=torch.long)),
+        ("tagging", torch.zeros(5, dtype=torch.long)),
+        ("regression", torch.zeros(5)),  # would be broadcast to (5, 5) without a word
+    ],
+)
+def test_targets_of_another_shape_are_refused(task: Any, targets: torch.Tensor) -> None:
+    model = RNN([6, 3], 1 if task == "regression" else 4, task=task, hidden_size=8)
+    with pytest.raises(ValueError, match=rf"targets of shape \({targets.shape[0]},"):
+        model.loss((torch.randn(5, 6, 3), targets))
+
+
+def test_means_count_by_weight_and_keep_a_nan() -> None:
+    mean = WeightedMean()
+    mean.update(torch.tensor(0.5 * 100), 100)
+    mean.update(torch.tensor(1.0 * 300), 300)
+    assert mean.compute() == 0.875
+    mean.update(torch.tensor(float("nan")), 1)
+    assert mean.compute().isnan()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr": -1.0}, "lr=-1.0"),
+        ({"warmup_ratio": 1.5}, "warmup_ratio=1.5"),
+        ({"hidden_size": 0}, "hidden_size=0"),
+        ({"task": "tagging"}, r"ShallowMLP does classification and regression, not task='tagging' \(input_shape=\[4\]\)"),
+    ],
+)
+def test_an_option_out_of_range_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ShallowMLP([4], 2, **options)
+
+
+@pytest.mark.parametrize(("model_class", "input_shape"), [(ResNet, [28, 28]), (RNN, [1, 28, 28])])
+def test_a_shape_that_does_not_fit_is_refused_by_name(model_class: type[BaseModel], input_shape: list[int]) -> None:
+    with pytest.raises(ValueError, match=rf"{model_class.__name__} takes .* not input_shape=\[") as error:
+        model_class(input_shape, 10)
+    assert str(input_shape) in str(error.value)
+    assert "classification" in str(error.value)
+
+
+def weight_layers(model: nn.Module) -> int:
+    """Layers with weights on the longest way from input to head, counted from the modules."""
+    count = 0
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d) and name != "head" and "shortcut" not in name:
+            count += 1
+        if isinstance(module, nn.RNNBase):
+            count += module.num_layers
+    return count
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ShallowMLP([4], 2),
+        DeepMLP([4], 2, num_layers=1),
+        DeepMLP([4], 2, num_layers=7, batch_norm=True),
+        ResNet([1, 28, 28], 10),
+        ResNet([3, 32, 32], 10, blocks_per_stage=3),
+        RNN([28, 28], 10),
+        RNN([28, 28], 10, num_layers=3, bidirectional=True),
+    ],
+)
+def test_depth_counts_weight_layers_without_the_head(model: BaseModel) -> None:
+    assert model.depth == weight_layers(model)
+
+
+@every_model
+def test_the_width_option_widens(model_class: type[BaseModel]) -> None:
+    assert model_class.width_option in inspect.signature(model_class).parameters
+    model = smallest(model_class)
+    wider = smallest(model_class, **{model_class.width_option: 2 * model.hparams[model_class.width_option]})
+    assert sum(p.numel() for p in wider.parameters()) > sum(p.numel() for p in model.parameters())
+    assert wider.depth == model.depth
+
+
+@every_model
+def test_hyperparameters_are_plain_values(model_class: type[BaseModel]) -> None:
+    hparams = smallest(model_class, lr=0.123).hparams
+    assert hparams["lr"] == 0.123
+    assert all(isinstance(value, str | int | float | bool | list) for value in hparams.values()), hparams

@@ -1,0 +1,40 @@
+from typing import Literal
+
+import pytest
+import torch
+
+from models import DeepMLP
+
+
+def test_parameter_counts() -> None:
+    assert sum(p.numel() for p in DeepMLP([1, 28, 28], 10).parameters()) == 335_114
+    assert sum(p.numel() for p in DeepMLP([1, 28, 28], 10, batch_norm=True).parameters()) == 335_114 + 3 * 512
+
+
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+def test_the_first_weights_keep_the_size_of_the_signal_over_50_layers(activation: Literal["relu", "linear"]) -> None:
+    torch.manual_seed(0)
+    model = DeepMLP([256], 10, hidden_size=256, num_layers=50, activation=activation)
+    x = torch.randn(512, 256)
+    ratio = (model.blocks(x).square().mean() / x.square().mean()).item()
+    assert 0.1 < ratio < 10  # PyTorch's own initial weights give 1e-22
+
+
+def test_each_layer_can_learn_from_the_first() -> None:
+    torch.manual_seed(0)
+    plain = DeepMLP([64], 10, hidden_size=64, num_layers=30, activation="sigmoid")
+    normed = DeepMLP([64], 10, hidden_size=64, num_layers=30, activation="sigmoid", batch_norm=True)
+    batch = torch.randn(128, 64), torch.randint(10, (128,))
+    norms = {}
+    for name, model in {"plain": plain, "normed": normed}.items():
+        model.loss(batch)[0].backward()
+        norms[name] = model.get_parameter("blocks.0.0.weight").grad.norm().item()  # type: ignore[union-attr]
+    assert norms["plain"] < 1e-12  # sigmoid units pass on at most a quarter of a gradient, 30 times over
+    assert norms["normed"] > 1e6 * norms["plain"]
+
+
+def test_dropout_acts_in_training_only() -> None:
+    model = DeepMLP([8], 3, dropout=0.5)
+    x = torch.randn(4, 8)
+    assert not torch.equal(model.train()(x), model(x))
+    assert torch.equal(model.eval()(x), model(x))

@@ -1,0 +1,87 @@
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+from models import RNN
+
+Cell = Literal["lstm", "gru", "tanh"]
+
+
+def by_hand(model: RNN, x: Tensor) -> Tensor:
+    """The states `(B, T, H)` of one layer, from the equations of its cell."""
+    weights = dict(model.layers.named_parameters())
+    hidden = model.hparams["hidden_size"]
+    h = c = torch.zeros(len(x), hidden)
+    states = []
+    for x_t in x.unbind(1):
+        from_input = (x_t @ weights["weight_ih_l0"].T + weights["bias_ih_l0"]).split(hidden, dim=1)
+        from_state = (h @ weights["weight_hh_l0"].T + weights["bias_hh_l0"]).split(hidden, dim=1)
+        gates = [a + b for a, b in zip(from_input, from_state, strict=True)]
+        match model.hparams["cell"]:
+            case "lstm":
+                input_gate, forget_gate, candidate, output_gate = gates
+                c = forget_gate.sigmoid() * c + input_gate.sigmoid() * candidate.tanh()
+                h = output_gate.sigmoid() * c.tanh()
+            case "gru":
+                reset, update = gates[0].sigmoid(), gates[1].sigmoid()
+                candidate = (from_input[2] + reset * from_state[2]).tanh()
+                h = (1 - update) * candidate + update * h
+            case "tanh":
+                h = gates[0].tanh()
+        states.append(h)
+    return torch.stack(states, dim=1)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "tanh"])
+def test_the_cells_are_their_equations(cell: Cell) -> None:
+    x = torch.randn(3, 7, 5)
+    model = RNN([7, 5], 4, cell=cell, hidden_size=6)
+    tagger = RNN([7, 5], 4, cell=cell, hidden_size=6, task="tagging")
+    tagger.load_state_dict(model.state_dict())
+    states = by_hand(model, x)
+    torch.testing.assert_close(model(x), model.head(states[:, -1]))
+    torch.testing.assert_close(tagger(x), model.head(states))
+
+
+@pytest.mark.parametrize(("cell", "parameters"), [("lstm", 82_186), ("gru", 61_962), ("tanh", 21_514)])
+def test_parameter_counts(cell: Cell, parameters: int) -> None:
+    assert sum(p.numel() for p in RNN([28, 28], 10, cell=cell).parameters()) == parameters
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "tanh"])
+def test_recurrent_weights_start_orthogonal_gate_by_gate(cell: Cell) -> None:
+    model = RNN([7, 5], 4, cell=cell, hidden_size=6, num_layers=2, bidirectional=True)
+    recurrent = [p for name, p in model.layers.named_parameters() if name.startswith("weight_hh")]
+    assert len(recurrent) == 4
+    for gate in (gate for parameter in recurrent for gate in parameter.split(6)):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(6))
+
+
+def test_the_forget_gates_bias_starts_at_one() -> None:
+    layers = RNN([7, 5], 4, hidden_size=6, num_layers=2, bidirectional=True).layers
+    biases = dict(layers.named_parameters())
+    for end in ("l0", "l1", "l0_reverse", "l1_reverse"):
+        bias = biases[f"bias_ih_{end}"] + biases[f"bias_hh_{end}"]  # both are added in the gate
+        assert torch.equal(bias[6:12], torch.ones(6))
+
+
+def test_a_bidirectional_network_answers_from_both_ends() -> None:
+    model = RNN([7, 5], 4, hidden_size=6, bidirectional=True)
+    x = torch.randn(3, 7, 5)
+    states, _ = model.layers(x)  # (B, T, forwards and backwards)
+    torch.testing.assert_close(model(x), model.head(torch.cat([states[:, -1, :6], states[:, 0, 6:]], dim=1)))
+
+
+def test_the_order_of_the_steps_matters() -> None:
+    model = RNN([7, 5], 4, hidden_size=6)
+    x = torch.randn(3, 7, 5)
+    assert not torch.allclose(model(x), model(x.flip(1)), atol=1e-3)
+
+
+def test_dropout_acts_with_a_single_layer_too() -> None:
+    model = RNN([7, 5], 4, hidden_size=6, dropout=0.5)
+    x = torch.randn(3, 7, 5)
+    assert not torch.equal(model.train()(x), model(x))
+    assert torch.equal(model.eval()(x), model(x))

@@ -1,0 +1,128 @@
+"""What every config keeps, and with it every model and every data module; found by discovery."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import models
+import train
+from models import BaseModel
+from tests.conftest import CONFIGS, SMOKE, Fit, build, config_id, learning, small_data_flags
+
+every_config = pytest.mark.parametrize("path", CONFIGS, ids=config_id)
+every_learning_config = pytest.mark.parametrize("path", [learning(path) for path in CONFIGS], ids=config_id)
+
+Batch = tuple[Tensor, Tensor]
+
+
+def first_batch(cli: train.CLI, batch_size: int = 16) -> Batch:
+    inputs, targets = cli.datamodule.splits["train"]
+    chosen = torch.linspace(0, len(targets) - 1, batch_size).long()  # the subset is sorted by class
+    return inputs[chosen], targets[chosen]
+
+
+def train_on(model: BaseModel, batch: Batch, steps: int) -> Tensor:
+    """The last loss of some steps on one batch at the model's own settings, without its schedule."""
+    optimizer = model.make_optimizer()
+    model.train()
+    for _ in range(steps):
+        loss, _ = model.loss(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return loss.detach()
+
+
+@every_config
+def test_logits_are_finite_and_of_the_right_shape(path: Path) -> None:
+    cli = build(path)
+    inputs, targets = first_batch(cli)
+    before = inputs.clone()
+    outputs = cli.model.eval()(inputs)
+    expected = targets.shape if cli.datamodule.task == "regression" else (*targets.shape, cli.datamodule.num_outputs)
+    assert outputs.shape == expected
+    assert outputs.dtype == torch.float32
+    assert outputs.isfinite().all()
+    assert (outputs > 0).any()
+    assert (outputs < 0).any(), "only positive outputs: is there an activation behind the head?"
+    assert torch.equal(inputs, before), "forward changed its input"
+
+
+@every_config
+def test_first_loss_is_that_of_a_guess(path: Path) -> None:
+    cli = build(path)
+    inputs, targets = first_batch(cli, 256)
+    cli.model.hparams["label_smoothing"] = 0.0
+    loss, _ = cli.model.train().loss((inputs, targets))
+    if cli.datamodule.task == "regression":
+        assert loss.item() == pytest.approx(targets.var(correction=0).item(), rel=0.5)
+    else:
+        assert loss.item() == pytest.approx(math.log(cli.datamodule.num_outputs), abs=0.6)
+
+
+@every_learning_config
+def test_every_parameter_moves_within_three_steps(path: Path) -> None:
+    cli = build(path)
+    before = {name: parameter.detach().clone() for name, parameter in cli.model.named_parameters()}
+    train_on(cli.model, first_batch(cli), steps=3)
+    still = [name for name, parameter in cli.model.named_parameters() if torch.equal(parameter, before[name])]
+    assert not still
+    assert all(parameter.isfinite().all() for parameter in cli.model.parameters())
+
+
+@every_learning_config
+def test_one_batch_can_be_learned_by_heart(path: Path) -> None:
+    cli = build(path)
+    batch = first_batch(cli)
+    for name, value in {"dropout": 0.0, "label_smoothing": 0.0}.items():
+        cli.model.hparams[name] = value
+    for module in cli.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    first, _ = cli.model.loss(batch)
+    train_on(cli.model, batch, steps=100)
+    last, _ = cli.model.train().loss(batch)
+    assert last < 0.05 * first
+
+
+@every_config
+def test_samples_do_not_influence_each_other(path: Path) -> None:
+    cli = build(path)
+    inputs, _ = first_batch(cli)
+    model = cli.model.eval()
+    with torch.no_grad():
+        alone = model(inputs[:4])
+        others = torch.cat([inputs[:4], 3 * inputs[4:].flip(0)])
+        torch.testing.assert_close(model(others)[:4], alone, rtol=1e-4, atol=1e-5)
+
+
+@every_config
+def test_the_seed_decides_the_weights(path: Path) -> None:
+    def weights(seed: int) -> dict[str, Any]:
+        return build(path, f"--seed_everything={seed}").model.state_dict()
+
+    first, again, other = weights(1), weights(1), weights(2)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+@every_config
+def test_fit_then_test_then_load(path: Path, fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli = fit(path, "-c", SMOKE)
+    assert cli.result["train_loss"] > 0
+    assert f"(epoch 1, best {cli.datamodule.monitor}: " in capsys.readouterr().out
+    checkpoint = next(tmp_path.rglob("best.ckpt"))
+    assert checkpoint.parents[2].name == path.stem, "the config's file name is the run's name"
+
+    flags = [f"--ckpt_path={checkpoint}", f"--trainer.logger.init_args.save_dir={tmp_path}"]
+    again = train.main(["test", "-c", str(path), "-c", SMOKE, *small_data_flags(path), *flags])
+    assert float(again.trainer.callback_metrics["test/loss"]) == pytest.approx(cli.result["test_loss"])
+
+    loaded = getattr(models, type(cli.model).__name__).load_from_checkpoint(checkpoint, weights_only=True)
+    inputs, _ = first_batch(build(path))
+    with torch.no_grad():
+        assert torch.equal(loaded.eval()(inputs), cli.model.eval()(inputs))
