@@ -21,7 +21,8 @@ def fit(model: BaseModel, datamodule: BaseDataModule, max_epochs: int) -> tuple[
     train_loader, val_loader = datamodule.train_dataloader(), datamodule.val_dataloader()
     optimizer = model.make_optimizer()
     total_steps = max_epochs * datamodule.steps_per_epoch
-    losses, accuracies = [], []
+    losses: list[float] = []
+    accuracies: list[float] = []
     for epoch in range(max_epochs):
         model.train()
         train_loader.sampler.set_epoch(epoch)

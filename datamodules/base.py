@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -160,9 +161,8 @@ class EpochSampler:
 
     def order(self) -> Tensor:
         """Indices of all samples, shuffled: `(N,)`."""
-        # seed_everything is below 2**32, so no two (seed, epoch) share a generator
-        generator = torch.Generator().manual_seed(self.seed + (self.epoch << 32))
-        return torch.randperm(self.num_samples, generator=generator)
+        # numpy mixes both numbers; PyTorch's CPU generator heeds only the lower 32 bits of one
+        return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.num_samples))
 
 
 class ChunkLoader:

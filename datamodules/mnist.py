@@ -19,8 +19,7 @@ from urllib.request import urlopen
 
 import torch
 from torch import Tensor
-from torchvision.datasets import MNIST as TorchvisionMNIST
-from torchvision.datasets.mnist import read_image_file, read_label_file
+from torchvision.datasets import mnist as torchvision_mnist
 
 from datamodules.base import BaseDataModule, Samples
 
@@ -57,7 +56,7 @@ class MNIST(BaseDataModule):
         "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
         "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
     }
-    mirrors: ClassVar[list[str]] = [url for url in TorchvisionMNIST.mirrors if url.startswith("https://")]
+    mirrors: ClassVar[list[str]] = [url for url in torchvision_mnist.MNIST.mirrors if url.startswith("https://")]
 
     def __init__(
         self,
@@ -123,7 +122,7 @@ class MNIST(BaseDataModule):
         A file gets its name in `data_dir` only when all were found to have the right content. This does not
         call torchvision's download: that one waits for ever, falls back to http, and writes in place.
         """
-        checksums = dict(TorchvisionMNIST.resources)
+        checksums = dict(torchvision_mnist.MNIST.resources)
         reasons = []
         for mirror in self.mirrors:
             try:
@@ -155,8 +154,8 @@ class MNIST(BaseDataModule):
         return (self.inputs(images[train]), targets[train]), (self.inputs(images[test]), targets[test])
 
     def read(self, prefix: str) -> Samples:
-        images = read_image_file(str(self.raw / f"{prefix}-images-idx3-ubyte"))
-        return self.inputs(images), read_label_file(str(self.raw / f"{prefix}-labels-idx1-ubyte"))
+        images = torchvision_mnist.read_image_file(str(self.raw / f"{prefix}-images-idx3-ubyte"))
+        return self.inputs(images), torchvision_mnist.read_label_file(str(self.raw / f"{prefix}-labels-idx1-ubyte"))
 
     def inputs(self, images: Tensor) -> Tensor:
         """Images `(N, 28, 28)` of bytes as network inputs `(N, *input_shape)`."""

@@ -140,7 +140,10 @@ def test_means_count_by_weight_and_keep_a_nan() -> None:
         ({"lr": -1.0}, "lr=-1.0"),
         ({"warmup_ratio": 1.5}, "warmup_ratio=1.5"),
         ({"hidden_size": 0}, "hidden_size=0"),
-        ({"task": "tagging"}, r"ShallowMLP does classification and regression, not task='tagging' \(input_shape=\[4\]\)"),
+        (
+            {"task": "tagging"},
+            r"ShallowMLP does classification and regression, not task='tagging' \(input_shape=\[4\]\)",
+        ),
     ],
 )
 def test_an_option_out_of_range_is_refused(options: dict[str, Any], message: str) -> None:

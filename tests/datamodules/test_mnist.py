@@ -1,0 +1,201 @@
+"""The digits arrive whole or not at all; every way in which a download can go wrong is tried on a local server."""
+
+import gzip
+import hashlib
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+
+from torchvision.datasets import MNIST as TorchvisionMNIST
+
+import datamodules.mnist
+from datamodules import MNIST
+
+NAMES = list(MNIST.files)
+DATA = MNIST()  # where this machine has the digits, if it has
+
+
+def idx(shape: tuple[int, ...], values: bytes) -> bytes:
+    """A file in the format of the originals."""
+    return struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + values
+
+
+MINIATURE = {
+    "train-images-idx3-ubyte": idx((100, 28, 28), bytes(100 * 784)),
+    "train-labels-idx1-ubyte": idx((100,), bytes(range(10)) * 10),
+    "t10k-images-idx3-ubyte": idx((20, 28, 28), bytes(20 * 784)),
+    "t10k-labels-idx1-ubyte": idx((20,), bytes(range(10)) * 2),
+}
+
+
+class Server(ThreadingHTTPServer):
+    """Serves the miniature under `/good/`, and under other names what goes wrong with it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests: list[str] = []
+
+    def url(self, fault: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}/{fault}/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.requests.append(self.path)
+        _, fault, name = self.path.split("/")
+        body = gzip.compress(MINIATURE[name.removesuffix(".gz")], mtime=0)
+        is_last = name.startswith(NAMES[-1])
+        if fault == "404":
+            self.send_error(404)
+            return
+        if fault == "hang":
+            time.sleep(3)
+            return
+        if fault == "lie":
+            body = b"<html>Please log in</html>"
+        if fault == "flip" and is_last:
+            body = body[:40] + bytes([body[40] ^ 1]) + body[41:]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if fault == "truncate" and is_last else body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A local address of miniature digits, whose checksums stand for those of MNIST."""
+    archives = [
+        (f"{name}.gz", hashlib.md5(gzip.compress(body, mtime=0)).hexdigest()) for name, body in MINIATURE.items()
+    ]
+    monkeypatch.setattr(TorchvisionMNIST, "resources", archives)
+    monkeypatch.setattr(MNIST, "files", {name: hashlib.md5(body).hexdigest() for name, body in MINIATURE.items()})
+    monkeypatch.setattr(datamodules.mnist, "TIMEOUT", 0.3)
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_download_arrives_once(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MNIST, "mirrors", [server.url("404"), server.url("good")])
+    for _ in range(2):
+        datamodule = MNIST(str(tmp_path), source="full", val_size=10)
+        datamodule.prepare_data()
+        datamodule.setup()
+        assert files_in(tmp_path) == sorted(NAMES)
+    assert len(server.requests) == 1 + 4
+    assert datamodule.splits["train"][0].shape == (90, 1, 28, 28)
+    assert datamodule.title == "MNIST"
+
+
+@pytest.mark.parametrize("fault", ["404", "hang", "lie", "flip", "truncate"])
+def test_a_broken_download_leaves_nothing_and_the_subset_stands_in(
+    fault: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MNIST, "mirrors", [server.url(fault)])
+    datamodule = MNIST(str(tmp_path))
+    with pytest.warns(UserWarning, match=r"MNIST could not be fetched .* MNIST-5k, 5,000 of its 70,000 digits") as told:
+        datamodule.prepare_data()
+    assert server.url(fault) in str(told[0].message)
+    assert len(told) == 1
+    assert files_in(tmp_path) == []
+    datamodule.setup()
+    assert datamodule.title == "MNIST-5k"
+
+
+def test_full_raises_with_every_address_reason_and_place(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MNIST, "mirrors", [server.url("404"), server.url("lie")])
+    with pytest.raises(ValueError, match="could not be fetched") as error:
+        MNIST(str(tmp_path), source="full").prepare_data()
+    for expected in (
+        server.url("404"),
+        "404",
+        server.url("lie"),
+        "wrong content",
+        *NAMES,
+        str(tmp_path / "MNIST" / "raw"),
+    ):
+        assert expected in str(error.value)
+
+
+def test_a_damaged_file_is_put_aside_and_fetched_anew(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MNIST, "mirrors", [server.url("good")])
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, body in MINIATURE.items():
+        (raw / name).write_bytes(body[:-1] if name == NAMES[0] else body)
+    with pytest.warns(UserWarning, match=rf"{NAMES[0]} is damaged"):
+        MNIST(str(tmp_path)).prepare_data()
+    assert files_in(tmp_path) == sorted([*NAMES, f"{NAMES[0]}.damaged"])
+    assert (raw / NAMES[0]).read_bytes() == MINIATURE[NAMES[0]]
+    assert len(server.requests) == 1, "whole files are not fetched again"
+
+
+def test_addresses_are_encrypted() -> None:
+    assert MNIST.mirrors
+    assert all(url.startswith("https://") for url in MNIST.mirrors)
+
+
+def test_the_subset_is_split_by_class_and_without_overlap() -> None:
+    datamodule = MNIST(source="subset")
+    datamodule.setup()
+    sizes = {name: targets.bincount().tolist() for name, (_, targets) in datamodule.splits.items()}
+    assert sizes == {"train": [400] * 10, "val": [50] * 10, "test": [50] * 10}
+    images = torch.cat([inputs.flatten(1) for inputs, _ in datamodule.splits.values()])
+    assert len(images.unique(dim=0)) == 5000
+
+
+@pytest.mark.skipif(not all((DATA.raw / name).is_file() for name in NAMES), reason=f"no MNIST files in {DATA.raw}")
+def test_the_whole_is_split_by_class_and_normalised() -> None:
+    datamodule = MNIST()
+    datamodule.prepare_data()
+    datamodule.setup()
+    assert {name: len(targets) for name, (_, targets) in datamodule.splits.items()} == {
+        "train": 55_000,
+        "val": 5_000,
+        "test": 10_000,
+    }
+    inputs, targets = datamodule.splits["train"]
+    share = targets.bincount() / 55_000 - datamodule.splits["val"][1].bincount() / 5_000
+    assert share.abs().max() < 0.0005
+    assert inputs.mean().item() == pytest.approx(0.0, abs=0.01)
+    assert inputs.std().item() == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_folder_is_the_named_one_then_the_environments_then_the_projects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", "/from/environment")
+    assert MNIST("/named").raw == Path("/named/MNIST/raw")
+    assert MNIST().raw == Path("/from/environment/MNIST/raw")
+    monkeypatch.delenv("DATA_DIR")
+    assert MNIST().raw == Path(datamodules.__file__).parents[1] / "data" / "MNIST" / "raw"
+
+
+def test_a_checkpoint_of_the_whole_is_not_tested_on_the_subset() -> None:
+    subset = MNIST(source="subset")
+    subset.load_state_dict(subset.state_dict())
+    with pytest.raises(ValueError, match=r"trained on MNIST, the data here is MNIST-5k; type --data.source full"):
+        subset.load_state_dict({"title": "MNIST"})
