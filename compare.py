@@ -6,7 +6,9 @@ python compare.py configs/mnist/shallow_mlp.yaml configs/mnist/deep_mlp.yaml --s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import io
 import json
 import logging
 import multiprocessing
@@ -45,22 +47,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help="config files, one a model")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="each config runs once a seed (default: 0)")
     parser.add_argument("--name", default=f"{datetime.now():%Y-%m-%d_%H-%M-%S}", help="default: date and time")
+    parser.add_argument(
+        "--runs_dir",
+        type=Path,
+        default=PROJECT / "runs",
+        help="folder of all comparisons (default: runs/ beside train.py)",
+    )
     parser.epilog = "What follows -- goes to train.py for every run: -- --trainer.max_epochs 3"
     options = parser.parse_args(arguments[:split])
     try:
-        return compare(options.configs, options.seeds, options.name, flags)
+        return compare(options.configs, options.seeds, options.name, options.runs_dir, flags)
     except ValueError as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
 
 
-def compare(configs: list[str], seeds: list[int], name: str, flags: list[str]) -> int:
-    """Runs every config with every seed and writes `runs/<name>/`.
+def compare(configs: list[str], seeds: list[int], name: str, runs_dir: Path, flags: list[str]) -> int:
+    """Runs every config with every seed and writes `<runs_dir>/<name>/`.
 
     Args:
         configs: paths of config files; each file's name becomes the name of its runs.
         seeds: values of `seed_everything`.
-        name: of the folder under `runs/`, which must be new.
+        name: of the comparison's folder, which must be new.
+        runs_dir: where that folder is made.
         flags: further arguments of every run, as train.py takes them.
 
     Returns:
@@ -74,7 +83,7 @@ def compare(configs: list[str], seeds: list[int], name: str, flags: list[str]) -
         raise ValueError(
             f"two of {', '.join(configs)} have the same file name, which names the run; copy one to another name"
         )
-    folder = PROJECT / "runs" / name
+    folder = runs_dir.absolute() / name
     if folder.exists():
         raise ValueError(f"{folder} exists; choose another --name, or remove it: rm -r {shlex.quote(str(folder))}")
     print("Loading ...", flush=True)
@@ -153,9 +162,7 @@ def answer(sender: Connection, function: Callable[..., Row], arguments: tuple[An
         sender.send(function(*arguments))
     except ValueError as error:  # wrong input: its message says what to type
         sender.send({"error": str(error), "is_input_error": True})
-    except SystemExit as error:  # the parser of train.py has said what is wrong
-        sender.send({"error": f"train.py ended with exit code {error.code}", "is_input_error": error.code == 2})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
         sender.send({"error": f"{type(error).__name__}: {error}"})
 
@@ -174,7 +181,12 @@ def inspect(path: str, flags: list[str]) -> Row:
 
     import train  # noqa: PLC0415
 
-    cli = train.main(["-c", path, *flags], run=False)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            cli = train.main(["-c", path, *flags], run=False)
+    except SystemExit:  # of the parser, which prints its usage before what is wrong
+        raise ValueError(complaint.getvalue().rpartition("error: ")[2].strip()) from None
     num_devices = cli.trainer.num_devices * cli.trainer.num_nodes
     if num_devices > 1:
         command = shlex.join([sys.executable, str(PROJECT / "train.py"), "fit", "-c", path, *flags])

@@ -25,7 +25,6 @@ from models import BaseModel
 
 PROJECT = Path(__file__).parent
 DEFAULTS = PROJECT / "configs" / "defaults.yaml"
-CHECKPOINTS = {"best": "best.ckpt", "last": "last.ckpt"}
 
 
 def quiet() -> None:
@@ -44,6 +43,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=r"The dirpath has changed from")
     # data in memory needs no workers: there is nothing to read ahead
     warnings.filterwarnings("ignore", message=r"The '\w+_dataloader' does not have many workers")
+    # `val_size: 0` means it
+    warnings.filterwarnings("ignore", message=r"Total length of `list` across ranks is zero")
     # step/ curves count steps across epochs, so an epoch may be shorter than the logging interval
     warnings.filterwarnings("ignore", message=r"The number of training batches \(\d+\) is smaller")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_told)
@@ -74,6 +75,13 @@ class SaveConfig(SaveConfigCallback):
             trainer.logger.experiment.add_text("config", f"```yaml\n{config}\n```")
 
 
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps the newest epoch in `last.ckpt`; the option `save_last` keeps the newest that was best (Lightning 2.6)."""
+
+    def __init__(self) -> None:
+        super().__init__(filename="last", enable_version_counter=False)
+
+
 class CLI(LightningCLI):
     """LightningCLI in which the data module tells the model its sizes, and `fit` ends with a test."""
 
@@ -88,7 +96,7 @@ class CLI(LightningCLI):
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.link_arguments("data.monitor", "checkpoint.monitor", apply_on="instantiate")
         parser.link_arguments("data.monitor_mode", "checkpoint.mode", apply_on="instantiate")
-        parser.set_defaults({"checkpoint.filename": "best", "checkpoint.save_last": True})
+        parser.set_defaults({"checkpoint.filename": "best"})
         parser.add_argument(
             "--test_checkpoint",
             type=Literal["best", "last", "none"],
@@ -111,9 +119,19 @@ class CLI(LightningCLI):
             experiments = [path for path in experiments if path.parent.name != "extras" and path != DEFAULTS]
             logger.init_args.name = experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
 
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            # jsonargparse hides what a constructor raised behind the types it then tried in vain
+            original: BaseException = error
+            while original.__cause__ is not None:
+                original = original.__cause__
+            raise original from None
+
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        self.history = History()
-        self.trainer_defaults["callbacks"] = [self.history, ModelGraph()]
+        self.history, self.last_checkpoint = History(), LastCheckpoint()
+        self.trainer_defaults["callbacks"] = [self.history, self.last_checkpoint, ModelGraph()]
         if self._get(self.config_init, "trainer").enable_progress_bar is not False:
             self.trainer_defaults["callbacks"].append(Progress())
         return super().instantiate_trainer(**kwargs)
@@ -124,8 +142,8 @@ class CLI(LightningCLI):
         which = self.config.fit.test_checkpoint
         if trainer.fast_dev_run:
             return
-        checkpoint = trainer.checkpoint_callback
-        path = checkpoint.last_model_path if which == "last" else checkpoint.best_model_path
+        checkpoint = self.last_checkpoint if which == "last" else trainer.checkpoint_callback
+        path = checkpoint.best_model_path
         epoch = torch.load(path, weights_only=True, map_location="cpu")["epoch"] + 1
         validation = self.history.validation.get(epoch, {})
         self.result = {
@@ -141,7 +159,7 @@ class CLI(LightningCLI):
         )
         tested = {name: value for name, value in metrics.items() if name.startswith("test/")}
         self.result |= {name.replace("/", "_"): value for name, value in tested.items()}
-        reason = f"best {checkpoint.monitor}" if which == "best" and checkpoint.monitor else "the last"
+        reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
         shown = "  ".join(f"{name} {value:.4f}" for name, value in tested.items())
         print(f"{shown}  (epoch {epoch}, {reason}: {path})", flush=True)
 

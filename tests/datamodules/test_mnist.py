@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from torchvision.datasets import MNIST as TorchvisionMNIST
 
 import datamodules.mnist

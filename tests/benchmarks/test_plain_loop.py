@@ -1,0 +1,27 @@
+"""The answer to "what does Lightning do for me?": nothing to the losses."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks import plain_loop
+from tests.conftest import CONFIGS, Fit, build, config_id
+from tests.test_train import curves
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=config_id)
+def test_a_loop_written_by_hand_gives_the_same_losses(path: Path, fit: Fit, tmp_path: Path) -> None:
+    cut = ["--data.batch_size=500", "--trainer.max_epochs=2"]
+    fit(path, *cut, "--trainer.log_every_n_steps=1", "--test_checkpoint=none", "--data.steps_per_execution=3")
+    by_hand = build(path, *cut)
+    losses, accuracies = plain_loop.fit(by_hand.model, by_hand.datamodule, max_epochs=2)
+    found = curves(tmp_path)
+    assert [value for _, value in found["step/loss"]] == losses
+    assert [value for _, value in found["val/acc"]] == pytest.approx(accuracies)
+    assert yaml.safe_load(path.read_text())["model"]["class_path"] == type(by_hand.model).__name__
+
+
+def test_the_loop_is_short_enough_to_read() -> None:
+    assert len(inspect.getsource(plain_loop.fit).splitlines()) <= 40

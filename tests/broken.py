@@ -1,0 +1,29 @@
+"""Models that fail, for tests of what a comparison does then."""
+
+import os
+from typing import Any
+
+from torch import Tensor
+
+from models import ShallowMLP
+
+
+class Raises(ShallowMLP):
+    """Has a bug that shows in the first step."""
+
+    def __init__(self, input_shape: list[int], num_outputs: int, **training: Any) -> None:
+        super().__init__(input_shape, num_outputs, **training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            raise ZeroDivisionError("a bug in forward")
+        return super().forward(x)
+
+
+class Dies(Raises):
+    """Takes its process with it, as a crash in compiled code does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            os._exit(7)
+        return super().forward(x)

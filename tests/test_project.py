@@ -1,0 +1,134 @@
+"""The tree keeps its promises: nothing without a config, nothing imported sideways, nothing too long to read."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import datamodules
+import models
+from tests.conftest import CONFIGS, config_id, why_it_cannot_learn
+from train import PROJECT, found
+
+# what a part of the tree may import of the others
+MAY_IMPORT = {
+    "models": {"models"},
+    "datamodules": {"datamodules"},
+    "callbacks": {"callbacks"},
+    "train": {"models", "datamodules", "callbacks"},
+    "compare": {"train"},
+    "benchmarks": {"train", "models", "datamodules", "callbacks", "benchmarks"},
+}
+MODEL_FILES = [path for path in (PROJECT / "models").glob("*.py") if path.stem not in ("__init__", "base")]
+
+
+def named_by_a_config(part: str) -> set[str]:
+    return {yaml.safe_load(path.read_text())[part]["class_path"] for path in CONFIGS}
+
+
+def without_config(part: str, names: set[str]) -> list[str]:
+    """What a newcomer must be told to add."""
+    return [
+        f"{name} has no config: add configs/<data>/{name.lower()}.yaml, see 'Add a model in three steps' in README.md"
+        for name in sorted(names - named_by_a_config(part))
+    ]
+
+
+def test_every_model_and_data_module_has_a_config() -> None:
+    assert not without_config("model", set(models.__all__) - {"BaseModel"})
+    assert not without_config("data", set(datamodules.__all__) - {"BaseDataModule"})
+
+
+def test_a_model_without_a_config_is_told_what_to_add() -> None:
+    (sentence,) = without_config("model", {"ShallowMLP", "Perceptron"})
+    assert sentence.startswith("Perceptron has no config: add configs/<data>/perceptron.yaml")
+
+
+@pytest.mark.parametrize("package", [models, datamodules])
+def test_every_class_of_the_package_is_in_its_registry(package: object) -> None:
+    name = package.__name__  # type: ignore[attr-defined]
+    for path in (PROJECT / name).glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and any("Base" in ast.unparse(base) for base in node.bases):
+                assert node.name in package.__all__, f"add {node.name} to __all__ in {name}/__init__.py"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_imports_go_one_way(part: str) -> None:
+    folder = PROJECT / part
+    for path in folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            ours = {name.split(".")[0] for name in names} & (set(MAY_IMPORT) | {"tests"})
+            assert ours <= MAY_IMPORT[part], f"{path} imports {sorted(ours - MAY_IMPORT[part])}"
+
+
+@pytest.mark.parametrize("path", MODEL_FILES, ids=lambda path: path.stem)
+def test_a_model_file_is_one_idea_that_borrows_only_the_training(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    assert [module for module in imported if module.split(".")[0] == "models"] == ["models.base"]
+    documented = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    text = sum((ast.get_docstring(node) or "").count("\n") + 1 for node in documented if ast.get_docstring(node))
+    lines = [line for line in path.read_text().splitlines() if line.strip() and not line.strip().startswith("#")]
+    assert len(lines) - text <= 100
+    for part in ("Shapes:", "Parameters:", "Source:", "Differences:"):
+        assert part in (ast.get_docstring(tree) or ""), f"{path.name} does not say its {part}"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=config_id)
+def test_a_config_is_short_and_headed_by_its_command(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert lines[0] == f"# python train.py fit -c {path.relative_to(PROJECT)}"
+    assert len([line for line in lines if not line.startswith("#")]) <= 20
+    linked = {"input_shape", "num_outputs", "task", "seed"}
+    options = yaml.safe_load(path.read_text())
+    assert not linked & {*options["model"].get("init_args", {}), *options["data"].get("init_args", {})}
+
+
+def test_extras_name_no_model_and_no_data() -> None:
+    extras = sorted((PROJECT / "configs" / "extras").glob("*.yaml"))
+    assert [path.stem for path in extras] == ["deterministic", "gpu", "smoke"]
+    assert not [path for path in extras if "class_path" in path.read_text()]
+
+
+def test_a_config_that_cannot_learn_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("# python train.py fit -c config.yaml\n# cannot learn: its gradient is 0\nmodel: {}\n")
+    assert why_it_cannot_learn(path) == "its gradient is 0"
+    assert [why_it_cannot_learn(path) for path in CONFIGS] == [None] * len(CONFIGS)
+
+
+def test_documents_name_files_that_exist() -> None:
+    for document in (PROJECT / "README.md", PROJECT / "docs" / "design.md"):
+        for name in re.findall(r"[\w./]+\.(?:py|yaml|md)\b", document.read_text()):
+            places = [PROJECT / name, document.parent / name, *PROJECT.glob(f"*/{name}"), *PROJECT.glob(f"*/*/{name}")]
+            assert any(place.exists() for place in places), f"{document.name} names {name}"
+
+
+def test_the_results_table_is_the_committed_one() -> None:
+    table = (PROJECT / "benchmarks" / "results" / "mnist" / "summary.md").read_text().strip()
+    assert table in (PROJECT / "README.md").read_text()
+
+
+def test_docstrings_of_models_name_their_options() -> None:
+    for name in models.__all__:
+        model = getattr(models, name)
+        documented = set(re.findall(r"^ {8}(\w+):", inspect.getsource(model), re.MULTILINE))
+        options = set(inspect.signature(model).parameters)
+        assert options <= documented, f"{name} does not document {sorted(options - documented)}"
+
+
+def test_a_config_path_is_tried_here_and_then_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "configs/mnist/shallow_mlp.yaml"
+    assert found(name) == str(PROJECT / name)
+    assert found(f"--config={name}") == f"--config={PROJECT / name}"
+    assert found("nowhere.yaml") == "nowhere.yaml"
+    (tmp_path / "configs" / "mnist").mkdir(parents=True)
+    (tmp_path / name).touch()
+    assert found(name) == name

@@ -1,0 +1,195 @@
+"""One run through the command line: what it computes, records, tests and refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import train
+from tests.conftest import Fit
+
+SHALLOW, DEEP = "mnist/shallow_mlp.yaml", "mnist/deep_mlp.yaml"
+Curves = dict[str, list[tuple[int, float]]]
+
+
+def curves(folder: Path) -> Curves:
+    """Every scalar that a run wrote, as (x, value)."""
+    found: Curves = {}
+    for file in sorted(folder.rglob("events.out.*")):
+        events = EventAccumulator(str(file), size_guidance={"scalars": 0}).Reload()
+        for tag in events.Tags()["scalars"]:
+            found.setdefault(tag, []).extend((event.step, event.value) for event in events.Scalars(tag))
+    return found
+
+
+def texts(folder: Path) -> str:
+    """Every text that a run wrote."""
+    found = ""
+    for file in folder.rglob("events.out.*"):
+        events = EventAccumulator(str(file), size_guidance={"tensors": 0}).Reload()
+        for tag in events.Tags()["tensors"]:
+            found += events.Tensors(tag)[0].tensor_proto.string_val[0].decode()
+    return found
+
+
+def same_weights(one: train.CLI, other: train.CLI) -> bool:
+    first, second = one.model.state_dict(), other.model.state_dict()
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_steps_per_execution_changes_nothing_but_the_speed(fit: Fit, tmp_path: Path) -> None:
+    flags = ["--trainer.max_epochs=2", "--trainer.log_every_n_steps=3", "--data.batch_size=400"]
+    one = fit(DEEP, *flags, "--trainer.logger.init_args.name=one")
+    seven = fit(DEEP, *flags, "--trainer.logger.init_args.name=seven", "--data.steps_per_execution=7")
+    assert one.trainer.global_step == seven.trainer.global_step == 20
+    assert one.trainer.fit_loop.total_batch_idx > seven.trainer.fit_loop.total_batch_idx
+    assert same_weights(one, seven)
+    assert curves(tmp_path / "one") == curves(tmp_path / "seven")
+
+
+def test_max_steps_may_fall_inside_a_chunk(fit: Fit, tmp_path: Path) -> None:
+    flags = ["--trainer.max_steps=12", "--data.batch_size=400", "--trainer.log_every_n_steps=1"]
+    one = fit(DEEP, *flags, "--trainer.logger.init_args.name=one")
+    seven = fit(DEEP, *flags, "--trainer.logger.init_args.name=seven", "--data.steps_per_execution=7")
+    assert seven.trainer.global_step == 12
+    assert same_weights(one, seven)
+    found = curves(tmp_path / "seven")
+    assert found == curves(tmp_path / "one")
+    assert found["step/lr"][-1][1] == pytest.approx(0.005 / 25e4), "the schedule ends with the run"
+    assert [x for x, _ in found["val/acc"]] == [1, 2], "what the last steps made is validated too"
+
+
+def test_axes_and_tags(fit: Fit, tmp_path: Path) -> None:
+    fit(SHALLOW, "--trainer.max_epochs=3", "--data.batch_size=1000", "--trainer.log_every_n_steps=5")
+    found = curves(tmp_path)
+    for tag in ("train/loss", "train/acc", "val/loss", "val/acc"):
+        assert [x for x, _ in found[tag]] == [1, 2, 3], tag
+    for tag in ("step/loss", "step/lr", "step/grad_norm"):
+        assert [x for x, _ in found[tag]] == [5, 10], tag
+    assert [x for x, _ in found["test/acc"]] == [3]
+    assert set(found) == {
+        *("train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc"),
+        *("step/loss", "step/lr", "step/grad_norm"),
+    }
+
+
+def test_validation_accuracy_is_a_count_over_all_samples(fit: Fit) -> None:
+    cli = fit(SHALLOW, "--trainer.max_epochs=1", "--data.batch_size=300", "--test_checkpoint=last")
+    inputs, targets = cli.datamodule.splits["val"]
+    with torch.no_grad():
+        correct = (cli.model.eval()(inputs).argmax(-1) == targets).sum().item()
+    assert cli.result["val_acc"] == pytest.approx(correct / 500)
+
+
+def test_the_run_says_what_its_data_was(fit: Fit, tmp_path: Path) -> None:
+    fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
+    written = texts(tmp_path)
+    assert "MNIST-5k" in written
+    assert "hidden_size: 128" in written
+    checkpoint = torch.load(next(tmp_path.rglob("best.ckpt")), weights_only=True)
+    assert checkpoint["MNIST"] == {"title": "MNIST-5k"}
+
+
+@pytest.mark.parametrize(("which", "epoch"), [("best", 1), ("last", 3), ("none", None)])
+def test_fit_tests_the_checkpoint_it_was_told(
+    which: str, epoch: int | None, fit: Fit, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # uphill after the first epoch, which so is the best
+    monkeypatch.setattr("models.BaseModel.lr_at", lambda self, step, total_steps: 0.01 if step < 15 else -0.01)
+    cli = fit(SHALLOW, "--trainer.max_epochs=3", f"--test_checkpoint={which}")
+    printed = capsys.readouterr().out
+    if epoch is None:
+        assert "test_acc" not in cli.result
+        assert "test/acc" not in printed
+        return
+    line = next(line for line in printed.splitlines() if line.startswith("test/loss"))
+    assert f"epoch {epoch}, " in line
+    assert f"{which}.ckpt" in line
+    weights = torch.load(line.split(": ")[-1].rstrip(")"), weights_only=True)["state_dict"]
+    assert all(torch.equal(weights[name], value) for name, value in cli.model.state_dict().items())
+
+
+def test_a_resumed_run_equals_an_unbroken_one(fit: Fit, tmp_path: Path) -> None:
+    # dropout and batch norm are on, but nothing restores PyTorch's generators yet: dropout is switched off
+    flags = [
+        "--model.dropout=0.0",
+        "--model.schedule=constant",
+        "--model.warmup_ratio=0",
+        "--data.steps_per_execution=4",
+    ]
+    whole = fit(DEEP, *flags, "--trainer.max_epochs=3")
+    fit(DEEP, *flags, "--trainer.max_epochs=1", "--trainer.logger.init_args.name=half")
+    checkpoint = tmp_path / "half" / "version_0" / "checkpoints" / "last.ckpt"
+    resumed = fit(DEEP, *flags, "--trainer.max_epochs=3", f"--ckpt_path={checkpoint}", "--test_checkpoint=last")
+    last = {name: value.clone() for name, value in resumed.model.state_dict().items()}
+    unbroken = torch.load(tmp_path / "deep_mlp" / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert whole.trainer.global_step == resumed.trainer.global_step
+    assert all(torch.equal(last[name], value) for name, value in unbroken["state_dict"].items())
+
+
+def test_without_validation_the_last_epoch_is_tested(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    cli = fit(SHALLOW, "--data.val_size=0", "--trainer.max_epochs=2")
+    assert cli.datamodule.steps_per_epoch == 4500 // 256
+    assert "val_acc" not in cli.result
+    assert "(epoch 2, the last: " in capsys.readouterr().out
+
+
+def test_overfit_batches_repeats_the_same_batches(fit: Fit) -> None:
+    flags = ["--trainer.overfit_batches=1", "--trainer.max_epochs=30", "--model.label_smoothing=0"]
+    with pytest.warns(UserWarning, match="You requested to overfit but enabled train dataloader shuffling"):
+        cli = fit(SHALLOW, *flags)
+    assert cli.trainer.global_step == 30
+    assert cli.result["train_loss"] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--trainer.gradient_clip_val=0.5", "type --model.gradient_clip 0.5"),
+        ("--trainer.accumulate_grad_batches=4", "type a larger --data.batch_size"),
+        ("--data.batch_size=5000", "type --data.batch_size 4000 or less"),
+        ("--trainer.max_epochs=-1", "type --model.schedule constant"),
+    ],
+)
+def test_what_would_not_do_as_told_is_refused_with_what_to_type(flag: str, message: str, fit: Fit) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit(SHALLOW, flag)
+
+
+def test_a_misspelt_option_is_not_taken_for_another(fit: Fit) -> None:
+    with pytest.raises(SystemExit):
+        fit(SHALLOW, "--trainer.max_epoch=1")
+
+
+def test_an_error_of_ours_is_not_hidden(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("models.ShallowMLP.forward", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        fit(SHALLOW)
+
+
+def test_config_paths_are_found_from_any_folder(tmp_path: Path) -> None:
+    flags = ["-c", "configs/extras/smoke.yaml", "--config=configs/mnist/shallow_mlp.yaml", "--data.source=subset"]
+    place = f"--trainer.logger.init_args.save_dir={tmp_path}"
+    command = [sys.executable, str(train.PROJECT / "train.py"), "fit", *flags, place]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "test/acc" in done.stdout
+    assert "Warning" not in done.stderr
+    assert "deprecated" not in done.stderr
+    assert (tmp_path / "shallow_mlp" / "version_0" / "config.yaml").is_file()
+
+
+def test_everything_is_built_without_running() -> None:
+    cli = train.main(["-c", "configs/mnist/shallow_mlp.yaml", "--model.hidden_size=32"], run=False)
+    assert cli.model.hparams["hidden_size"] == 32
+    assert cli.model.hparams["input_shape"] == [1, 28, 28]
+    trainer: Any = cli.trainer
+    assert trainer.max_epochs != 10, "the config wins over the defaults"
+    assert trainer.log_every_n_steps == 50, "configs/defaults.yaml was read"
