@@ -10,6 +10,7 @@ import yaml
 
 import datamodules
 import models
+from benchmarks import report
 from tests.conftest import CONFIGS, config_id, why_it_cannot_learn
 from train import PROJECT, found
 
@@ -110,9 +111,13 @@ def test_documents_name_files_that_exist() -> None:
             assert any(place.exists() for place in places), f"{document.name} names {name}"
 
 
-def test_the_results_table_is_the_committed_one() -> None:
-    table = (PROJECT / "benchmarks" / "results" / "mnist" / "summary.md").read_text().strip()
-    assert table in (PROJECT / "README.md").read_text()
+def test_numbers_are_those_of_the_committed_results() -> None:
+    text = (PROJECT / "README.md").read_text()
+    assert report.BETWEEN_MARKS.search(text)
+    assert report.readme(text) == text, "python -m benchmarks.report rewrites README.md"
+    for name, path in report.config_paths().items():
+        assert path.read_text().splitlines()[1] == report.headers()[name]
+    assert set(report.headers()) == {path.stem for path in CONFIGS}
 
 
 def test_docstrings_of_models_name_their_options() -> None:

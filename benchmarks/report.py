@@ -1,0 +1,71 @@
+"""Takes a finished comparison into the repository: its tables, and from them README.md and the configs' headers.
+
+python -m benchmarks.report runs/mnist
+"""
+
+import csv
+import json
+import re
+import shutil
+import statistics
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+RESULTS = PROJECT / "benchmarks" / "results" / "mnist"
+FILES = ("results.csv", "environment.json", "summary.md")
+BETWEEN_MARKS = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- end of results -->)", re.DOTALL)
+
+
+def hardware() -> str:
+    """Where the committed results come from, in a phrase."""
+    where = json.loads((RESULTS / "environment.json").read_text())
+    cores = f"{where['cores']} cores of a shared {where['machine']}"
+    return cores if where["device"] == "cpu" else f"{where['device']}, {cores}"
+
+
+def readme(text: str) -> str:
+    """The text of README.md with the committed table in its place."""
+    where = json.loads((RESULTS / "environment.json").read_text())
+    about = f"Test accuracy as mean ± standard deviation over seeds, on {hardware()}, PyTorch {where['torch']}."
+    table = (RESULTS / "summary.md").read_text()
+    return BETWEEN_MARKS.sub(lambda _: f"\n{table}\n{about}\n\n", text)
+
+
+def headers() -> dict[str, str]:
+    """The line on its results that each config of the committed comparison carries below its command."""
+    with (RESULTS / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = {}
+    for config in dict.fromkeys(row["config"] for row in rows):
+        runs = [row for row in rows if row["config"] == config]
+        accuracies = [100 * float(row["test_acc"]) for row in runs]
+        seconds = statistics.mean(float(row["seconds"]) for row in runs)
+        seeds = " ".join(row["seed"] for row in runs)
+        lines[config] = (
+            f"# test accuracy {statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} % (seeds {seeds}), "
+            f"{int(runs[0]['parameters']):,} parameters, {seconds:.0f} s on {hardware()}"
+        )
+    return lines
+
+
+def config_paths() -> dict[str, Path]:
+    """The configs of the committed comparison, by name."""
+    return {name: next((PROJECT / "configs").glob(f"*/{name}.yaml")) for name in headers()}
+
+
+def main(comparison: Path) -> None:
+    """Copies the comparison's files and rewrites what is made from them."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        shutil.copy(comparison / name, RESULTS / name)
+    path = PROJECT / "README.md"
+    path.write_text(readme(path.read_text()))
+    for name, path in config_paths().items():
+        command, *rest = path.read_text().splitlines()
+        body = [line for line in rest if not line.startswith("# test accuracy")]
+        path.write_text("\n".join([command, headers()[name], *body]) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
