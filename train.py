@@ -18,7 +18,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-import callbacks  # noqa: F401  # what is imported can be named without its module
 from callbacks import History, ModelGraph, Progress
 from datamodules import BaseDataModule
 from models import BaseModel
@@ -41,8 +40,6 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message=rf"\s*{start}", category=DeprecationWarning)
     # a checkpoint tested or gone on from in a new run: that run keeps its own record of what is best
     warnings.filterwarnings("ignore", message=r"The dirpath has changed from")
-    # data in memory needs no workers: there is nothing to read ahead
-    warnings.filterwarnings("ignore", message=r"The '\w+_dataloader' does not have many workers")
     # `val_size: 0` means it
     warnings.filterwarnings("ignore", message=r"Total length of `list` across ranks is zero")
     # step/ curves count steps across epochs, so an epoch may be shorter than the logging interval
@@ -161,7 +158,8 @@ class CLI(LightningCLI):
         self.result |= {name.replace("/", "_"): value for name, value in tested.items()}
         reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
         shown = "  ".join(f"{name} {value:.4f}" for name, value in tested.items())
-        print(f"{shown}  (epoch {epoch}, {reason}: {path})", flush=True)
+        if trainer.is_global_zero:
+            print(f"{shown}  (epoch {epoch}, {reason}: {path})", flush=True)
 
 
 def main(args: list[str] | None = None, run: bool = True) -> CLI:
@@ -174,10 +172,11 @@ def main(args: list[str] | None = None, run: bool = True) -> CLI:
         subclass_mode_model=True,
         subclass_mode_data=True,
         trainer_defaults={
+            "default_root_dir": str(PROJECT / "runs"),
             "logger": {
                 "class_path": "TensorBoardLogger",
                 "init_args": {"save_dir": str(PROJECT / "runs"), "default_hp_metric": False},
-            }
+            },
         },
         save_config_callback=SaveConfig,
         save_config_kwargs={"overwrite": True},

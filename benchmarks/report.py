@@ -43,7 +43,8 @@ def headers() -> dict[str, str]:
         seconds = statistics.mean(float(row["seconds"]) for row in runs)
         seeds = " ".join(row["seed"] for row in runs)
         lines[config] = (
-            f"# test accuracy {statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} % (seeds {seeds}), "
+            f"# test accuracy {statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} % "
+            f"(seeds {seeds}), "
             f"{int(runs[0]['parameters']):,} parameters, {seconds:.0f} s on {hardware()}"
         )
     return lines

@@ -253,8 +253,9 @@ class BaseModel(L.LightningModule):
     def log_epoch(self, stage: str) -> None:
         """Logs the means of the epoch that ends, at x = finished epochs."""
         values = {f"{stage}/{name}": mean.compute() for name, mean in self.means.pop(stage).items()}
-        # Lightning takes the x axis from the value named "step"
-        self.log_dict({**values, "step": float(self.current_epoch + (stage != "test"))})
+        # Lightning takes the x axis from the value named "step"; all devices have the same values already,
+        # but without sync_dist it warns that they may not
+        self.log_dict({**values, "step": float(self.current_epoch + (stage != "test"))}, sync_dist=True)
 
 
 class WeightedMean(Metric):
