@@ -83,15 +83,13 @@ def compare(configs: list[str], seeds: list[int], name: str, runs_dir: Path, fla
         raise ValueError(
             f"two of {', '.join(configs)} have the same file name, which names the run; copy one to another name"
         )
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"--seeds {' '.join(map(str, seeds))} names a seed twice; type each once")
     folder = runs_dir.absolute() / name
     if folder.exists():
         raise ValueError(f"{folder} exists; choose another --name, or remove it: rm -r {shlex.quote(str(folder))}")
     print("Loading ...", flush=True)
-    plan = {config: in_child(inspect, path, flags) for config, path in paths.items()}
-    for about in plan.values():
-        if about.get("is_input_error"):
-            raise ValueError(about["error"])
-    settle_sources(plan)
+    plan = plan_runs(paths, flags)
     folder.mkdir(parents=True)
     devices = {about["device"] for about in plan.values() if "device" in about}
     described = {**in_child(environment), "device": ", ".join(sorted(devices))}
@@ -100,28 +98,13 @@ def compare(configs: list[str], seeds: list[int], name: str, runs_dir: Path, fla
     rows: list[Row] = []
     jobs = [(config, seed) for config in paths for seed in seeds]
     for number, (config, seed) in enumerate(jobs, 1):
-        about = plan[config]
         print(f"\n[{number}/{len(jobs)}] {config}, seed {seed}", flush=True)
-        place = {"save_dir": folder, "name": config, "version": f"seed_{seed}"}
-        result = (
-            about
-            if "error" in about
-            else in_child(
-                train_one,
-                [
-                    "fit",
-                    "-c",
-                    paths[config],
-                    "--trainer.enable_model_summary",
-                    "false",
-                    *flags,
-                    *about.get("flags", []),
-                ]
-                + ["--seed_everything", str(seed)]
-                + [f"--trainer.logger.init_args.{key}={value}" for key, value in place.items()],
-            )
-        )
-        row = {"config": config, "seed": seed, "status": "finished", **about, **result}
+        row = {"config": config, "seed": seed, "status": "finished", **plan[config]}
+        if "error" not in row:  # it could be built
+            place = {"save_dir": folder, "name": config, "version": f"seed_{seed}"}
+            run_flags = [*flags, *row.get("flags", []), f"--seed_everything={seed}"]
+            run_flags += [f"--trainer.logger.init_args.{key}={value}" for key, value in place.items()]
+            row |= in_child(train_one, paths[config], run_flags)
         if "error" in row:
             row["status"] = "failed"
             print(f"failed: {row['error']}", flush=True)
@@ -134,9 +117,26 @@ def compare(configs: list[str], seeds: list[int], name: str, runs_dir: Path, fla
     return int(any(row["status"] == "failed" for row in rows))
 
 
+def plan_runs(paths: dict[str, str], flags: list[str]) -> dict[str, Row]:
+    """What is known of each config before it runs; its `error` if it cannot be built because of a bug.
+
+    Raises:
+        ValueError: wrong input, in a sentence that says what to type.
+    """
+    plan: dict[str, Row] = {}
+    for config, path in paths.items():
+        # what could not be fetched for one config is not tried again for the next
+        take_subset = any(about.get("source") == "subset" for about in plan.values())
+        plan[config] = in_child(inspect, path, flags, take_subset)
+        if "refusal" in plan[config]:
+            raise ValueError(plan[config]["refusal"])
+    settle_sources(plan)
+    return plan
+
+
 def in_child(function: Callable[..., Row], *arguments: Any) -> Row:
     """What the function returns in a process of its own, or `{"error": ...}` if it raises or the process dies."""
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    method = "forkserver" if sys.platform == "linux" else "spawn"  # elsewhere a fork with libraries loaded is not safe
     context: Any = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload(PRELOADED)
@@ -160,8 +160,6 @@ def answer(sender: Connection, function: Callable[..., Row], arguments: tuple[An
         logging.getLogger(logger).setLevel(logging.WARNING)
     try:
         sender.send(function(*arguments))
-    except ValueError as error:  # wrong input: its message says what to type
-        sender.send({"error": str(error), "is_input_error": True})
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         sender.send({"error": f"{type(error).__name__}: {error}"})
@@ -175,8 +173,8 @@ def settle_sources(plan: dict[str, Row]) -> None:
             about["flags"] = ["--data.source", "subset" if "subset" in sources else "full"]
 
 
-def inspect(path: str, flags: list[str]) -> Row:
-    """In a child: builds a run, fetches its data, and says what the table needs to know of it."""
+def inspect(path: str, flags: list[str], take_subset: bool) -> Row:
+    """In a child: builds a run, fetches its data, and says what the table needs to know, or why it cannot start."""
     import torch  # noqa: PLC0415  # in the child only: the parent stays light and never touches a GPU
 
     import train  # noqa: PLC0415
@@ -185,19 +183,26 @@ def inspect(path: str, flags: list[str]) -> Row:
     try:
         with contextlib.redirect_stderr(complaint):
             cli = train.main(["-c", path, *flags], run=False)
+        num_devices = cli.trainer.num_devices * cli.trainer.num_nodes
+        if num_devices > 1:
+            command = shlex.join([sys.executable, str(PROJECT / "train.py"), "fit", "-c", path, *flags])
+            raise ValueError(
+                f"{path} asks for {num_devices} devices, but a comparison gives each run one; "
+                f"train it by itself: {command}"
+            )
+        has_source = hasattr(cli.datamodule, "settle_source")
+        if has_source and take_subset:
+            cli.datamodule.source = "subset"
+        cli.datamodule.prepare_data()
+        source = cli.datamodule.settle_source() if has_source else None
+    except ValueError as error:  # wrong input: its message says what to type
+        return {"refusal": str(error)}
     except SystemExit:  # of the parser, which prints its usage before what is wrong
-        raise ValueError(complaint.getvalue().rpartition("error: ")[2].strip()) from None
-    num_devices = cli.trainer.num_devices * cli.trainer.num_nodes
-    if num_devices > 1:
-        command = shlex.join([sys.executable, str(PROJECT / "train.py"), "fit", "-c", path, *flags])
-        raise ValueError(
-            f"{path} asks for {num_devices} devices, but a comparison gives each run one; train it by itself: {command}"
-        )
-    cli.datamodule.prepare_data()
+        return {"refusal": complaint.getvalue().rpartition("error: ")[2].strip()}
     device = cli.trainer.strategy.root_device
     return {
         "model": type(cli.model).__name__,
-        "source": cli.datamodule.settle_source() if hasattr(cli.datamodule, "settle_source") else None,
+        "source": source,
         "data": cli.datamodule.title,
         "parameters": sum(parameter.numel() for parameter in cli.model.parameters()),
         "depth": cli.model.depth,
@@ -205,11 +210,11 @@ def inspect(path: str, flags: list[str]) -> Row:
     }
 
 
-def train_one(arguments: list[str]) -> Row:
+def train_one(path: str, flags: list[str]) -> Row:
     """In a child: one run of train.py."""
     import train  # noqa: PLC0415
 
-    cli = train.main(arguments)
+    cli = train.main(["fit", "-c", path, "--trainer.enable_model_summary=false", *flags])
     return {"data": cli.datamodule.title, **cli.result}
 
 
@@ -220,14 +225,17 @@ def environment() -> Row:
     import torchvision  # noqa: PLC0415
 
     def git(*arguments: str) -> str | None:
-        done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+        except OSError:  # no git on this machine
+            return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     changes = git("status", "--porcelain")
     return {
         "machine": processor(),
         "system": platform.platform(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -290,7 +298,7 @@ def summary(rows: list[Row]) -> str:
     failures = [
         f"{row['config']}, seed {row['seed']} failed: {row['error']}" for row in rows if row["status"] == "failed"
     ]
-    return "\n".join([*table, *failures]) + "\n"
+    return "\n".join([*table, *([""] if failures else []), *failures]) + "\n"
 
 
 def tensorboard_command(folder: Path) -> str:

@@ -40,6 +40,8 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message=rf"\s*{start}", category=DeprecationWarning)
     # a checkpoint tested or gone on from in a new run: that run keeps its own record of what is best
     warnings.filterwarnings("ignore", message=r"The dirpath has changed from")
+    # `accelerator: cpu` on a machine with a GPU means it
+    warnings.filterwarnings("ignore", message=r"GPU available but not used")
     # `val_size: 0` means it
     warnings.filterwarnings("ignore", message=r"Total length of `list` across ranks is zero")
     # step/ curves count steps across epochs, so an epoch may be shorter than the logging interval
@@ -76,11 +78,20 @@ class LastCheckpoint(ModelCheckpoint):
     """Keeps the newest epoch in `last.ckpt`; the option `save_last` keeps the newest that was best (Lightning 2.6)."""
 
     def __init__(self) -> None:
-        super().__init__(filename="last", enable_version_counter=False)
+        super().__init__(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
 
 
 class CLI(LightningCLI):
-    """LightningCLI in which the data module tells the model its sizes, and `fit` ends with a test."""
+    """LightningCLI in which the data module tells the model its sizes, and `fit` ends with a test.
+
+    Attributes:
+        history: seconds and validations of the run.
+        result: what `fit` came to: epochs, seconds, the training loss of the last epoch, and loss and accuracy of the
+            tested checkpoint on validation and test data.
+    """
+
+    history: History
+    result: dict[str, float]
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -100,6 +111,9 @@ class CLI(LightningCLI):
             default="best",
             help="which checkpoint `fit` tests when it ends; best is the best on validation",
         )
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning's own lets the options stored in a checkpoint win over configs and flags; here flags win."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         # Lightning's own warns of a command line beside `args`, which a notebook and a test runner have
@@ -127,7 +141,7 @@ class CLI(LightningCLI):
             raise original from None
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        self.history, self.last_checkpoint = History(), LastCheckpoint()
+        self.history, self.last_checkpoint, self.result = History(), LastCheckpoint(), {}
         self.trainer_defaults["callbacks"] = [self.history, self.last_checkpoint, ModelGraph()]
         if self._get(self.config_init, "trainer").enable_progress_bar is not False:
             self.trainer_defaults["callbacks"].append(Progress())
@@ -137,12 +151,15 @@ class CLI(LightningCLI):
         """Tests the chosen checkpoint, says which it was, and keeps what the run came to in `self.result`."""
         trainer: Any = self.trainer
         which = self.config.fit.test_checkpoint
-        if trainer.fast_dev_run:
-            return
-        checkpoint = self.last_checkpoint if which == "last" else trainer.checkpoint_callback
+        best: ModelCheckpoint = self._get(self.config_init, "checkpoint")
+        # without validation there is no best
+        checkpoint = best if which != "last" and best.best_model_path else self.last_checkpoint
         path = checkpoint.best_model_path
-        epoch = torch.load(path, weights_only=True, map_location="cpu")["epoch"] + 1
-        validation = self.history.validation.get(epoch, {})
+        if not path or "train/loss" not in trainer.callback_metrics:
+            print("No epoch was trained to its end, so nothing is tested.", flush=True)
+            return
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        validation = self.history.validation.get(saved["global_step"], {})
         self.result = {
             "epochs": trainer.current_epoch,
             "seconds": self.history.seconds,
@@ -159,7 +176,7 @@ class CLI(LightningCLI):
         reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
         shown = "  ".join(f"{name} {value:.4f}" for name, value in tested.items())
         if trainer.is_global_zero:
-            print(f"{shown}  (epoch {epoch}, {reason}: {path})", flush=True)
+            print(f"{shown}  (epoch {saved['epoch'] + 1}, {reason}: {path})", flush=True)
 
 
 def main(args: list[str] | None = None, run: bool = True) -> CLI:

@@ -2,7 +2,7 @@
 
 The losses are the same to the bit, which tests/benchmarks/test_plain_loop.py checks. What these lines do not
 do: the device, mixed precision, several processes, checkpoints and going on from them, curves, progress, the
-graph, limits such as `max_steps`, stopping by Ctrl-C without loss, and reading a config.
+graph, limits such as `max_steps`, and reading a config.
 """
 
 import math

@@ -56,7 +56,20 @@ def config_paths() -> dict[str, Path]:
 
 
 def main(comparison: Path) -> None:
-    """Copies the comparison's files and rewrites what is made from them."""
+    """Copies the comparison's files and rewrites what is made from them.
+
+    Raises:
+        ValueError: a comparison that is not fit to be quoted.
+    """
+    with (comparison / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if json.loads((comparison / "environment.json").read_text())["dirty"] is not False:
+        raise ValueError(f"{comparison} was made with uncommitted changes; commit, and compare again")
+    if (
+        any(row["status"] != "finished" or "-5k" in row["data"] for row in rows)
+        or len({row["seed"] for row in rows}) < 3
+    ):
+        raise ValueError(f"{comparison} has failed runs, a subset of the data or fewer than 3 seeds; compare again")
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copy(comparison / name, RESULTS / name)

@@ -1,4 +1,4 @@
-"""What a run came to: the seconds it took and the validation metrics of each epoch."""
+"""What a run came to: the seconds it took and the validation metrics along the way."""
 
 import time
 
@@ -6,11 +6,11 @@ import lightning as L
 
 
 class History(L.Callback):
-    """Remembers validation metrics by epoch, and the time from the first training step to the end of `fit`.
+    """Remembers every validation, and the time from the first training step to the end of `fit`.
 
     Attributes:
         seconds: wall-clock time of training, validation included.
-        validation: the metrics under `val/` by number of finished epochs.
+        validation: the metrics under `val/` by optimizer step.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class History(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
             metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-            self.validation[trainer.current_epoch + 1] = {
+            self.validation[trainer.global_step] = {
                 name.removeprefix("val/"): value for name, value in metrics.items() if name.startswith("val/")
             }
 

@@ -5,7 +5,6 @@ import warnings
 import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_info
 from torch.jit import TracerWarning  # type: ignore[attr-defined]  # documented, but not in its __all__
 
 MOST_MODULES = 200  # tracing 1,000 layers takes seconds, and nobody can read the drawing
@@ -19,7 +18,7 @@ class ModelGraph(L.Callback):
             return
         num_modules = sum(1 for _ in pl_module.modules())
         if num_modules > MOST_MODULES:
-            rank_zero_info(f"No model graph: {num_modules} modules are more than the {MOST_MODULES} it can show.")
+            print(f"No model graph: {num_modules} modules are more than the {MOST_MODULES} it can show.", flush=True)
             return
         example = pl_module.example_input_array
         if not isinstance(example, torch.Tensor):

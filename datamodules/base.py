@@ -108,14 +108,12 @@ class BaseDataModule(L.LightningDataModule):
                 f"type --data.batch_size {num_samples} or less"
             )
         limit = self.trainer.limit_train_batches if self.trainer else 1.0
-        if isinstance(limit, int):
-            return min(limit, num_batches)
-        if limit != 1.0 and self.steps_per_execution > 1:
+        if isinstance(limit, float) and limit != 1.0:
             raise ValueError(
-                f"trainer.limit_train_batches={limit} with steps_per_execution={self.steps_per_execution}: "
-                f"give whole batches, --trainer.limit_train_batches {int(limit * num_batches)}"
+                f"{limit} of an epoch: trainer.limit_train_batches and overfit_batches take whole batches here; "
+                f"type --trainer.limit_train_batches {max(2, int(limit * num_batches))}"
             )
-        return int(limit * num_batches)
+        return min(limit, num_batches) if isinstance(limit, int) else num_batches
 
     def train_dataloader(self) -> ChunkLoader:
         rank, world_size = self.place()

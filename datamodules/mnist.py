@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import logging
 import math
 import os
 import tempfile
-import warnings
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,6 +22,8 @@ from torch import Tensor
 from torchvision.datasets import mnist as torchvision_mnist
 
 from datamodules.base import BaseDataModule, Samples
+
+log = logging.getLogger(__name__)
 
 PROJECT = Path(__file__).parents[1]
 MEAN, STD = 0.1307, 0.3081  # of the 60,000 training images, pixels from 0 to 1
@@ -71,6 +73,7 @@ class MNIST(BaseDataModule):
         self.input_shape = [1, 28, 28]
         self.raw = Path(data_dir or os.environ.get("DATA_DIR") or PROJECT / "data") / "MNIST" / "raw"
         self.source: Literal["auto", "full", "subset"] = source
+        self.reasons: list[str] = []  # why nothing could be fetched, an address each
 
     @property
     def title(self) -> str:
@@ -79,42 +82,50 @@ class MNIST(BaseDataModule):
     def prepare_data(self) -> None:
         """Fetches what is missing in `data_dir`; called once a machine."""
         missing = [] if self.source == "subset" else [name for name in self.files if not self.is_whole(name)]
-        reasons = self.fetch(missing) if missing else []
-        if reasons and self.source == "full":
+        for name in missing:
+            self.put_aside(self.raw / name)
+        self.reasons = self.fetch(missing) if missing else []
+        if self.reasons and self.source == "full":
             raise ValueError(
-                f"MNIST is not in {self.raw} and could not be fetched: {'; '.join(reasons)}. Put the four files "
+                f"MNIST is not in {self.raw} and could not be fetched: {'; '.join(self.reasons)}. Put the four files "
                 f"{', '.join(self.files)}, uncompressed, into {self.raw}, or type --data.source subset"
-            )
-        if reasons:
-            warnings.warn(
-                f"MNIST could not be fetched ({'; '.join(reasons)}), so MNIST-5k, 5,000 of its 70,000 digits, "
-                "stands in for it: expect lower accuracies than published.",
-                stacklevel=2,
             )
 
     def setup(self, stage: str | None = None) -> None:
-        self.settle_source()
-        if self.source == "subset" and not self.splits:
-            self.val_size = math.ceil(self.val_size / 10)
+        if not self.splits:
+            self.settle_source()
+            if self.source == "subset":
+                self.val_size = math.ceil(self.val_size / 10)
         super().setup(stage)
 
     def settle_source(self) -> str:
-        """Turns `auto` into what it comes to after `prepare_data`, and returns it."""
+        """Turns `auto` into what it comes to after `prepare_data`, says so if it is the subset, and returns it."""
         if self.source == "auto":
-            self.source = "full" if all((self.raw / name).is_file() for name in self.files) else "subset"
+            self.source = "full" if all(self.is_whole(name) for name in self.files) else "subset"
+            if self.source == "subset":
+                log.warning(
+                    "MNIST is not in %s and could not be fetched (%s), so MNIST-5k, 5,000 of its 70,000 digits, "
+                    "stands in for it: expect lower accuracies than published.",
+                    self.raw,
+                    "; ".join(self.reasons) or "nobody tried",
+                )
         return self.source
 
     def is_whole(self, name: str) -> bool:
-        """Whether the file is there and has the right content; one with another content is put aside."""
+        """Whether the file is there with the content it should have."""
         path = self.raw / name
+        return path.is_file() and hashlib.md5(path.read_bytes()).hexdigest() == self.files[name]
+
+    def put_aside(self, path: Path) -> None:
+        """Takes the name from a damaged file, so that nobody mistakes it for a whole one."""
         if not path.is_file():
-            return False
-        if hashlib.md5(path.read_bytes()).hexdigest() == self.files[name]:
-            return True
-        aside = path.with_name(name + ".damaged")
-        path.replace(aside)
-        warnings.warn(f"{path} is damaged: it was renamed to {aside.name} and is not used.", stacklevel=3)
-        return False
+            return
+        try:
+            aside = path.replace(path.with_name(path.name + ".damaged"))
+        except OSError as error:  # another's folder: the file stays, but is not used
+            log.warning("%s is damaged and is not used: %s", path, error.strerror)
+        else:
+            log.warning("%s is damaged: it was renamed to %s and is not used.", path, aside.name)
 
     def fetch(self, names: list[str]) -> list[str]:
         """Downloads files from the first address that has them all; else says why each address failed.
@@ -165,9 +176,9 @@ class MNIST(BaseDataModule):
         return {"title": self.title}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if state_dict["title"] != self.title:
-            # the test digits of the subset are training digits of the whole
-            raise ValueError(
-                f"the checkpoint was trained on {state_dict['title']}, the data here is {self.title}; "
-                f"type --data.source {'subset' if state_dict['title'].endswith('-5k') else 'full'}"
-            )
+        """Refuses a checkpoint of other data: the test digits of the subset are training digits of the whole."""
+        there, here = state_dict, self.state_dict()
+        if there != here:
+            source = "subset" if there["title"].endswith("-5k") else "full"
+            hint = f"--data.source {source}" if there["title"] != here["title"] else f"--data.order {there['order']}"
+            raise ValueError(f"the checkpoint was made on {there}, the data here is {here}; type {hint}")

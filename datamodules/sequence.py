@@ -1,6 +1,6 @@
 """MNIST as a sequence: row by row, pixel by pixel (Le et al. 2015), or pixels in a fixed, shuffled order."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -48,3 +48,6 @@ class SequenceMNIST(MNIST):
             return sequences
         generator = torch.Generator().manual_seed(PERMUTATION_SEED)
         return sequences[:, torch.randperm(784, generator=generator)]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "order": self.order}

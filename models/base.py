@@ -6,7 +6,6 @@ A model is a subclass with `__init__` and `forward`; everything here works on wh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 import lightning as L
@@ -19,7 +18,7 @@ Task = Literal["classification", "tagging", "regression"]
 Batch = tuple[Tensor, Tensor]
 
 IGNORED = -100  # a target that counts neither in the loss nor in the accuracy (PyTorch's own value)
-HIGHEST = {  # of the options that are not counts
+UPPER_LIMITS = {  # of the options that are not counts; their lower limit is 0
     "lr": math.inf,
     "momentum": 1,
     "weight_decay": math.inf,
@@ -79,9 +78,11 @@ class BaseModel(L.LightningModule):
             )
         self.save_hyperparameters()
         for name, value in self.hparams.items():
-            if name in HIGHEST and not 0 <= value <= HIGHEST[name]:
-                raise ValueError(f"{name}={value} is not within 0 and {HIGHEST[name]}; type another --model.{name}")
-            if name not in HIGHEST and type(value) is int and value < 1:
+            if name in UPPER_LIMITS and not 0 <= value <= UPPER_LIMITS[name]:
+                raise ValueError(
+                    f"{name}={value} is not within 0 and {UPPER_LIMITS[name]}; type another --model.{name}"
+                )
+            if name not in UPPER_LIMITS and type(value) is int and value < 1:
                 raise ValueError(f"{name}={value} is not a positive number; type --model.{name} 1 or more")
         self.automatic_optimization = False
         self.example_input_array = torch.zeros(2, *input_shape)
@@ -172,8 +173,10 @@ class BaseModel(L.LightningModule):
                 f"trainer.accumulate_grad_batches={self.trainer.accumulate_grad_batches} is not used here; "
                 "type a larger --data.batch_size"
             )
-        if self.trainer.precision == "16-mixed":
-            raise ValueError("trainer.precision='16-mixed' is not used here; type --trainer.precision bf16-mixed")
+        if self.trainer.precision.startswith("16"):
+            raise ValueError(
+                f"trainer.precision={self.trainer.precision!r} is not used here; type --trainer.precision bf16-mixed"
+            )
         return []
 
     def on_fit_start(self) -> None:
@@ -192,12 +195,30 @@ class BaseModel(L.LightningModule):
                 "or type --model.schedule constant"
             )
         self.total_steps = min(limits, default=1)
+        if data.steps_per_execution > 1 and self.trainer.val_check_interval != 1.0:
+            raise ValueError(
+                f"trainer.val_check_interval={self.trainer.val_check_interval} would count chunks of "
+                f"{data.steps_per_execution} steps; type --data.steps_per_execution 1"
+            )
+
+    def on_train_start(self) -> None:
+        trainer: Any = self.trainer
+        steps_per_epoch = trainer.datamodule.steps_per_epoch
+        if self.global_step != trainer.current_epoch * steps_per_epoch:
+            raise ValueError(
+                f"the checkpoint of step {self.global_step} is not from the end of an epoch of {steps_per_epoch} steps; "
+                "go on from one that is, with the batch_size that it was made with"
+            )
+        # a checkpoint brings the weight decay and momentum it was made with; the options of this run win
+        optimizer: Any = self.optimizers()
+        for group, wanted in zip(optimizer.param_groups, self.make_optimizer().param_groups, strict=True):
+            group.update({name: value for name, value in wanted.items() if name != "params"})
 
     def training_step(self, chunk: Batch) -> None:
         """One optimizer step for each batch of the chunk, `(N, B, ...)`: the loop a reader would write."""
         optimizer: Any = self.optimizers()
         trainer: Any = self.trainer
-        for batch in batches_of(chunk):
+        for batch in zip(*chunk, strict=True):
             lr = self.lr_at(self.global_step, self.total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -269,23 +290,17 @@ class WeightedMean(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("total", "count"):
-            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, total: Tensor, count: Tensor | int) -> None:
         self.total += total
         self.count += count
 
     def compute(self) -> Tensor:
-        return (self.total / self.count).float()
-
-
-def batches_of(chunk: Batch) -> Iterator[Batch]:
-    """The batches `(B, ...)` of a chunk `(N, B, ...)`, in order."""
-    inputs, targets = chunk
-    return zip(inputs, targets, strict=True)
+        return self.total / self.count
 
 
 def cosine_between(start: float, end: float, share: float) -> float:
-    """The value at `share` (0 to 1) of half a cosine wave from `start` to `end`."""
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+    """The value at `share` of half a cosine wave from `start` (0) to `end` (1), where it stays."""
+    return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2

@@ -69,6 +69,7 @@ def fit(tmp_path: Path) -> Fit:
     def fit(path: Path | str, *flags: str) -> CLI:
         path = PROJECT / "configs" / path
         place = [f"--trainer.logger.init_args.save_dir={tmp_path}", "--trainer.enable_model_summary=false"]
+        place.append("--trainer.accelerator=cpu")  # results are compared to the bit; test_cuda.py has the others
         return train.main(["fit", "-c", str(path), *small_data_flags(path), *place, *flags])
 
     return fit

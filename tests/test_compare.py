@@ -124,6 +124,19 @@ def test_two_configs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.Capt
     assert "have the same file name" in capsys.readouterr().err
 
 
+def test_a_seed_given_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["configs/sequence/gru.yaml", "--runs_dir", str(tmp_path / "runs"), "--seeds", "0", "1", "0"]
+    assert compare.main(arguments) == 2
+    assert "names a seed twice" in capsys.readouterr().err
+
+
+def test_a_machine_without_git_has_an_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    described = compare.environment()
+    assert described["commit"] is None
+    assert described["torch"]
+
+
 def test_a_table_never_mixes_the_whole_data_with_its_subset() -> None:
     plan: dict[str, compare.Row] = {
         "a": {"source": "full"},
@@ -138,7 +151,11 @@ def test_a_table_never_mixes_the_whole_data_with_its_subset() -> None:
 
 
 def test_the_parent_never_loads_torch() -> None:
-    code = "import compare, sys; assert not {'torch', 'lightning'} & set(sys.modules)"
+    code = (
+        "import compare, sys; "
+        "assert compare.main(['configs/mnist/shallow_mlp.yaml', '--', '--model.lr=-1']) == 2; "
+        "assert not {'torch', 'lightning'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=compare.PROJECT, check=True)
 
 
@@ -152,4 +169,4 @@ def test_summary_gives_mean_and_deviation_of_the_runs_that_finished() -> None:
     lines = compare.summary(runs).splitlines()
     cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
     assert cells == ["a", "MNIST", "1,234", "1", "85.00 ± 7.07 %", "70.00 ± 14.14 %", "3.0 ± 1.4", "3 ± 0", "2 of 3"]
-    assert lines[3] == "a, seed 2 failed: ValueError: no"
+    assert lines[3:] == ["", "a, seed 2 failed: ValueError: no"]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import CONFIGS, PROJECT, SMOKE, Fit, config_id
+from tests.conftest import CONFIGS, SMOKE, Fit, config_id
+from train import PROJECT
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
 
@@ -13,8 +14,8 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA G
 @pytest.mark.parametrize("path", CONFIGS, ids=config_id)
 def test_a_gpu_needs_no_other_command_and_agrees_with_the_cpu(path: Path, fit: Fit) -> None:
     flags = ["-c", SMOKE, "--data.batch_size=128"]
-    on_gpu = fit(path, *flags)
-    on_cpu = fit(path, *flags, "--trainer.accelerator=cpu")
+    on_gpu = fit(path, *flags, "--trainer.accelerator=auto")
+    on_cpu = fit(path, *flags)
     assert on_gpu.datamodule.splits["train"][0].is_cuda, "the data lives where the training is"
     if on_cpu.model.hparams.get("dropout", 0.0) == 0.0:  # the two draw different units
         assert on_gpu.result["val_loss"] == pytest.approx(on_cpu.result["val_loss"], rel=0.05)
@@ -22,12 +23,13 @@ def test_a_gpu_needs_no_other_command_and_agrees_with_the_cpu(path: Path, fit: F
 
 @pytest.mark.parametrize("path", CONFIGS, ids=config_id)
 def test_bf16_trains(path: Path, fit: Fit) -> None:
-    cli = fit(path, "-c", str(PROJECT / "configs" / "extras" / "gpu.yaml"), "--trainer.max_epochs=10")
+    gpu = str(PROJECT / "configs" / "extras" / "gpu.yaml")
+    cli = fit(path, "--trainer.max_epochs=10", "-c", gpu, "--trainer.accelerator=cuda")
     assert cli.result["val_acc"] > 0.3
 
 
 def test_deterministic_gives_the_same_bits(fit: Fit) -> None:
     extra = str(PROJECT / "configs" / "extras" / "deterministic.yaml")
-    first, second = (fit("mnist/resnet.yaml", "-c", SMOKE, "-c", extra) for _ in range(2))
+    first, second = (fit("mnist/resnet.yaml", "-c", SMOKE, "-c", extra, "--trainer.accelerator=cuda") for _ in range(2))
     assert first.result["train_loss"] == second.result["train_loss"]
     assert first.result["test_loss"] == second.result["test_loss"]

@@ -151,6 +151,9 @@ def test_overfit_batches_repeats_the_same_batches(fit: Fit) -> None:
     [
         ("--trainer.gradient_clip_val=0.5", "type --model.gradient_clip 0.5"),
         ("--trainer.accumulate_grad_batches=4", "type a larger --data.batch_size"),
+        ("--trainer.precision=16-true", "type --trainer.precision bf16-mixed"),
+        ("--trainer.limit_train_batches=0.5", "type --trainer.limit_train_batches 7"),
+        ("--trainer.overfit_batches=0.5", "overfit_batches take whole batches"),
         ("--data.batch_size=5000", "type --data.batch_size 4000 or less"),
         ("--trainer.max_epochs=-1", "type --model.schedule constant"),
     ],
@@ -158,6 +161,69 @@ def test_overfit_batches_repeats_the_same_batches(fit: Fit) -> None:
 def test_what_would_not_do_as_told_is_refused_with_what_to_type(flag: str, message: str, fit: Fit) -> None:
     with pytest.raises(ValueError, match=message):
         fit(SHALLOW, flag)
+
+
+def test_intervals_that_would_count_chunks_are_refused(fit: Fit) -> None:
+    with pytest.raises(ValueError, match=r"val_check_interval=5 would count chunks of 4 steps"):
+        fit(SHALLOW, "--trainer.val_check_interval=5", "--data.steps_per_execution=4")
+
+
+def test_the_row_has_the_validation_of_the_tested_checkpoint(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    # validated twice an epoch, and uphill in its second half
+    monkeypatch.setattr("models.BaseModel.lr_at", lambda self, step, total_steps: 0.01 if step < 7 else -0.01)
+    cli = fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.val_check_interval=7")
+    assert list(cli.history.validation) == [7, 14]
+    assert cli.result["val_acc"] == cli.history.validation[7]["acc"] > cli.history.validation[14]["acc"]
+
+
+def test_without_a_best_epoch_the_last_is_tested(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    cli = fit(SHALLOW, "--trainer.check_val_every_n_epoch=2", "--trainer.max_epochs=1")
+    assert "(epoch 1, the last: " in capsys.readouterr().out
+    assert "val_acc" not in cli.result
+    assert "test_acc" in cli.result
+
+
+def test_a_checkpoint_callback_of_the_users_does_not_decide_what_is_tested(
+    fit: Fit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(SHALLOW, "--trainer.callbacks+=ModelCheckpoint", "--trainer.max_epochs=1")
+    assert "best val/acc: " in capsys.readouterr().out
+
+
+def test_flags_win_over_the_checkpoint_that_a_run_goes_on_from(fit: Fit, tmp_path: Path) -> None:
+    fit(SHALLOW, "--trainer.max_epochs=1")
+    checkpoint = next(tmp_path.rglob("last.ckpt"))
+    flags = ["--model.lr=0.123", "--model.weight_decay=0.7", "--model.label_smoothing=0"]
+    cli = fit(SHALLOW, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=2", *flags)
+    assert cli.model.hparams["lr"] == 0.123
+    assert cli.model.hparams["label_smoothing"] == 0
+    assert cli.trainer.optimizers[0].param_groups[0]["weight_decay"] == 0.7
+
+
+def test_going_on_from_inside_an_epoch_is_refused(fit: Fit, tmp_path: Path) -> None:
+    fit(SHALLOW, "--trainer.max_steps=20")
+    checkpoint = next(tmp_path.rglob("last.ckpt"))
+    with pytest.raises(ValueError, match="the checkpoint of step 20 is not from the end of an epoch of 15 steps"):
+        fit(SHALLOW, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3")
+
+
+def test_two_processes_train_as_one(fit: Fit, tmp_path: Path) -> None:
+    flags = ["-c", "configs/mnist/shallow_mlp.yaml", "--data.source=subset", "--trainer.max_epochs=2"]
+    flags += ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    flags += ["--data.steps_per_execution=4", f"--trainer.logger.init_args.save_dir={tmp_path / 'two'}"]
+    command = [sys.executable, str(train.PROJECT / "train.py"), "fit", *flags]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test/acc") == 1
+    fit(SHALLOW, "--trainer.max_epochs=2")
+    one, two = (
+        torch.load(next((tmp_path / folder).rglob("last.ckpt")), weights_only=True)["state_dict"]
+        for folder in ("shallow_mlp", "two")
+    )
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-5)
+    found = [curves(tmp_path / folder)["val/acc"] for folder in ("shallow_mlp", "two")]
+    assert found[0] == found[1]
 
 
 def test_a_misspelt_option_is_not_taken_for_another(fit: Fit) -> None:
@@ -192,4 +258,4 @@ def test_everything_is_built_without_running() -> None:
     assert cli.model.hparams["input_shape"] == [1, 28, 28]
     trainer: Any = cli.trainer
     assert trainer.max_epochs != 10, "the config wins over the defaults"
-    assert trainer.log_every_n_steps == 50, "configs/defaults.yaml was read"
+    assert trainer.num_sanity_val_steps == 0, "configs/defaults.yaml was read: Lightning's own default is 2"

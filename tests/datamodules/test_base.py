@@ -61,12 +61,13 @@ def test_chunks_hold_the_same_batches_in_the_same_order(steps_per_execution: int
 
 def test_devices_share_each_batch_without_changing_it(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = batches(Numbers())
-    parts = []
+    parts, validated = [], []
     for rank in range(2):
         monkeypatch.setattr(Numbers, "place", lambda self, rank=rank: (rank, 2))
         parts.append(batches(Numbers()))
-        assert len(list(Numbers().val_dataloader())) == 1
+        validated += [x for inputs, _ in Numbers().evaluation_loader("val") for x in inputs.flatten().tolist()]
     assert [a + b for a, b in zip(*parts, strict=True)] == whole
+    assert sorted(validated) == Numbers().splits["val"][0].flatten().tolist()
     with pytest.raises(ValueError, match=r"batch_size=15 cannot be shared among 2 devices; type --data.batch_size 14"):
         Numbers(batch_size=15).train_dataloader()
 

@@ -109,17 +109,21 @@ def test_a_download_arrives_once(server: Server, tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("fault", ["404", "hang", "lie", "flip", "truncate"])
 def test_a_broken_download_leaves_nothing_and_the_subset_stands_in(
-    fault: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: str,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(MNIST, "mirrors", [server.url(fault)])
     datamodule = MNIST(str(tmp_path))
-    with pytest.warns(UserWarning, match=r"MNIST could not be fetched .* MNIST-5k, 5,000 of its 70,000 digits") as told:
-        datamodule.prepare_data()
-    assert server.url(fault) in str(told[0].message)
-    assert len(told) == 1
-    assert files_in(tmp_path) == []
+    datamodule.prepare_data()
     datamodule.setup()
+    assert files_in(tmp_path) == []
     assert datamodule.title == "MNIST-5k"
+    (told,) = caplog.messages
+    assert server.url(fault) in told
+    assert "MNIST-5k, 5,000 of its 70,000 digits, stands in" in told
 
 
 def test_full_raises_with_every_address_reason_and_place(
@@ -140,18 +144,28 @@ def test_full_raises_with_every_address_reason_and_place(
 
 
 def test_a_damaged_file_is_put_aside_and_fetched_anew(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(MNIST, "mirrors", [server.url("good")])
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for name, body in MINIATURE.items():
         (raw / name).write_bytes(body[:-1] if name == NAMES[0] else body)
-    with pytest.warns(UserWarning, match=rf"{NAMES[0]} is damaged"):
-        MNIST(str(tmp_path)).prepare_data()
+    MNIST(str(tmp_path)).prepare_data()
+    assert f"{raw / NAMES[0]} is damaged: it was renamed to {NAMES[0]}.damaged" in caplog.text
     assert files_in(tmp_path) == sorted([*NAMES, f"{NAMES[0]}.damaged"])
     assert (raw / NAMES[0]).read_bytes() == MINIATURE[NAMES[0]]
     assert len(server.requests) == 1, "whole files are not fetched again"
+
+
+def test_a_damaged_file_is_not_used_even_if_nobody_looked_before(server: Server, tmp_path: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, body in MINIATURE.items():
+        (raw / name).write_bytes(body[:-1] if name == NAMES[0] else body)
+    datamodule = MNIST(str(tmp_path))
+    datamodule.setup()
+    assert datamodule.title == "MNIST-5k"
 
 
 def test_addresses_are_encrypted() -> None:
@@ -196,5 +210,7 @@ def test_the_folder_is_the_named_one_then_the_environments_then_the_projects(mon
 def test_a_checkpoint_of_the_whole_is_not_tested_on_the_subset() -> None:
     subset = MNIST(source="subset")
     subset.load_state_dict(subset.state_dict())
-    with pytest.raises(ValueError, match=r"trained on MNIST, the data here is MNIST-5k; type --data.source full"):
+    with pytest.raises(
+        ValueError, match=r"made on .*'MNIST'.*, the data here is .*'MNIST-5k'.*; type --data.source full"
+    ):
         subset.load_state_dict({"title": "MNIST"})

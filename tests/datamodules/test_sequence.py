@@ -25,6 +25,11 @@ def test_pixels_are_read_row_by_row() -> None:
     assert torch.equal(sequences[:, 5 * 28 + 3, 0], images[:, 0, 5, 3])
 
 
+def test_a_checkpoint_of_one_order_is_not_tested_on_another() -> None:
+    with pytest.raises(ValueError, match=r"type --data.order pixels"):
+        SequenceMNIST("permuted").load_state_dict(SequenceMNIST("pixels").state_dict())
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_permuted_is_one_true_permutation_whatever_the_seed(seed: int) -> None:
     images, sequences = images_and("permuted", seed)
