@@ -206,7 +206,7 @@ class BaseModel(L.LightningModule):
         steps_per_epoch = trainer.datamodule.steps_per_epoch
         if self.global_step != trainer.current_epoch * steps_per_epoch:
             raise ValueError(
-                f"the checkpoint of step {self.global_step} is not from the end of an epoch of {steps_per_epoch} steps; "
+                f"the checkpoint of step {self.global_step} does not end an epoch of {steps_per_epoch} steps; "
                 "go on from one that is, with the batch_size that it was made with"
             )
         # a checkpoint brings the weight decay and momentum it was made with; the options of this run win

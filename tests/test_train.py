@@ -203,7 +203,7 @@ def test_flags_win_over_the_checkpoint_that_a_run_goes_on_from(fit: Fit, tmp_pat
 def test_going_on_from_inside_an_epoch_is_refused(fit: Fit, tmp_path: Path) -> None:
     fit(SHALLOW, "--trainer.max_steps=20")
     checkpoint = next(tmp_path.rglob("last.ckpt"))
-    with pytest.raises(ValueError, match="the checkpoint of step 20 is not from the end of an epoch of 15 steps"):
+    with pytest.raises(ValueError, match="the checkpoint of step 20 does not end an epoch of 15 steps"):
         fit(SHALLOW, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3")
 
 
