@@ -1,6 +1,7 @@
 """The tree keeps its promises: nothing without a config, nothing imported sideways, nothing too long to read."""
 
 import ast
+import csv
 import inspect
 import re
 import textwrap
@@ -136,6 +137,11 @@ def test_numbers_are_those_of_the_committed_results() -> None:
     text = (PROJECT / "README.md").read_text()
     assert report.BETWEEN_MARKS.search(text)
     assert report.readme(text) == text, "python -m benchmarks.report rewrites README.md"
+    with (report.RESULTS / "results.csv").open(newline="") as file:
+        shown = [row for row in csv.DictReader(file) if row["seed"] == "0" and row["config"] != "gru"]
+    for row in shown:  # the output of `make compare`, above the table
+        (line,) = re.findall(rf"^    \| {row['config']} .*$", text, re.MULTILINE)
+        assert f"{100 * float(row['val_acc']):.2f} % | {100 * float(row['test_acc']):.2f} %" in line
     for name, path in report.config_paths().items():
         assert path.read_text().splitlines()[1] == report.headers()[name]
     assert set(report.headers()) <= {path.stem for path in CONFIGS}
