@@ -113,7 +113,7 @@ def compare(configs: list[str], seeds: list[int], name: str, runs_dir: Path, fla
 
     table = summary(rows)
     (folder / "summary.md").write_text(table)
-    print(f"\n{table}\nTables and runs: {folder}\nCurves: {tensorboard_command(folder)}")
+    print(f"\n{table}\nTables and runs are in {folder}. To see their curves:\n{tensorboard_command(folder)}")
     return int(any(row["status"] == "failed" for row in rows))
 
 

@@ -67,7 +67,7 @@ def test_a_comparison_is_a_table_and_a_tensorboard_page(tmp_path: Path) -> None:
     assert summary.count("±") >= 4
     assert not done.stderr
     assert "epoch  1/1" in done.stdout, "progress is visible"
-    line = done.stdout.strip().splitlines()[-1].removeprefix("Curves: ")
+    line = done.stdout.strip().splitlines()[-1]
     assert shlex.split(line) == [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
 
 

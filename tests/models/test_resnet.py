@@ -33,6 +33,10 @@ def test_resnet_20_has_the_published_size() -> None:
     assert sum(p.numel() for p in model.parameters()) - shortcuts == 269_722
 
 
+def test_the_default_has_the_documented_size() -> None:
+    assert sum(p.numel() for p in ResNet([1, 28, 28], 10).parameters()) == 77_754
+
+
 def test_stages_halve_the_image_and_double_the_channels() -> None:
     model = ResNet([1, 28, 28], 10, width=4, stem_stride=1)
     x = model.stem(torch.randn(2, 1, 28, 28))
