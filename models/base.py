@@ -204,10 +204,14 @@ class BaseModel(L.LightningModule):
     def on_train_start(self) -> None:
         trainer: Any = self.trainer
         steps_per_epoch = trainer.datamodule.steps_per_epoch
-        if self.global_step != trainer.current_epoch * steps_per_epoch:
+        # a checkpoint made after validation still counts the epoch that it ends as the current one
+        if self.global_step not in (
+            trainer.current_epoch * steps_per_epoch,
+            (trainer.current_epoch + 1) * steps_per_epoch,
+        ):
             raise ValueError(
                 f"the checkpoint of step {self.global_step} does not end an epoch of {steps_per_epoch} steps; "
-                "go on from one that is, with the batch_size that it was made with"
+                "go on from one that does, with the batch_size that it was made with"
             )
         # a checkpoint brings the weight decay and momentum it was made with; the options of this run win
         optimizer: Any = self.optimizers()

@@ -113,7 +113,8 @@ def test_fit_tests_the_checkpoint_it_was_told(
     assert all(torch.equal(weights[name], value) for name, value in cli.model.state_dict().items())
 
 
-def test_a_resumed_run_equals_an_unbroken_one(fit: Fit, tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_a_resumed_run_equals_an_unbroken_one(which: str, fit: Fit, tmp_path: Path) -> None:
     # dropout and batch norm are on, but nothing restores PyTorch's generators yet: dropout is switched off
     flags = [
         "--model.dropout=0.0",
@@ -123,7 +124,7 @@ def test_a_resumed_run_equals_an_unbroken_one(fit: Fit, tmp_path: Path) -> None:
     ]
     whole = fit(DEEP, *flags, "--trainer.max_epochs=3")
     fit(DEEP, *flags, "--trainer.max_epochs=1", "--trainer.logger.init_args.name=half")
-    checkpoint = tmp_path / "half" / "version_0" / "checkpoints" / "last.ckpt"
+    checkpoint = tmp_path / "half" / "version_0" / "checkpoints" / f"{which}.ckpt"
     resumed = fit(DEEP, *flags, "--trainer.max_epochs=3", f"--ckpt_path={checkpoint}", "--test_checkpoint=last")
     last = {name: value.clone() for name, value in resumed.model.state_dict().items()}
     unbroken = torch.load(tmp_path / "deep_mlp" / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)
