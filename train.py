@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
+import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -24,6 +25,14 @@ from models import BaseModel
 
 PROJECT = Path(__file__).parent
 DEFAULTS = PROJECT / "configs" / "defaults.yaml"
+DECIDED_BY = {  # values that CLI links, and what to type to change them
+    "model.input_shape": "the data, chosen by --data and its options",
+    "model.num_outputs": "the data, chosen by --data and its options",
+    "model.task": "the data, chosen by --data and its options",
+    "data.seed": "--seed_everything",
+    "checkpoint.monitor": "the task of the data: val/loss for regression, else val/acc",
+    "checkpoint.mode": "the task of the data: min for regression, else max",
+}
 
 
 def quiet() -> None:
@@ -61,6 +70,23 @@ def found(argument: str) -> str:
     if path.endswith(".yaml") and not Path(path).exists() and inside.is_file():
         return f"{option}{equals}{inside}"
     return argument
+
+
+def refuse_linked(arguments: list[str]) -> None:
+    """Raises a ValueError if a flag or a config sets a value that a link would override without a word."""
+    names = [argument.removeprefix("--").partition("=")[0] for argument in arguments if argument.startswith("--")]
+    for argument in arguments:
+        path = Path(argument.rpartition("=")[2])
+        if path.suffix == ".yaml" and path.is_file():
+            config = yaml.safe_load(path.read_text()) or {}
+            for part in ("model", "data", "checkpoint"):
+                options = config.get(part)
+                if isinstance(options, dict):
+                    names += [f"{part}.{name}" for name in options.get("init_args", options)]
+    for name in names:
+        linked = name.replace(".init_args", "")
+        if linked in DECIDED_BY:
+            raise ValueError(f"{linked} cannot be set: it is decided by {DECIDED_BY[linked]}")
 
 
 class SaveConfig(SaveConfigCallback):
@@ -182,6 +208,8 @@ class CLI(LightningCLI):
 def main(args: list[str] | None = None, run: bool = True) -> CLI:
     """Parses `args` (by default the command line) and, if `run`, does what they say; else builds everything only."""
     quiet()
+    arguments = [found(argument) for argument in (sys.argv[1:] if args is None else args)]
+    refuse_linked(arguments)
     defaults = {"default_config_files": [str(DEFAULTS)]}
     return CLI(
         BaseModel,
@@ -204,7 +232,7 @@ def main(args: list[str] | None = None, run: bool = True) -> CLI:
             "allow_abbrev": False,
             **({name: dict(defaults) for name in CLI.subcommands()} if run else defaults),
         },
-        args=[found(argument) for argument in (sys.argv[1:] if args is None else args)],
+        args=arguments,
         run=run,
     )
 

@@ -227,6 +227,34 @@ def test_two_processes_train_as_one(fit: Fit, tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model.num_outputs", "7"),
+        ("model.init_args.task", "regression"),
+        ("model.input_shape", "[784]"),
+        ("data.seed", "9"),
+        ("checkpoint.monitor", "val/loss"),
+    ],
+)
+def test_a_value_that_the_data_decides_is_refused(name: str, value: str, fit: Fit, tmp_path: Path) -> None:
+    refusal = rf"{name.replace('.init_args', '')} cannot be set: it is decided by "
+    with pytest.raises(ValueError, match=refusal):
+        fit(SHALLOW, f"--{name}={value}")
+    config = tmp_path / "linked.yaml"
+    part, *_, option = name.split(".")
+    config.write_text(f"{part}:\n  {option}: {value}\n")
+    with pytest.raises(ValueError, match=refusal):
+        fit(SHALLOW, "-c", str(config))
+
+
+def test_the_config_that_a_run_wrote_can_be_run_again(fit: Fit, tmp_path: Path) -> None:
+    first = fit(SHALLOW, "--trainer.max_epochs=1", "--seed_everything=3")
+    written = next(tmp_path.rglob("config.yaml"))
+    second = train.main(["fit", "-c", str(written), f"--trainer.logger.init_args.save_dir={tmp_path / 'again'}"])
+    assert second.result["test_loss"] == first.result["test_loss"]
+
+
 def test_a_misspelt_option_is_not_taken_for_another(fit: Fit) -> None:
     with pytest.raises(SystemExit):
         fit(SHALLOW, "--trainer.max_epoch=1")
