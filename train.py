@@ -173,6 +173,19 @@ class CLI(LightningCLI):
             self.trainer_defaults["callbacks"].append(Progress())
         return super().instantiate_trainer(**kwargs)
 
+    def before_validate(self) -> None:
+        self.require_checkpoint("validate")
+
+    def before_test(self) -> None:
+        self.require_checkpoint("test")
+
+    def require_checkpoint(self, subcommand: str) -> None:
+        """Refuses to measure weights that nobody trained."""
+        if self.config[subcommand].ckpt_path is None:
+            raise ValueError(
+                f"{subcommand} needs a trained model; type --ckpt_path runs/<config>/<run>/checkpoints/best.ckpt"
+            )
+
     def after_fit(self) -> None:
         """Tests the chosen checkpoint, says which it was, and keeps what the run came to in `self.result`."""
         trainer: Any = self.trainer

@@ -255,6 +255,12 @@ def test_the_config_that_a_run_wrote_can_be_run_again(fit: Fit, tmp_path: Path) 
     assert second.result["test_loss"] == first.result["test_loss"]
 
 
+@pytest.mark.parametrize("subcommand", ["test", "validate"])
+def test_weights_that_nobody_trained_are_not_measured(subcommand: str) -> None:
+    with pytest.raises(ValueError, match=f"{subcommand} needs a trained model; type --ckpt_path"):
+        train.main([subcommand, "-c", "configs/mnist/shallow_mlp.yaml", "--trainer.logger=false"])
+
+
 def test_a_misspelt_option_is_not_taken_for_another(fit: Fit) -> None:
     with pytest.raises(SystemExit):
         fit(SHALLOW, "--trainer.max_epoch=1")
