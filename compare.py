@@ -264,7 +264,11 @@ def write_results(path: Path, rows: list[Row]) -> None:
 
 def summary(rows: list[Row]) -> str:
     """One line a config, as a Markdown table: mean ± standard deviation over its finished seeds."""
-    header = ["model", "data", "parameters", "depth", "val acc", "test acc", "seconds", "epochs", "seeds"]
+    # regression has no accuracy
+    has_accuracy = all("val_acc" in row for row in rows if "val_loss" in row)
+    measured = ("acc", 100, 2, " %") if has_accuracy else ("loss", 1, 4, "")
+    header = ["model", "data", "parameters", "depth", f"val {measured[0]}", f"test {measured[0]}"]
+    header += ["seconds", "epochs", "seeds"]
     lines = [header]
     for config in dict.fromkeys(row["config"] for row in rows):
         runs = [row for row in rows if row["config"] == config]
@@ -283,8 +287,8 @@ def summary(rows: list[Row]) -> str:
                 runs[-1].get("data", "-"),
                 f"{runs[0]['parameters']:,}" if "parameters" in runs[0] else "-",
                 str(runs[0].get("depth", "-")),
-                spread("val_acc", 100, 2, " %"),
-                spread("test_acc", 100, 2, " %"),
+                spread(f"val_{measured[0]}", *measured[1:]),
+                spread(f"test_{measured[0]}", *measured[1:]),
                 spread("seconds", 1, 1),
                 spread("epochs", 1, 0),
                 f"{len(finished)} of {len(runs)}" if len(finished) < len(runs) else str(len(runs)),

@@ -155,6 +155,11 @@ class CLI(LightningCLI):
             experiments = [Path(os.fspath(path)) for path in config.config or []]
             experiments = [path for path in experiments if path.parent.name != "extras" and path != DEFAULTS]
             logger.init_args.name = experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
+        version = logger.init_args.get("version")
+        if isinstance(version, str) and self.subcommand == "fit":
+            folder = Path(logger.init_args.save_dir, logger.init_args.name, version)
+            if folder.exists():
+                raise ValueError(f"{folder} holds a run already; type another --trainer.logger.init_args.version")
 
     def instantiate_classes(self) -> None:
         try:

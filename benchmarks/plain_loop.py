@@ -14,20 +14,20 @@ from datamodules import BaseDataModule
 from models import BaseModel
 
 
-def fit(model: BaseModel, datamodule: BaseDataModule, max_epochs: int) -> tuple[list[float], list[float]]:
-    """Trains on the CPU and returns the training loss of every step and the validation accuracy of every epoch."""
+def fit(model: BaseModel, datamodule: BaseDataModule, max_epochs: int) -> tuple[list[float], list[dict[str, float]]]:
+    """Trains on the CPU and returns the training loss of every step and the validation means of every epoch."""
     datamodule.prepare_data()
     datamodule.setup("fit")
-    train_loader, val_loader = datamodule.train_dataloader(), datamodule.val_dataloader()
+    train_loader = datamodule.train_dataloader()
     optimizer = model.make_optimizer()
     total_steps = max_epochs * datamodule.steps_per_epoch
     losses: list[float] = []
-    accuracies: list[float] = []
+    validation: list[dict[str, float]] = []
     for epoch in range(max_epochs):
         model.train()
         train_loader.sampler.set_epoch(epoch)
-        for inputs, targets in train_loader:
-            for batch in zip(inputs, targets, strict=True):  # the batches of a chunk
+        for chunk in train_loader:
+            for batch in zip(*chunk, strict=True):
                 for group in optimizer.param_groups:
                     group["lr"] = model.lr_at(len(losses), total_steps)
                 loss, _ = model.loss(batch)
@@ -38,6 +38,7 @@ def fit(model: BaseModel, datamodule: BaseDataModule, max_epochs: int) -> tuple[
                 losses.append(loss.item())
         model.eval()
         with torch.inference_mode():
-            correct = sum(int((model(x).argmax(-1) == y).sum()) for x, y in val_loader)
-        accuracies.append(correct / len(datamodule.splits["val"][1]))
-    return losses, accuracies
+            for samples in datamodule.evaluation_loader("val"):
+                model.measure("val", *model.loss(samples), samples[1])
+        validation.append({name: float(mean.compute()) for name, mean in model.means.pop("val").items()})
+    return losses, validation

@@ -17,7 +17,7 @@ SPLIT_SEED = 0  # which samples validate: the same for every run, whatever its s
 
 
 class BaseDataModule(L.LightningDataModule):
-    """States a task and hands out its data; a subclass sets the three names below and writes `load`.
+    """A data set: its task, and its samples in batches. A subclass sets the three names below and writes `load`.
 
     Data sets here fit in memory, so they are held as tensors on the device that trains, and a batch is one
     indexing operation: no workers, no copies. The order of samples depends on (seed, epoch) alone.
@@ -37,7 +37,7 @@ class BaseDataModule(L.LightningDataModule):
     num_outputs: int
     task: Literal["classification", "tagging", "regression"]
 
-    def __init__(self, batch_size: int, val_size: int, steps_per_execution: int, seed: int) -> None:
+    def __init__(self, batch_size: int = 128, val_size: int = 0, steps_per_execution: int = 1, seed: int = 0) -> None:
         super().__init__()
         for name, value, lowest in (
             ("batch_size", batch_size, 1),
@@ -53,7 +53,12 @@ class BaseDataModule(L.LightningDataModule):
         self.splits: dict[str, Samples] = {}
 
     def load(self) -> tuple[Samples, Samples]:
-        """The official training samples and the official test samples."""
+        """The official training samples and the official test samples, each as (inputs, targets).
+
+        Inputs are float32 `(N, *input_shape)`. Targets are int64 `(N,)` for classification, int64 `(N, T)` for
+        tagging, float32 `(N, num_outputs)` for regression. What is random needs a generator of its own with a fixed
+        seed: the global one has a different state for every model.
+        """
         raise NotImplementedError(f"{type(self).__name__} must load its samples")
 
     @property
@@ -77,10 +82,28 @@ class BaseDataModule(L.LightningDataModule):
         if self.splits:
             return
         (inputs, targets), test = self.load()
+        for samples in ((inputs, targets), test):
+            self.check(*samples)
         train, val = self.cut(targets, self.val_size)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         splits = {"train": (inputs[train], targets[train]), "val": (inputs[val], targets[val]), "test": test}
         self.splits = {name: (x.to(device), y.to(device)) for name, (x, y) in splits.items()}
+
+    def check(self, inputs: Tensor, targets: Tensor) -> None:
+        """Raises a ValueError if samples are not what `load` promises."""
+        dtype = torch.float32 if self.task == "regression" else torch.int64
+        if not isinstance(inputs, Tensor) or not isinstance(targets, Tensor):
+            raise ValueError(f"{self.title}.load gave {type(inputs).__name__}; give tensors: torch.from_numpy(...)")
+        if inputs.dtype != torch.float32 or targets.dtype != dtype:
+            raise ValueError(
+                f"{self.title}.load gave inputs of {inputs.dtype} and targets of {targets.dtype}; "
+                f"{self.task} takes torch.float32 and {dtype}: use .float() and .long()"
+            )
+        if list(inputs.shape[1:]) != list(self.input_shape) or len(inputs) != len(targets):
+            raise ValueError(
+                f"{self.title}.load gave inputs of shape {list(inputs.shape)} for {len(targets)} targets; "
+                f"input_shape={list(self.input_shape)} needs {[len(targets), *self.input_shape]}"
+            )
 
     def cut(self, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
         """Indices of the samples that stay and of `size` others, drawn by class with a fixed seed."""

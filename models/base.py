@@ -27,7 +27,11 @@ UPPER_LIMITS = {  # of the options that are not counts; their lower limit is 0
     "gradient_clip": math.inf,
     "dropout": 1,
 }
-LOGITS_DIMENSIONS = {"classification": 2, "tagging": 3, "regression": 2}
+SHAPES = {  # what the loss takes: outputs and targets
+    "classification": ("(B, K)", "(B,)"),
+    "tagging": ("(B, T, K)", "(B, T)"),
+    "regression": ("(B, K)", "(B, K)"),
+}
 
 
 class BaseModel(L.LightningModule):
@@ -107,11 +111,10 @@ class BaseModel(L.LightningModule):
         outputs: Tensor = self(inputs)
         task = self.hparams["task"]
         expected = outputs.shape if task == "regression" else outputs.shape[:-1]
-        if targets.shape != expected or outputs.ndim != LOGITS_DIMENSIONS[task]:
+        if targets.shape != expected or outputs.ndim != (3 if task == "tagging" else 2):
             raise ValueError(
                 f"{type(self).__name__} gave outputs of shape {tuple(outputs.shape)} for targets of shape "
-                f"{tuple(targets.shape)}; {task} takes (B, K) for (B,), (B, T, K) for (B, T) if tagging, "
-                "(B, K) for (B, K) if regression"
+                f"{tuple(targets.shape)}; {task} takes outputs {SHAPES[task][0]} for targets {SHAPES[task][1]}"
             )
         if task == "regression":
             return F.mse_loss(outputs, targets), outputs

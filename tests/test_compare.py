@@ -159,6 +159,21 @@ def test_the_parent_never_loads_torch() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=compare.PROJECT, check=True)
 
 
+def test_without_accuracies_the_summary_gives_losses() -> None:
+    run = {
+        "config": "a",
+        "data": "Plane",
+        "parameters": 9,
+        "depth": 1,
+        "status": "finished",
+        "epochs": 3,
+        "seconds": 1.0,
+    }
+    table = compare.summary([{**run, "seed": 0, "val_loss": 0.25, "test_loss": 0.125}])
+    assert "| val loss | test loss |" in table
+    assert "| 0.2500   | 0.1250    |" in table
+
+
 def test_summary_gives_mean_and_deviation_of_the_runs_that_finished() -> None:
     common = {"config": "a", "data": "MNIST", "parameters": 1234, "depth": 1, "status": "finished", "epochs": 3}
     runs = [

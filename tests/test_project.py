@@ -14,7 +14,7 @@ import yaml
 
 import datamodules
 import models
-from benchmarks import report
+from benchmarks import plain_loop, report
 from tests.conftest import CONFIGS, config_id, learning, why_it_cannot_learn
 from train import PROJECT, found
 
@@ -43,14 +43,19 @@ def without_config(part: str, names: set[str]) -> list[str]:
     ]
 
 
-def test_every_model_and_data_module_has_a_config() -> None:
-    assert not without_config("model", set(models.__all__) - {"BaseModel"})
-    assert not without_config("data", set(datamodules.__all__) - {"BaseDataModule"})
+@pytest.mark.parametrize("name", sorted(set(models.__all__) - {"BaseModel"}))
+def test_every_model_has_a_config(name: str) -> None:
+    assert not without_config("model", {name})
+
+
+@pytest.mark.parametrize("name", sorted(set(datamodules.__all__) - {"BaseDataModule"}))
+def test_every_data_module_has_a_config(name: str) -> None:
+    assert not without_config("data", {name})
 
 
 def test_a_model_without_a_config_is_told_what_to_add() -> None:
-    (sentence,) = without_config("model", {"ShallowMLP", "Perceptron"})
-    assert sentence.startswith("Perceptron has no config: add configs/<data>/perceptron.yaml")
+    (sentence,) = without_config("model", {"ShallowMLP", "Nameless"})
+    assert sentence.startswith("Nameless has no config: add configs/<data>/nameless.yaml")
 
 
 @pytest.mark.parametrize("package", [models, datamodules])
@@ -116,7 +121,7 @@ def test_documents_name_files_that_exist() -> None:
     existing = {path.name for part in parts for path in (PROJECT / part).rglob("*")} | {
         path.name for path in PROJECT.iterdir()
     }
-    example = {"perceptron.py", "perceptron.yaml"}  # the model that README shows how to add
+    example = {"perceptron.py", "perceptron.yaml", "disc.py"}  # what README shows how to add
     for document in (PROJECT / "README.md", PROJECT / "docs" / "design.md"):
         for name in re.findall(r"[\w./]+\.(?:py|yaml|md|csv|json)\b", document.read_text()):
             assert Path(name).name in existing | example, f"{document.name} names {name}"
@@ -145,6 +150,16 @@ def test_numbers_are_those_of_the_committed_results() -> None:
     for name, path in report.config_paths().items():
         assert path.read_text().splitlines()[1] == report.headers()[name]
     assert set(report.headers()) <= {path.stem for path in CONFIGS}
+
+
+def test_the_data_that_readme_adds_can_be_trained_on() -> None:
+    (source,) = re.findall(r"\n( {4}\"\"\"A disc.*?)\n\nA line in", (PROJECT / "README.md").read_text(), re.DOTALL)
+    module: dict[str, Any] = {"__name__": "datamodules.disc"}
+    exec(textwrap.dedent(source), module)
+    datamodule = module["Disc"]()
+    losses, validation = plain_loop.fit(models.ShallowMLP([2], 2, lr=0.01), datamodule, max_epochs=10)
+    assert len(losses) == 10 * datamodule.steps_per_epoch
+    assert validation[-1]["acc"] > 0.9
 
 
 def undocumented(model: type, source: str) -> set[str]:

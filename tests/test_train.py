@@ -248,6 +248,15 @@ def test_a_value_that_the_data_decides_is_refused(name: str, value: str, fit: Fi
         fit(SHALLOW, "-c", str(config))
 
 
+def test_a_run_is_not_written_into_another(fit: Fit) -> None:
+    flags = ["--trainer.max_epochs=1", "--trainer.logger.init_args.version=seed_0"]
+    fit(SHALLOW, *flags)
+    with pytest.raises(
+        ValueError, match=r"seed_0 holds a run already; type another --trainer.logger.init_args.version"
+    ):
+        fit(SHALLOW, *flags)
+
+
 def test_the_config_that_a_run_wrote_can_be_run_again(fit: Fit, tmp_path: Path) -> None:
     first = fit(SHALLOW, "--trainer.max_epochs=1", "--seed_everything=3")
     written = next(tmp_path.rglob("config.yaml"))

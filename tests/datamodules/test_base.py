@@ -112,7 +112,26 @@ def test_sizes_that_cannot_be_are_refused(options: dict[str, int], message: str)
         Numbers(**options).train_dataloader()
 
 
+@pytest.mark.parametrize(
+    ("inputs", "targets", "message"),
+    [
+        (torch.zeros(9, 1).numpy(), torch.zeros(9).long(), r"gave ndarray; give tensors"),
+        (torch.zeros(9, 1).double(), torch.zeros(9).long(), r"inputs of torch.float64 .* use .float\(\)"),
+        (torch.zeros(9, 1), torch.zeros(9).int(), r"targets of torch.int32"),
+        (torch.zeros(9, 2), torch.zeros(9).long(), r"shape \[9, 2\] .* input_shape=\[1\] needs \[9, 1\]"),
+        (torch.zeros(9, 1), torch.zeros(8).long(), r"shape \[9, 1\] for 8 targets"),
+    ],
+)
+def test_samples_that_are_not_what_the_task_takes_are_refused(
+    inputs: torch.Tensor, targets: torch.Tensor, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Numbers, "load", lambda self: ((inputs, targets), (inputs, targets)))
+    with pytest.raises(ValueError, match=message):
+        Numbers()
+
+
 def test_regression_is_watched_by_its_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (Numbers().monitor, Numbers().monitor_mode) == ("val/acc", "max")
+    numbers = Numbers()
+    assert (numbers.monitor, numbers.monitor_mode) == ("val/acc", "max")
     monkeypatch.setattr(Numbers, "task", "regression")
-    assert (Numbers().monitor, Numbers().monitor_mode) == ("val/loss", "min")
+    assert (numbers.monitor, numbers.monitor_mode) == ("val/loss", "min")
