@@ -1,6 +1,7 @@
 """The network as TensorBoard's graph page draws it."""
 
 import warnings
+from typing import Any
 
 import lightning as L
 import torch
@@ -20,9 +21,7 @@ class ModelGraph(L.Callback):
         if num_modules > MOST_MODULES:
             print(f"No model graph: {num_modules} modules are more than the {MOST_MODULES} it can show.", flush=True)
             return
-        example = pl_module.example_input_array
-        if not isinstance(example, torch.Tensor):
-            return
+        example: Any = pl_module.example_input_array
         was_training = pl_module.training
         pl_module.eval()
         with warnings.catch_warnings(), torch.no_grad():
