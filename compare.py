@@ -6,11 +6,8 @@ python compare.py configs/mnist/shallow_mlp.yaml configs/mnist/deep_mlp.yaml --s
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
-import io
 import json
-import logging
 import multiprocessing
 import os
 import platform
@@ -25,7 +22,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).parent
+from arguments import PROJECT, RUNS, check, located
+
 # what a run needs and this program does not: loaded once, for all runs
 PRELOADED = ["lightning.pytorch.cli", "torchvision", "torch.utils.tensorboard", "torch._dynamo"]
 
@@ -50,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--runs_dir",
         type=Path,
-        default=PROJECT / "runs",
+        default=RUNS,
         help="folder of all comparisons (default: runs/ beside train.py)",
     )
     parser.epilog = "What follows -- goes to train.py for every run: -- --trainer.max_epochs 3"
@@ -88,6 +86,8 @@ def compare(configs: list[str], seeds: list[int], name: str, runs_dir: Path, fla
     folder = runs_dir.absolute() / name
     if folder.exists():
         raise ValueError(f"{folder} exists; choose another --name, or remove it: rm -r {shlex.quote(str(folder))}")
+    for path in configs:
+        check(["fit", *(located(argument) for argument in ["-c", path, *flags])])
     print("Loading ...", flush=True)
     plan = plan_runs(paths, flags)
     folder.mkdir(parents=True)
@@ -155,9 +155,6 @@ def in_child(function: Callable[..., Row], *arguments: Any) -> Row:
 
 def answer(sender: Connection, function: Callable[..., Row], arguments: tuple[Any, ...]) -> None:
     """In the child: sends what the function returns or raises."""
-    # what Lightning tells at the start of each run would hide the progress of many
-    for logger in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(logger).setLevel(logging.WARNING)
     try:
         sender.send(function(*arguments))
     except (Exception, SystemExit) as error:
@@ -179,10 +176,8 @@ def inspect(path: str, flags: list[str], take_subset: bool) -> Row:
 
     import train  # noqa: PLC0415
 
-    complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
-            cli = train.main(["-c", path, *flags], run=False)
+        cli = train.main(["-c", path, *flags], run=False)
         num_devices = cli.trainer.num_devices * cli.trainer.num_nodes
         if num_devices > 1:
             command = shlex.join([sys.executable, str(PROJECT / "train.py"), "fit", "-c", path, *flags])
@@ -190,15 +185,15 @@ def inspect(path: str, flags: list[str], take_subset: bool) -> Row:
                 f"{path} asks for {num_devices} devices, but a comparison gives each run one; "
                 f"train it by itself: {command}"
             )
-        has_source = hasattr(cli.datamodule, "settle_source")
+        has_source = getattr(cli.datamodule, "has_subset", False)
         if has_source and take_subset:
             cli.datamodule.source = "subset"
         cli.datamodule.prepare_data()
         source = cli.datamodule.settle_source() if has_source else None
-    except ValueError as error:  # wrong input: its message says what to type
+    except ValueError as error:
+        if not train.is_refusal(error):
+            raise
         return {"refusal": str(error)}
-    except SystemExit:  # of the parser, which prints its usage before what is wrong
-        return {"refusal": complaint.getvalue().rpartition("error: ")[2].strip()}
     device = cli.trainer.strategy.root_device
     return {
         "model": type(cli.model).__name__,
@@ -214,7 +209,7 @@ def train_one(path: str, flags: list[str]) -> Row:
     """In a child: one run of train.py."""
     import train  # noqa: PLC0415
 
-    cli = train.main(["fit", "-c", path, "--trainer.enable_model_summary=false", *flags])
+    cli = train.main(["fit", "-c", path, *flags])
     return {"data": cli.datamodule.title, **cli.result}
 
 

@@ -76,9 +76,9 @@ def main(comparison: Path) -> None:
     path = PROJECT / "README.md"
     path.write_text(readme(path.read_text()))
     for name, path in config_paths().items():
-        command, *rest = path.read_text().splitlines()
+        phrase, command, *rest = path.read_text().splitlines()
         body = [line for line in rest if not line.startswith("# test accuracy")]
-        path.write_text("\n".join([command, headers()[name], *body]) + "\n")
+        path.write_text("\n".join([phrase, command, headers()[name], *body]) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""How far a run is, in one line an epoch."""
+"""How far a run is, in one line."""
 
+import shutil
 import sys
 import time
 from typing import Any
@@ -8,16 +9,18 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 
 REFRESH = 0.2  # seconds between two looks at the steps inside an epoch
+WIDTH = 12  # characters of the bar
 
 
 class Progress(ProgressBar):
-    """Prints a line when an epoch ends; in a terminal, also the step inside the epoch, on the same line."""
+    """One line that rewrites itself, in a terminal or a notebook; elsewhere, as in a file, a line an epoch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.is_enabled = True
-        self.is_terminal = sys.stdout.isatty()
+        self.is_rewriting = sys.stdout.isatty() or "ipykernel" in sys.modules
         self.next_look = 0.0
+        self.metrics = ""  # of the last validation
 
     def disable(self) -> None:
         """Called by Lightning on every process but the first."""
@@ -26,30 +29,35 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.start = time.perf_counter()
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
         now = time.perf_counter()
-        if self.is_enabled and self.is_terminal and now > self.next_look:
+        if self.is_enabled and self.is_rewriting and now > self.next_look:
             self.next_look = now + REFRESH
-            done, total = self.steps(trainer)
-            print(f"\r{self.epoch(trainer)}  step {done}/{total}  {now - self.start:5.1f} s", end="", flush=True)
+            self.rewrite(self.line(trainer, pl_module))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.is_enabled:
             return
         metrics = trainer.callback_metrics
-        shown = [f"val loss {metrics['val/loss']:.4f}"] if "val/loss" in metrics else []
-        shown += [f"val acc {metrics['val/acc']:.2%}"] if "val/acc" in metrics else []
-        line = "  ".join([self.epoch(trainer), *shown, f"{time.perf_counter() - self.start:5.1f} s"])
-        print(f"\r{line}" + " " * 20 if self.is_terminal else line, flush=True)
+        shown = [f"  val loss {metrics['val/loss']:.4f}"] if "val/loss" in metrics else []
+        shown += [f"  val acc {metrics['val/acc']:.2%}"] if "val/acc" in metrics else []
+        self.metrics = "".join(shown)
+        if self.is_rewriting:
+            self.rewrite(self.line(trainer, pl_module))
+        else:
+            print(self.line(trainer, pl_module), flush=True)
 
-    @staticmethod
-    def epoch(trainer: L.Trainer) -> str:
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.is_enabled and self.is_rewriting:
+            print(flush=True)
+
+    def rewrite(self, line: str) -> None:
+        columns = shutil.get_terminal_size().columns - 1  # a longer line would become two
+        print(f"\r{line[:columns]:{columns}}", end="", flush=True)
+
+    def line(self, trainer: L.Trainer, pl_module: L.LightningModule) -> str:
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-        return f"epoch {trainer.current_epoch + 1:2d}{of}"
-
-    @staticmethod
-    def steps(trainer: L.Trainer) -> tuple[int, int]:
-        """Optimizer steps done and to do in this epoch."""
-        datamodule: Any = getattr(trainer, "datamodule", None)
-        total = datamodule.steps_per_epoch
-        return trainer.global_step - trainer.current_epoch * total, total
+        total: Any = pl_module.total_steps  # 1 if the run has no end
+        filled = round(WIDTH * trainer.global_step / total) if total > 1 else 0
+        bar = f"  [{'#' * filled}{'.' * (WIDTH - filled)}]" if self.is_rewriting and total > 1 else ""
+        return f"epoch {trainer.current_epoch + 1:2d}{of}{bar}{self.metrics}  {time.perf_counter() - self.start:5.1f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import lightning as L
@@ -155,6 +156,17 @@ class BaseDataModule(L.LightningDataModule):
 
     def test_dataloader(self) -> BatchLoader:
         return self.evaluation_loader("test")
+
+    def predict_dataloader(self) -> BatchLoader:
+        return self.evaluation_loader("test")
+
+    def read_images(self, path: Path) -> tuple[Tensor, list[str]]:
+        """Inputs `(N, *input_shape)` from an image or a folder of them, and the names of their files.
+
+        Raises:
+            ValueError: nothing there is an image, or the samples of this data are none.
+        """
+        raise ValueError(f"{self.title} is not made of images; leave out --images to predict on its test samples")
 
     def evaluation_loader(self, split: str) -> BatchLoader:
         """Every sample of the split once, in order; a device takes every world_size-th."""

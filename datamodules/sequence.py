@@ -16,8 +16,8 @@ class SequenceMNIST(MNIST):
     Args:
         order: `rows` gives `[28, 28]`; `pixels`, row after row, gives `[784, 1]`; `permuted` gives the pixels in
             one random order, the same for every digit: neighbours in the picture are then far apart.
-        data_dir: folder that has, or gets, `MNIST/raw/` with the four files; by default the environment's
-            DATA_DIR, else `data` beside train.py.
+        variant: `mnist`, `fashion` or `kmnist`; see `MNIST`.
+        data_dir: folder that has, or gets, the files; see `MNIST`.
         source: `auto`, `full` or `subset`; see `MNIST`.
         batch_size: samples an optimizer step, over all devices.
         val_size: training samples held back for validation, a tenth of it in the subset; 0 holds none back.
@@ -25,12 +25,13 @@ class SequenceMNIST(MNIST):
         seed: of the order of samples; comes from `seed_everything`.
 
     Raises:
-        ValueError: a size outside its range, or source `full` when the files neither are there nor can be fetched.
+        ValueError: as `MNIST`.
     """
 
     def __init__(
         self,
         order: Literal["rows", "pixels", "permuted"] = "rows",
+        variant: Literal["mnist", "fashion", "kmnist"] = "mnist",
         data_dir: str | None = None,
         source: Literal["auto", "full", "subset"] = "auto",
         batch_size: int = 128,
@@ -38,7 +39,7 @@ class SequenceMNIST(MNIST):
         steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__(data_dir, source, batch_size, val_size, steps_per_execution, seed)
+        super().__init__(variant, data_dir, source, batch_size, val_size, steps_per_execution, seed)
         self.order = order
         self.input_shape = [28, 28] if order == "rows" else [784, 1]
 

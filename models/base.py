@@ -256,6 +256,11 @@ class BaseModel(L.LightningModule):
     def test_step(self, batch: Batch) -> None:
         self.measure("test", *self.loss(batch), batch[1])
 
+    def predict_step(self, batch: Batch) -> Tensor:
+        """Probabilities of the classes, of each time step if tagging; for regression the values."""
+        outputs: Tensor = self(batch[0])
+        return outputs if self.hparams["task"] == "regression" else outputs.softmax(-1)
+
     def on_train_epoch_end(self) -> None:
         self.log_epoch("train")
 

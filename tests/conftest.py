@@ -11,9 +11,10 @@ import yaml
 
 import datamodules
 import train
-from train import CLI, PROJECT
+from arguments import PROJECT, experiments
+from cli import CLI, quiet
 
-CONFIGS = sorted(path for path in (PROJECT / "configs").glob("*/*.yaml") if path.parent.name != "extras")
+CONFIGS = experiments()
 SMOKE = str(PROJECT / "configs" / "extras" / "smoke.yaml")
 
 
@@ -48,7 +49,7 @@ def build(path: Path, *flags: str) -> CLI:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
-    train.quiet()
+    quiet()
 
 
 @pytest.fixture(autouse=True, scope="session")

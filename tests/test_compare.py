@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import compare
+from arguments import PROJECT
 from tests.conftest import SMOKE
 
 FLAGS = ["--", "-c", SMOKE, "--data.source=subset"]
@@ -17,8 +18,8 @@ FLAGS = ["--", "-c", SMOKE, "--data.source=subset"]
 
 def run(runs_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command as it is typed: processes that it starts write to where it writes."""
-    command = [sys.executable, str(compare.PROJECT / "compare.py"), "--runs_dir", str(runs_dir), *arguments]
-    return subprocess.run(command, cwd=compare.PROJECT, capture_output=True, text=True, check=False)
+    command = [sys.executable, str(PROJECT / "compare.py"), "--runs_dir", str(runs_dir), *arguments]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -97,7 +98,7 @@ def test_an_existing_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     ("flags", "message"),
     [
         (["--trainer.devices=2", "--trainer.accelerator=cpu"], "asks for 2 devices"),
-        (["--trainer.max_epoch=2"], "unrecognized arguments: --trainer.max_epoch=2"),
+        (["--trainer.max_epoch=2"], "type --trainer.max_epochs 2"),
         (["--model.lr=-1"], "lr=-1"),
     ],
 )
@@ -112,14 +113,14 @@ def test_what_cannot_start_is_refused_before_anything_is_trained(
     assert not (tmp_path / "runs").exists()
     if "devices" in message:
         command = shlex.split(complaints.split("train it by itself: ")[1])
-        assert command[:2] == [sys.executable, str(compare.PROJECT / "train.py")]
+        assert command[:2] == [sys.executable, str(PROJECT / "train.py")]
         assert command[2:5] == ["fit", "-c", config]
         assert flags[0] in command
 
 
 def test_two_configs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "gru.yaml"
-    other.write_text((compare.PROJECT / "configs/sequence/gru.yaml").read_text())
+    other.write_text((PROJECT / "configs/sequence/gru.yaml").read_text())
     assert compare.main(["configs/sequence/gru.yaml", str(other), *FLAGS]) == 2
     assert "have the same file name" in capsys.readouterr().err
 
@@ -156,7 +157,7 @@ def test_the_parent_never_loads_torch() -> None:
         "assert compare.main(['configs/mnist/shallow_mlp.yaml', '--', '--model.lr=-1']) == 2; "
         "assert not {'torch', 'lightning'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=compare.PROJECT, check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
 
 
 def test_without_accuracies_the_summary_gives_losses() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from arguments import PROJECT
 from tests.conftest import CONFIGS, SMOKE, Fit, config_id
-from train import PROJECT
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
 

@@ -14,18 +14,21 @@ import yaml
 
 import datamodules
 import models
+from arguments import PROJECT, located
 from benchmarks import plain_loop, report
 from tests.conftest import CONFIGS, config_id, learning, why_it_cannot_learn
-from train import PROJECT, found
 
 # what a part of the tree may import of the others
 MAY_IMPORT = {
     "models": {"models"},
     "datamodules": {"datamodules"},
     "callbacks": {"callbacks"},
-    "train": {"models", "datamodules", "callbacks"},
-    "compare": {"train"},
-    "benchmarks": {"train", "models", "datamodules", "callbacks", "benchmarks"},
+    "signatures": set(),
+    "arguments": {"signatures"},
+    "cli": {"arguments", "models", "datamodules", "callbacks"},
+    "train": {"arguments", "cli"},
+    "compare": {"arguments", "train"},
+    "benchmarks": {"arguments", "compare", "train", "models", "datamodules", "callbacks", "benchmarks"},
 }
 DOCUMENTED = ("Shapes:", "Parameters:", "Source:", "Differences:")
 MODEL_FILES = [path for path in (PROJECT / "models").glob("*.py") if path.stem not in ("__init__", "base")]
@@ -94,7 +97,8 @@ def test_a_model_file_is_one_idea_that_borrows_only_the_training(path: Path) -> 
 @pytest.mark.parametrize("path", CONFIGS, ids=config_id)
 def test_a_config_is_short_and_headed_by_its_command(path: Path) -> None:
     lines = path.read_text().splitlines()
-    assert lines[0] == f"# python train.py fit -c {path.relative_to(PROJECT)}"
+    assert lines[0].startswith("# "), "a phrase that says what it is, for the list that train.py prints"
+    assert lines[1] == f"# python train.py fit -c {path.relative_to(PROJECT)}"
     assert len([line for line in lines if not line.startswith("#")]) <= 20
     linked = {"input_shape", "num_outputs", "task", "seed"}
     options = yaml.safe_load(path.read_text())
@@ -148,7 +152,7 @@ def test_numbers_are_those_of_the_committed_results() -> None:
         (line,) = re.findall(rf"^    \| {row['config']} .*$", text, re.MULTILINE)
         assert f"{100 * float(row['val_acc']):.2f} % | {100 * float(row['test_acc']):.2f} %" in line
     for name, path in report.config_paths().items():
-        assert path.read_text().splitlines()[1] == report.headers()[name]
+        assert path.read_text().splitlines()[2] == report.headers()[name]
     assert set(report.headers()) <= {path.stem for path in CONFIGS}
 
 
@@ -176,9 +180,9 @@ def test_docstrings_of_models_name_their_options() -> None:
 def test_a_config_path_is_tried_here_and_then_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     name = "configs/mnist/shallow_mlp.yaml"
-    assert found(name) == str(PROJECT / name)
-    assert found(f"--config={name}") == f"--config={PROJECT / name}"
-    assert found("nowhere.yaml") == "nowhere.yaml"
+    assert located(name) == str(PROJECT / name)
+    assert located(f"--config={name}") == f"--config={PROJECT / name}"
+    assert located("nowhere.yaml") == "nowhere.yaml"
     (tmp_path / "configs" / "mnist").mkdir(parents=True)
     (tmp_path / name).touch()
-    assert found(name) == name
+    assert located(name) == name

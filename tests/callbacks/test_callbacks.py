@@ -1,6 +1,9 @@
 """What a run shows and records beyond its curves."""
 
+import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -35,25 +38,44 @@ def test_drawing_the_graph_changes_nothing(fit: Fit, monkeypatch: pytest.MonkeyP
 
 def test_progress_is_a_line_an_epoch_where_there_is_no_terminal(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     fit("mnist/shallow_mlp.yaml", "-c", SMOKE, "--trainer.max_epochs=2", "--test_checkpoint=none")
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
     assert [line[:10] for line in lines] == ["epoch  1/2", "epoch  2/2"]
     assert all("val loss" in line and "val acc" in line and line.endswith(" s") for line in lines)
 
 
-def test_progress_can_be_switched_off(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
-    fit("mnist/shallow_mlp.yaml", "-c", SMOKE, "--trainer.enable_progress_bar=false", "--test_checkpoint=none")
-    assert capsys.readouterr().out == ""
+def test_without_progress_the_result_is_all_that_is_said(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    fit("mnist/shallow_mlp.yaml", "-c", SMOKE, "--trainer.enable_progress_bar=false")
+    quiet = capsys.readouterr()
+    fit("mnist/shallow_mlp.yaml", "-c", SMOKE)
+    usual = capsys.readouterr()
+    assert not quiet.err
+    assert not usual.err
+
+    def result(text: str) -> list[str]:
+        return re.sub(r"in [\d.]+ s|version_\d", "", text).splitlines()
+
+    assert result(usual.out)[1:] == result(quiet.out), "one line less: the epoch"
+    rows = [line.split() for line in quiet.out.splitlines() if line]
+    assert [row[0] for row in rows[1:]] == ["loss", "train", "val", "test", "val"]
 
 
-def test_a_terminal_sees_the_step_inside_the_epoch_on_one_line(
-    fit: Fit, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("place", ["terminal", "notebook"])
+def test_a_terminal_and_a_notebook_see_one_line_that_rewrites_itself(
+    place: str, fit: Fit, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("callbacks.progress.REFRESH", 0.0)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    fit("mnist/shallow_mlp.yaml", "-c", SMOKE, "--test_checkpoint=none", "--data.batch_size=1000")
-    printed = capsys.readouterr().out
-    assert printed.count("\n") == 1
-    assert "\repoch  1/1  step 4/4" in printed
+    if place == "terminal":
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    else:
+        monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    monkeypatch.setenv("COLUMNS", "72")
+    flags = ["--test_checkpoint=none", "--data.batch_size=1000", "--trainer.max_epochs=2"]
+    fit("mnist/shallow_mlp.yaml", "-c", SMOKE, *flags)
+    looks = capsys.readouterr().out.partition("\n")[0].split("\r")
+    bars = [re.findall(r"\[(#*)\.*\]", look) for look in looks[1:]]
+    assert [len(bar) for (bar,) in bars] == [2, 3, 4, 6, 6, 8, 9, 10, 12, 12]
+    assert {len(look) for look in looks[1:]} == {71}, "a longer line would become two"
+    assert "val acc" in looks[-1]
 
 
 def test_the_history_is_what_the_curves_show(fit: Fit) -> None:

@@ -1,0 +1,441 @@
+"""LightningCLI as used here: sizes from the data, runs from a checkpoint alone, a quiet console."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import itertools
+import logging
+import os
+import pickle
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from arguments import DEFAULTS, RUNS, check, configs_to_type, flags, nearest, settings
+from callbacks import History, ModelGraph, Predictions, Progress
+from datamodules import BaseDataModule
+from datamodules.base import BatchLoader
+from models import BaseModel
+from models.base import IGNORED
+
+# what a checkpoint's network and data leave open: how it is trained, and how its data is loaded
+TRAINING = {*inspect.signature(BaseModel).parameters, "dropout"}
+LOADING = {*inspect.signature(BaseDataModule).parameters, "data_dir", "source"}
+
+
+def quiet() -> None:
+    """The one place where messages are filtered, each with its reason."""
+    # what Lightning tells at each start, such as hardware found and the model's table, and its advertising
+    for logger in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    # Lightning 2.6 asks what torch 2.15 deprecates; it works, and only Lightning can change it
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+    # Lightning 2.6 calls what jsonargparse 4.49 deprecates; pyproject.toml keeps to versions that still have it
+    for start in (
+        "``ArgumentParser.add_instantiator`` was deprecated",
+        "``instantiate_classes`` was deprecated",
+        "skip_none parameter was deprecated",
+        "By default only one JsonargparseDeprecationWarning per type is shown",
+    ):
+        warnings.filterwarnings("ignore", message=rf"\s*{start}", category=DeprecationWarning)
+    # a checkpoint tested or gone on from in a new run: that run keeps its own record of what is best
+    warnings.filterwarnings("ignore", message=r"The dirpath has changed from")
+    # `accelerator: cpu` on a machine with a GPU means it
+    warnings.filterwarnings("ignore", message=r"GPU available but not used")
+    # `val_size: 0` means it
+    warnings.filterwarnings("ignore", message=r"Total length of `list` across ranks is zero")
+    # step/ curves count steps across epochs, so an epoch may be shorter than the logging interval
+    warnings.filterwarnings("ignore", message=r"The number of training batches \(\d+\) is smaller")
+
+
+def stored_config(path: str, command: str) -> str | None:
+    """What a checkpoint says of its run, as far as the command wants it: the text of a config, none if it has none.
+
+    `fit` goes on with all of it. The others take the network, its data and the precision: on what machine to run and
+    what to write is theirs. Folders of the machine that it was trained on are left out where they do not exist.
+
+    Raises:
+        ValueError: a file that is not a checkpoint.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError):
+        raise ValueError(f"{path} is not a checkpoint, or a damaged one; type the path of another") from None
+    if "config" not in checkpoint:
+        return None
+    config = yaml.safe_load(checkpoint["config"])
+    data_dir = config["data"].get("init_args", {}).get("data_dir")
+    if data_dir and not Path(data_dir).is_dir():
+        print(f"{data_dir}, where the data was, is not on this machine; type --data.data_dir to name another.")
+        del config["data"]["init_args"]["data_dir"]
+    if command != "fit":
+        trainer = {"precision": config["trainer"]["precision"]}
+        config = {"model": config["model"], "data": config["data"], "trainer": trainer}
+    else:
+        logger = config["trainer"]["logger"]
+        for name in ("save_dir", "version") if isinstance(logger, dict) else ():
+            logger["init_args"].pop(name, None)  # a run of its own, in the place that is usual here
+        for part, name in (("trainer", "default_root_dir"), ("checkpoint", "dirpath")):
+            config[part].pop(name)
+    return str(yaml.safe_dump(config, sort_keys=False))
+
+
+def in_one_line(message: str) -> str:
+    """What the parser says is wrong, without what it tried, and with the nearest class where one was misspelt."""
+    tried = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Expected a <class", "Expected a path but")
+    lines = [line.strip(" -") for line in message.splitlines()]
+    said = " ".join(dict.fromkeys(line for line in lines if line and not line.startswith(tried)))
+    misspelt = re.search(r"Expected a dot import path string: (\w+)$", said)
+    if misspelt:
+        names = {one.__name__ for base in (L.Callback, Logger) for one in subclasses(base)}
+        near = nearest(misspelt[1], names)
+        said = f"there is no {misspelt[1]}; " + (f"type {near}" if near else "type the import path of the class")
+    return said
+
+
+def subclasses(base: type[Any]) -> Iterator[type[Any]]:
+    for one in base.__subclasses__():
+        yield one
+        yield from subclasses(one)
+
+
+def metrics_table(rows: dict[str, dict[str, float]]) -> str:
+    """Loss and accuracy of each set of samples, right-aligned."""
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [f"{'':8}" + "".join(f"{name:>10}" for name in names)]
+    for title, row in rows.items():
+        cells = [f"{row[name]:.2%}" if name == "acc" else f"{row[name]:.4f}" for name in names if name in row]
+        lines.append(f"{title:8}" + "".join(f"{cell:>10}" for cell in cells))
+    return "\n".join(lines)
+
+
+def new_folder(parent: Path) -> Path:
+    """Makes the first `version_<n>` that nobody has."""
+    for number in itertools.count():
+        folder = parent / f"version_{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("unreachable")
+
+
+class SaveConfig(SaveConfigCallback):
+    """Keeps the whole config in every checkpoint, beside them, and with the data's name in TensorBoard's text tab."""
+
+    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if isinstance(trainer.logger, TensorBoardLogger):
+            Path(trainer.logger.log_dir, "config.yaml").write_text(self.text())
+            datamodule: Any = getattr(trainer, "datamodule", None)
+            trainer.logger.experiment.add_text("data", datamodule.title)
+            trainer.logger.experiment.add_text("config", f"```yaml\n{self.text()}\n```")
+
+    def text(self) -> str:
+        return str(self.parser.dump(self.config, skip_none=False))
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        config = yaml.safe_load(self.text())
+        datamodule: Any = getattr(trainer, "datamodule", None)
+        if "source" in config["data"].get("init_args", {}):
+            config["data"]["init_args"]["source"] = datamodule.source  # what `auto` came to
+        checkpoint["config"] = yaml.safe_dump(config, sort_keys=False)
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps the newest epoch in `last.ckpt`; the option `save_last` keeps the newest that was best (Lightning 2.6)."""
+
+    def __init__(self, dirpath: str | None) -> None:
+        super().__init__(dirpath, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+            path = self.best_model_path
+            told = f"to go on: python train.py fit --ckpt_path {path}" if path else "before the end of an epoch"
+            print(f"\nStopped; {told}", flush=True)
+
+
+class CLI(LightningCLI):
+    """LightningCLI in which the data module tells the model its sizes, and `fit` ends with a test.
+
+    Args:
+        stored: the text of the config that the checkpoint given by `--ckpt_path` holds.
+        arguments: all others as `LightningCLI` has them.
+
+    Attributes:
+        history: seconds and validations of the run.
+        result: what `fit` came to: epochs, seconds, the training loss of the last epoch, and loss and accuracy of the
+            tested checkpoint on validation and test data.
+        predictions: the file that `predict` wrote.
+    """
+
+    history: History
+    result: dict[str, float]
+    predictions: Path
+
+    def __init__(self, *arguments: Any, stored: str | None = None, **options: Any) -> None:
+        self.stored = stored
+        super().__init__(*arguments, **options)
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        # how results are shown is decided below
+        return {name: {*skip, "verbose", "return_predictions"} for name, skip in LightningCLI.subcommands().items()}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        for name in ("input_shape", "num_outputs", "task"):
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.link_arguments("data.monitor", "checkpoint.monitor", apply_on="instantiate")
+        parser.link_arguments("data.monitor_mode", "checkpoint.mode", apply_on="instantiate")
+        parser.set_defaults({"checkpoint.filename": "best"})
+        parser.add_argument(
+            "--test_checkpoint",
+            type=Literal["best", "last", "none"],
+            default="best",
+            help="which checkpoint `fit` tests when it ends; best is the best on validation",
+        )
+        parser.add_argument(
+            "--images", type=str | None, help="what `predict` predicts on: an image or a folder of them"
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning's own lets the options stored in a checkpoint win over configs and flags; here flags win."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        # Lightning's own warns of a command line beside `args`, which a notebook and a test runner have
+        try:
+            self.config = parser.parse_args(args)
+        except argparse.ArgumentError as error:
+            raise ValueError(in_one_line(str(error))) from None
+        self.given = settings(args[1:] if "subcommand" in self.config else args)
+
+    def before_instantiate_classes(self) -> None:
+        """Names the run after its config file, or after its model where there is none, and refuses what cannot be."""
+        config = self.config[self.subcommand] if self.subcommand else self.config
+        if self.stored:
+            self.refuse_another_network(yaml.safe_load(self.stored), config)
+        if config.trainer.accelerator == "cuda" and not torch.cuda.is_available():
+            raise ValueError("trainer.accelerator=cuda, but PyTorch finds no CUDA GPU; type --trainer.accelerator cpu")
+        if config.trainer.enable_checkpointing is False:
+            raise ValueError(
+                "trainer.enable_checkpointing=False would leave nothing to test; "
+                "leave it out, or type --test_checkpoint none --trainer.max_epochs 1 for a trial"
+            )
+        experiments = [Path(os.fspath(path)) for path in config.config or [] if path is not None]
+        experiments = [path for path in experiments if path.parent.name != "extras" and path != DEFAULTS]
+        name = experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
+        logger = config.trainer.logger
+        if logger is False and self.subcommand == "fit" and config.checkpoint.dirpath is None:
+            config.checkpoint.dirpath = str(new_folder(RUNS / name) / "checkpoints")
+        if isinstance(logger, bool | list) or logger is None or "name" not in logger.init_args:
+            return
+        if logger.init_args.name == "lightning_logs":
+            logger.init_args.name = name
+        version = logger.init_args.get("version")
+        if version is not None and self.subcommand == "fit":
+            version = version if isinstance(version, str) else f"version_{version}"
+            folder = Path(logger.init_args.save_dir, logger.init_args.name, version)
+            if folder.exists():
+                raise ValueError(f"{folder} holds a run already; type another --trainer.logger.init_args.version")
+
+    def refuse_another_network(self, stored: dict[str, Any], config: Any) -> None:
+        """Raises a ValueError that names what differs between a checkpoint's network or task and this run's."""
+        differing = []
+        for part, free in (("model", TRAINING), ("data", LOADING)):
+            there, here = stored[part], config[part].as_dict()
+            if there["class_path"] != here["class_path"]:
+                names = [each["class_path"].split(".")[-1] for each in (there, here)]
+                differing.append(f"{part} is {names[0]} there and not {names[1]}")
+                continue
+            there, here = there.get("init_args", {}), here.get("init_args", {})
+            differing += [
+                f"{part}.{name} is {there[name]} there and not {here[name]}"
+                for name in there
+                if name not in free and there[name] != here.get(name, there[name])
+            ]
+        if differing:
+            raise ValueError(
+                f"the checkpoint holds another network or task: {', '.join(differing)}; "
+                "leave out the config or flag that says so"
+            )
+        if self.subcommand == "fit":
+            saved = torch.load(config.ckpt_path, map_location="cpu", weights_only=True, mmap=True)
+            done = {"max_epochs": saved["epoch"] + 1, "max_steps": saved["global_step"]}
+            for name, number in done.items():
+                limit = config.trainer[name]
+                if limit is not None and 0 <= limit <= number:
+                    raise ValueError(
+                        f"{config.ckpt_path} has come to {name}={number} of {limit}, so nothing is left to train; "
+                        f"type --trainer.{name} {number + 1} or more"
+                    )
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            # jsonargparse hides what a constructor raised behind the types it then tried in vain
+            original: BaseException = error
+            while original.__cause__ is not None:
+                original = original.__cause__
+            raise original from None
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        last = LastCheckpoint(self._get(self.config_init, "checkpoint").dirpath)
+        self.history, self.last_checkpoint, self.result = History(), last, {}
+        self.trainer_defaults["callbacks"] = [self.history, self.last_checkpoint, ModelGraph()]
+        if self._get(self.config_init, "trainer").enable_progress_bar is not False:
+            self.trainer_defaults["callbacks"].append(Progress())
+        # jsonargparse reads 1 batch as 1.0, all of them
+        limits = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
+        given = {setting.name: setting.value for setting in self.given}
+        batches = {name: given[f"trainer.{name}"] for name in limits if type(given.get(f"trainer.{name}")) is int}
+        try:
+            return super().instantiate_trainer(**batches, **kwargs)
+        except (ValueError, MisconfigurationException) as error:
+            raise ValueError(" ".join(str(error).split())) from None
+
+    def fit(self, **arguments: Any) -> None:
+        try:
+            self.trainer.fit(**arguments)
+        except ValueError:
+            logger = self.trainer.logger
+            if self.history.start is None and self.trainer.is_global_zero and isinstance(logger, TensorBoardLogger):
+                self.remove_run(Path(logger.log_dir))
+            raise
+
+    def remove_run(self, folder: Path) -> None:
+        """Removes the folder of a run that was refused before its first step: it holds nothing but its config."""
+        for file in (*folder.glob("events.out.tfevents.*"), folder / "config.yaml"):
+            file.unlink(missing_ok=True)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+    def after_fit(self) -> None:
+        """Tests the chosen checkpoint, says which it was, and keeps what the run came to in `self.result`."""
+        trainer: Any = self.trainer
+        which = self.config.fit.test_checkpoint
+        best: ModelCheckpoint = self._get(self.config_init, "checkpoint")
+        # without validation there is no best
+        checkpoint = best if which != "last" and best.best_model_path else self.last_checkpoint
+        path = checkpoint.best_model_path
+        if not path or "train/loss" not in trainer.callback_metrics:
+            print("No epoch was trained to its end, so nothing is tested.", flush=True)
+            return
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        validation = self.history.validation.get(saved["global_step"], {})
+        rows = {"train": stage_metrics("train", trainer.callback_metrics), "val": validation}
+        self.result = {
+            "epochs": trainer.current_epoch,
+            "seconds": self.history.seconds,
+            "train_loss": rows["train"]["loss"],
+            **{f"val_{name}": value for name, value in validation.items()},
+        }
+        if which != "none":
+            (metrics,) = trainer.test(
+                self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False
+            )
+            rows["test"] = stage_metrics("test", metrics)
+            self.result |= {f"test_{name}": value for name, value in rows["test"].items()}
+        if trainer.is_global_zero:
+            num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
+            about = f"{type(self.model).__name__}, {num_parameters:,} parameters, on {self.datamodule.title}"
+            reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
+            measured = " and ".join(name for name in ("val", "test") if rows.get(name))
+            epochs = f"{trainer.current_epoch} epoch{'s' * (trainer.current_epoch != 1)}"
+            print(f"\n{about}: {epochs} in {self.history.seconds:.1f} s\n")
+            print(metrics_table({name: row for name, row in rows.items() if row}))
+            print(f"\n{measured or 'kept'}: epoch {saved['epoch'] + 1}, {reason}: {path}", flush=True)
+
+    def validate(self, **arguments: Any) -> None:
+        self.measure("val", self.trainer.validate(**arguments, verbose=False))
+
+    def test(self, **arguments: Any) -> None:
+        self.measure("test", self.trainer.test(**arguments, verbose=False))
+
+    def measure(self, stage: str, metrics: Any) -> None:
+        if self.trainer.is_global_zero:
+            print(f"{type(self.model).__name__} on {self.datamodule.title}\n")
+            print(metrics_table({stage: stage_metrics(stage, metrics[0])}), flush=True)
+
+    def predict(self, model: BaseModel, datamodule: BaseDataModule, **arguments: Any) -> None:
+        """Writes what the model makes of each test sample, or of each image it was given."""
+        if self.trainer.world_size > 1:
+            raise ValueError(f"predict takes one device, not {self.trainer.world_size}; type --trainer.devices 1")
+        images, files = self.config.predict.images, None
+        source: dict[str, Any] = {"datamodule": datamodule}
+        if images is not None:
+            inputs, files = datamodule.read_images(Path(images))
+            unknown = torch.full((len(inputs),), IGNORED)
+            source = {"dataloaders": BatchLoader((inputs, unknown), datamodule.batch_size)}
+        writer = Predictions(new_folder(RUNS / "predictions"), files)
+        self.predictions = writer.path
+        callbacks: Any = self.trainer
+        callbacks.callbacks.append(writer)
+        self.trainer.predict(model, **source, return_predictions=False, **arguments)
+
+
+def stage_metrics(stage: str, metrics: dict[str, Any]) -> dict[str, float]:
+    """Loss and accuracy of a stage among all that Lightning has."""
+    return {
+        name.removeprefix(f"{stage}/"): float(value) for name, value in metrics.items() if name.startswith(f"{stage}/")
+    }
+
+
+def start(arguments: list[str], run: bool) -> CLI:
+    """Parses what `arguments.check` has let through and, if `run`, does it; else builds everything only.
+
+    Raises:
+        ValueError: wrong input that only the real parser, the checkpoint or the data could see.
+    """
+    quiet()
+    stored = None
+    if run:
+        command, *options = arguments
+        paths = [text for name, text in flags(options) if name == "ckpt_path" and text]
+        stored = stored_config(paths[-1], command) if paths else None
+        if paths and stored is None and not {"config", "model"} & {name for name, _ in flags(options)}:
+            raise ValueError(f"{paths[-1]} holds no config, as those of train.py do; {configs_to_type()}")
+        before = ["--config", stored] if stored else []
+        check([command, *before, *options])  # again, now that the network of the checkpoint is known
+        if command != "fit":
+            before.append("--trainer.logger=false")  # what it measures is printed; a run's folder is made by fit
+        arguments = [command, *before, *options]
+    defaults = {"default_config_files": [str(DEFAULTS)]}
+    strict = {"allow_abbrev": False, "exit_on_error": False}  # no misspelt option passes for another; errors are ours
+    return CLI(
+        BaseModel,
+        BaseDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        trainer_defaults={
+            "default_root_dir": str(RUNS),
+            "logger": {
+                "class_path": "TensorBoardLogger",
+                "init_args": {"save_dir": str(RUNS), "default_hp_metric": False},
+            },
+        },
+        save_config_callback=SaveConfig,
+        save_config_kwargs={"save_to_log_dir": False},  # which without a logger would be a folder of all runs
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        parser_kwargs={
+            **strict,
+            **({name: {**strict, **defaults} for name in CLI.subcommands()} if run else defaults),
+        },
+        args=arguments,
+        run=run,
+        stored=stored,
+    )

@@ -1,0 +1,258 @@
+"""A checkpoint is all that test, validate and predict need, and all that fit needs to go on."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+import yaml
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+import cli
+import train
+from callbacks import Predictions
+from tests.conftest import Fit
+
+SHALLOW = "mnist/shallow_mlp.yaml"
+
+
+@pytest.fixture
+def checkpoint(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    """The best checkpoint of a short run, copied to another name, with nothing else left of the run."""
+    fit(SHALLOW, "--trainer.max_epochs=1", "--model.hidden_size=32", "--data.batch_size=200")
+    copied = tmp_path / "elsewhere" / "renamed.ckpt"
+    copied.parent.mkdir()
+    shutil.copy(next(tmp_path.rglob("best.ckpt")), copied)
+    shutil.rmtree(tmp_path / "shallow_mlp")
+    monkeypatch.chdir(copied.parent)
+    monkeypatch.setattr(cli, "RUNS", tmp_path / "runs")
+    capsys.readouterr()
+    return copied
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def drawing(path: Path, size: int = 200) -> None:
+    """A one, as a person draws it: black on white, somewhere on the paper."""
+    image = Image.new("RGB", (size, size), "white")
+    ImageDraw.Draw(image).line((120, 30, 110, 150), fill="black", width=12)
+    image.save(path)
+
+
+@pytest.mark.parametrize("command", ["test", "validate"])
+def test_a_copied_checkpoint_is_measured_by_itself(
+    command: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train.main([command, "--ckpt_path", "renamed.ckpt"]).model.hparams["hidden_size"] == 32
+    printed = capsys.readouterr()
+    first, _, names, measured = printed.out.splitlines()
+    assert first == "ShallowMLP on MNIST-5k"
+    assert names.split() == ["loss", "acc"]
+    assert measured.split()[0] == {"test": "test", "validate": "val"}[command]
+    assert not printed.err
+    assert not list((tmp_path / "runs").rglob("*")), "what only measures makes no run"
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["renamed.ckpt"]
+
+
+def test_the_same_is_measured_as_when_it_was_trained(fit: Fit, tmp_path: Path) -> None:
+    trained = fit(SHALLOW, "--trainer.max_epochs=1")
+    again = train.main(["test", f"--ckpt_path={next(tmp_path.rglob('best.ckpt'))}"])
+    assert float(again.trainer.callback_metrics["test/loss"]) == pytest.approx(trained.result["test_loss"], rel=1e-6)
+
+
+def test_the_checkpoint_holds_the_config_as_text_and_what_auto_came_to(fit: Fit, tmp_path: Path) -> None:
+    cli = fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
+    for path in tmp_path.rglob("*.ckpt"):
+        config = yaml.safe_load(torch.load(path, weights_only=True)["config"])
+        assert config["model"]["init_args"]["hidden_size"] == 128
+        assert config["data"]["init_args"]["source"] == cli.datamodule.source == "subset"
+
+
+def test_loading_may_be_changed(checkpoint: Path) -> None:
+    flags = ["--data.batch_size=50", "--data.data_dir=/nowhere", "--trainer.limit_test_batches=2"]
+    cli = train.main(["test", f"--ckpt_path={checkpoint}", *flags])
+    assert cli.datamodule.batch_size == 50
+    assert cli.trainer.num_test_batches == [2]
+
+
+@pytest.mark.parametrize("command", ["test", "fit"])
+@pytest.mark.parametrize(
+    ("flags", "differing"),
+    [
+        (["--model.hidden_size=64"], "model.hidden_size is 32 there and not 64"),
+        (["--model=DeepMLP"], "model is ShallowMLP there and not DeepMLP"),
+        (["-c", "configs/sequence/gru.yaml"], "model is ShallowMLP there and not RNN, data is MNIST there and not Seq"),
+        (["--data.variant=kmnist", "--data.source=full"], "data.variant is mnist there and not kmnist"),
+    ],
+)
+def test_another_network_or_task_is_refused_by_name(
+    flags: list[str], differing: str, command: str, checkpoint: Path
+) -> None:
+    with pytest.raises(ValueError, match=differing) as refusal:
+        train.main([command, f"--ckpt_path={checkpoint}", *flags])
+    assert train.is_refusal(refusal.value)
+
+
+def test_a_misspelt_option_of_the_network_in_the_checkpoint_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match="is not an option of ShallowMLP; type --model"):
+        train.main(["test", f"--ckpt_path={checkpoint}", "--model.hiden_size=64"])
+
+
+def test_data_of_another_machine_is_looked_for_here(
+    fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "data"
+    place.mkdir()
+    fit(SHALLOW, f"--data.data_dir={place}", "--trainer.max_epochs=1")
+    place.rmdir()
+    cli = train.main(["test", f"--ckpt_path={next(tmp_path.rglob('best.ckpt'))}"])
+    assert f"{place}, where the data was, is not on this machine" in capsys.readouterr().out
+    assert str(tmp_path) not in str(cli.datamodule.raw)
+
+
+def test_fit_goes_on_with_the_config_of_the_checkpoint(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["--model.schedule=constant", "--model.warmup_ratio=0", "--data.batch_size=200", "--seed_everything=3"]
+    fit(SHALLOW, *flags, "--trainer.max_epochs=2", "--trainer.logger.init_args.version=seed_3")
+    unbroken = torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=True)["state_dict"]
+    fit(SHALLOW, *flags, "--trainer.max_epochs=1", "--trainer.logger.init_args.name=half")
+    half = next((tmp_path / "half").rglob("last.ckpt"))
+    monkeypatch.setattr(cli, "RUNS", tmp_path / "runs")
+    went_on = train.main(["fit", f"--ckpt_path={half}", "--trainer.max_epochs=2"])
+    assert went_on.datamodule.seed == 3
+    assert all(torch.equal(unbroken[name], value) for name, value in went_on.model.state_dict().items())
+    assert (tmp_path / "runs" / "half" / "version_0" / "checkpoints" / "best.ckpt").is_file(), "a run of its own"
+
+
+def test_a_run_that_has_ended_is_not_gone_on_with(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match=r"max_epochs=1 of 1, .* type --trainer.max_epochs 2 or more"):
+        train.main(["fit", f"--ckpt_path={checkpoint}"])
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, checkpoint: Path) -> None:
+    other = tmp_path / "other.ckpt"
+    whole = checkpoint.read_bytes()
+    for content in (b"words", b"", whole[: len(whole) // 2]):
+        other.write_bytes(content)
+        with pytest.raises(ValueError, match="is not a checkpoint, or a damaged one"):
+            train.main(["test", f"--ckpt_path={other}"])
+
+
+def test_a_checkpoint_of_another_program_needs_a_config(checkpoint: Path, tmp_path: Path) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    del saved["config"]
+    torch.save(saved, tmp_path / "bare.ckpt")
+    with pytest.raises(ValueError, match=r"holds no config, .*; type -c configs/"):
+        train.main(["test", f"--ckpt_path={tmp_path / 'bare.ckpt'}"])
+    flags = ["-c", "configs/mnist/shallow_mlp.yaml", "--model.hidden_size=32", "--data.source=subset"]
+    train.main(["test", f"--ckpt_path={tmp_path / 'bare.ckpt'}", *flags])
+
+
+# predict
+
+
+def test_predictions_on_the_test_samples(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli = train.main(["predict", f"--ckpt_path={checkpoint}"])
+    table = rows(cli.predictions)
+    inputs, targets = cli.datamodule.splits["test"]
+    with torch.no_grad():
+        expected = cli.model.eval()(inputs).softmax(-1)
+    assert list(table[0]) == ["index", "label", "predicted", *(f"probability_{k}" for k in range(10))]
+    assert [int(row["index"]) for row in table] == list(range(500))
+    assert [int(row["label"]) for row in table] == targets.tolist()
+    assert [int(row["predicted"]) for row in table] == expected.argmax(-1).tolist()
+    written = torch.tensor([[float(row[f"probability_{k}"]) for k in range(10)] for row in table])
+    torch.testing.assert_close(written, expected, rtol=0, atol=1e-6)
+    printed = capsys.readouterr().out.splitlines()
+    num_right = int((expected.argmax(-1) == targets).sum())
+    assert printed == [f"{num_right} of 500 are right", f"Predictions are in {cli.predictions}"]
+
+
+def test_predictions_on_an_image_and_on_a_folder(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    drawing(folder / "b.png")
+    drawing(folder / "a.jpg")
+    (folder / "notes.txt").write_text("not a digit")
+    Image.new("L", (50, 50), 255).save(folder / "empty.png")
+    one = train.main(["predict", f"--ckpt_path={checkpoint}", f"--images={folder / 'b.png'}"])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("b.png: ")
+    assert printed[1] == f"Predictions are in {one.predictions}"
+
+    all_of_them = train.main(["predict", f"--ckpt_path={checkpoint}", f"--images={folder}"])
+    assert all_of_them.predictions != one.predictions, "nothing is overwritten"
+    assert "Left out: empty.png is blank, notes.txt is not an image" in capsys.readouterr().out
+    table = rows(all_of_them.predictions)
+    assert list(table[0])[:3] == ["file", "predicted", "probability_0"], "no label is known"
+    assert [row["file"] for row in table] == ["a.jpg", "b.png"]
+    assert table[1] == rows(one.predictions)[0]
+
+
+@pytest.mark.parametrize("content", ["nothing", "text"])
+def test_no_image_at_all_is_refused(content: str, checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "path"
+    if content == "nothing":
+        path.mkdir()
+    else:
+        path.write_text("words")
+    with pytest.raises(ValueError, match=r"--images .*: (path is not an image|the folder is empty); type another path"):
+        train.main(["predict", f"--ckpt_path={checkpoint}", f"--images={path}"])
+
+
+class Fixed(L.LightningModule):
+    """Stands for a model whose outputs are known."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+
+    def predict_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return batch[0]
+
+
+def written(task: str, outputs: Tensor, targets: Tensor, folder: Path) -> list[dict[str, str]]:
+    writer = Predictions(folder, None)
+    trainer = L.Trainer(
+        callbacks=[writer], logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu"
+    )
+    trainer.predict(Fixed(task), _Batches(outputs, targets), return_predictions=False)
+    return rows(folder / "predictions.csv")
+
+
+class _Batches:
+    def __init__(self, *tensors: Tensor) -> None:
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return 2
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return zip(*(tensor.split(1) for tensor in self.tensors), strict=True)
+
+
+def test_predictions_of_time_steps(tmp_path: Path) -> None:
+    outputs = torch.tensor([[[0.9, 0.1], [0.2, 0.8]], [[0.3, 0.7], [0.6, 0.4]]])
+    table = written("tagging", outputs, torch.tensor([[0, 1], [0, -100]]), tmp_path)
+    assert [[row["index"], row["step"], row["label"], row["predicted"]] for row in table] == [
+        ["0", "0", "0", "0"],
+        ["0", "1", "1", "1"],
+        ["1", "0", "0", "1"],
+        ["1", "1", "", "0"],
+    ]
+
+
+def test_predictions_of_values(tmp_path: Path) -> None:
+    table = written(
+        "regression", torch.tensor([[0.5, 1.0], [1.5, 2.0]]), torch.tensor([[0.0, 1.0], [1.0, 2.0]]), tmp_path
+    )
+    assert table[1] == {"index": "1", "target_0": "1.0", "target_1": "2.0", "predicted_0": "1.5", "predicted_1": "2.0"}
