@@ -1,18 +1,36 @@
 # Every target is one command that the README also gives for machines without make.
 PYTHON ?= python3
 RUN = .venv/bin/python
+# an index with another build of PyTorch than the usual one, such as the small one for CPUs
+TORCH_INDEX ?=
 
-.PHONY: setup compare test lint
+.PHONY: setup compare results test lint
 
 setup: .venv/installed
 
 .venv/installed: pyproject.toml
+	@echo "Installing PyTorch, Lightning, TensorBoard and the tools of the tests into .venv."
+ifeq ($(TORCH_INDEX),)
+	@if [ "$$(uname)" = Linux ]; then \
+	  echo "That fetches about 3.2 GB and takes 6.1 GB, most of it the CUDA libraries of PyTorch."; \
+	  command -v nvidia-smi > /dev/null || echo "No NVIDIA driver was found: the build of PyTorch for CPUs is a tenth" \
+	    "of that. To take it, stop this and type: make setup TORCH_INDEX=ADDRESS" \
+	    "with the address that https://pytorch.org/get-started/locally/ shows for CPU behind --index-url."; \
+	fi
 	$(PYTHON) -m venv .venv
+else
+	@echo "PyTorch comes from $(TORCH_INDEX); the build for CPUs fetches about 0.5 GB in all."
+	$(PYTHON) -m venv .venv
+	$(RUN) -m pip install --index-url '$(TORCH_INDEX)' torch torchvision
+endif
 	$(RUN) -m pip install --editable '.[dev]'
 	touch .venv/installed
 
 compare: setup
 	$(RUN) compare.py configs/mnist/shallow_mlp.yaml configs/mnist/deep_mlp.yaml configs/mnist/resnet.yaml configs/sequence/lstm.yaml
+
+results: setup
+	$(RUN) -m benchmarks.report
 
 test: setup
 	$(RUN) -m pytest

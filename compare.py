@@ -219,13 +219,6 @@ def environment() -> Row:
     import torch  # noqa: PLC0415
     import torchvision  # noqa: PLC0415
 
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
-        except OSError:  # no git on this machine
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
     changes = git("status", "--porcelain")
     return {
         "machine": processor(),
@@ -239,6 +232,15 @@ def environment() -> Row:
         "commit": git("rev-parse", "HEAD"),
         "dirty": None if changes is None else bool(changes),
     }
+
+
+def git(*arguments: str) -> str | None:
+    """What git prints of this project; none where there is no git, or no repository."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True, check=False)
+    except OSError:  # no git on this machine
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def processor() -> str:

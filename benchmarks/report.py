@@ -1,6 +1,7 @@
-"""Takes a finished comparison into the repository: its tables, and from them README.md and the configs' headers.
+"""Measures what README.md promises, and writes it there: the table, and the headers of the configs.
 
-python -m benchmarks.report runs/mnist
+python -m benchmarks.report               # runs the comparison again, about 10 minutes on 2 cores
+python -m benchmarks.report runs/mnist    # takes one that was run already
 """
 
 import csv
@@ -9,9 +10,12 @@ import re
 import shutil
 import statistics
 import sys
+from datetime import datetime
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1]
+import compare
+from arguments import PROJECT, RUNS
+
 RESULTS = PROJECT / "benchmarks" / "results" / "mnist"
 FILES = ("results.csv", "environment.json", "summary.md")
 BETWEEN_MARKS = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- end of results -->)", re.DOTALL)
@@ -55,7 +59,21 @@ def config_paths() -> dict[str, Path]:
     return {name: next((PROJECT / "configs").glob(f"*/{name}.yaml")) for name in headers()}
 
 
-def main(comparison: Path) -> None:
+def measure() -> Path:
+    """Runs every config that has a committed result, with seeds 0 to 2, and returns the folder of the comparison.
+
+    Raises:
+        ValueError: there is something uncommitted, which the result could not name, or a run failed.
+    """
+    if compare.git("status", "--porcelain") != "":
+        raise ValueError("a result belongs to a commit; commit what `git status` shows, and measure again")
+    name = f"results_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    if compare.compare([str(path) for path in config_paths().values()], [0, 1, 2], name, RUNS, []):
+        raise ValueError(f"not all runs of {RUNS / name} finished; see the table above")
+    return RUNS / name
+
+
+def take(comparison: Path) -> None:
     """Copies the comparison's files and rewrites what is made from them.
 
     Raises:
@@ -82,4 +100,4 @@ def main(comparison: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    take(Path(sys.argv[1]) if len(sys.argv) > 1 else measure())

@@ -187,7 +187,7 @@ class BaseModel(L.LightningModule):
         if not hasattr(data, "steps_per_epoch"):
             raise ValueError(
                 f"{type(self).__name__} trains on chunks of batches from a BaseDataModule, not on "
-                f"{type(data).__name__}; see 'Use your own data' in README.md"
+                f"{type(data).__name__}; see docs/extend.md"
             )
         max_epochs, max_steps = self.trainer.max_epochs, self.trainer.max_steps
         limits = [max_steps] if max_steps >= 0 else []

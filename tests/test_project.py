@@ -4,18 +4,15 @@ import ast
 import csv
 import inspect
 import re
-import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 import yaml
 
 import datamodules
 import models
-from arguments import PROJECT, located
-from benchmarks import plain_loop, report
+from arguments import PROJECT, extras, located
+from benchmarks import report
 from tests.conftest import CONFIGS, config_id, learning, why_it_cannot_learn
 
 # what a part of the tree may import of the others
@@ -41,7 +38,7 @@ def named_by_a_config(part: str) -> set[str]:
 def without_config(part: str, names: set[str]) -> list[str]:
     """What a newcomer must be told to add."""
     return [
-        f"{name} has no config: add configs/<data>/{name.lower()}.yaml, see 'Add a model in three steps' in README.md"
+        f"{name} has no config: add configs/<data>/{name.lower()}.yaml, see docs/extend.md"
         for name in sorted(names - named_by_a_config(part))
     ]
 
@@ -105,10 +102,11 @@ def test_a_config_is_short_and_headed_by_its_command(path: Path) -> None:
     assert not linked & {*options["model"].get("init_args", {}), *options["data"].get("init_args", {})}
 
 
-def test_extras_name_no_model_and_no_data() -> None:
-    extras = sorted((PROJECT / "configs" / "extras").glob("*.yaml"))
-    assert [path.stem for path in extras] == ["deterministic", "gpu", "smoke"]
-    assert not [path for path in extras if "class_path" in path.read_text()]
+@pytest.mark.parametrize("path", extras(), ids=config_id)
+def test_extras_name_no_model_and_no_data(path: Path) -> None:
+    options = yaml.safe_load(path.read_text())
+    assert not [part for part in ("model", "data") if "class_path" in options.get(part, {})]
+    assert path.read_text().splitlines()[1] == f"# python train.py fit -c CONFIG -c {path.relative_to(PROJECT)}"
 
 
 def test_a_config_that_cannot_learn_says_why(tmp_path: Path) -> None:
@@ -125,21 +123,13 @@ def test_documents_name_files_that_exist() -> None:
     existing = {path.name for part in parts for path in (PROJECT / part).rglob("*")} | {
         path.name for path in PROJECT.iterdir()
     }
-    example = {"perceptron.py", "perceptron.yaml", "disc.py"}  # what README shows how to add
-    for document in (PROJECT / "README.md", PROJECT / "docs" / "design.md"):
+    documents = [*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")]
+    # what a person adds or gets
+    example = {"perceptron.py", "perceptron.yaml", "disc.py", "disc.yaml", "weight_norms.py", "weight_norms.yaml"}
+    example |= {"results.csv", "predictions.csv", "summary.md", "environment.json", "config.yaml"}
+    for document in documents:
         for name in re.findall(r"[\w./]+\.(?:py|yaml|md|csv|json)\b", document.read_text()):
             assert Path(name).name in existing | example, f"{document.name} names {name}"
-
-
-def test_the_model_that_readme_adds_keeps_the_contract() -> None:
-    (source,) = re.findall(r"\n( {7}\"\"\"A perceptron.*?)\n\n2\.", (PROJECT / "README.md").read_text(), re.DOTALL)
-    module: dict[str, Any] = {"__name__": "models.perceptron"}
-    exec(textwrap.dedent(source), module)
-    model = module["Perceptron"]([1, 28, 28], 10, hidden_size=32, lr=0.1)
-    assert model(torch.randn(4, 1, 28, 28)).shape == (4, 10)
-    assert model.hparams["lr"] == 0.1
-    assert all(part in module["__doc__"] for part in DOCUMENTED)
-    assert not undocumented(module["Perceptron"], textwrap.dedent(source))
 
 
 def test_numbers_are_those_of_the_committed_results() -> None:
@@ -154,16 +144,6 @@ def test_numbers_are_those_of_the_committed_results() -> None:
     for name, path in report.config_paths().items():
         assert path.read_text().splitlines()[2] == report.headers()[name]
     assert set(report.headers()) <= {path.stem for path in CONFIGS}
-
-
-def test_the_data_that_readme_adds_can_be_trained_on() -> None:
-    (source,) = re.findall(r"\n( {4}\"\"\"A disc.*?)\n\nA line in", (PROJECT / "README.md").read_text(), re.DOTALL)
-    module: dict[str, Any] = {"__name__": "datamodules.disc"}
-    exec(textwrap.dedent(source), module)
-    datamodule = module["Disc"]()
-    losses, validation = plain_loop.fit(models.ShallowMLP([2], 2, lr=0.01), datamodule, max_epochs=10)
-    assert len(losses) == 10 * datamodule.steps_per_epoch
-    assert validation[-1]["acc"] > 0.9
 
 
 def undocumented(model: type, source: str) -> set[str]:
