@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import itertools
 import logging
 import os
-import pickle
 import re
 import warnings
 from collections.abc import Iterator
@@ -19,19 +17,16 @@ import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from arguments import DEFAULTS, RUNS, check, configs_to_type, flags, nearest, settings
 from callbacks import History, ModelGraph, Predictions, Progress
+from checkpoints import LastCheckpoint, SaveConfig, refuse_an_ended_run, refuse_another_network, stored_config
 from datamodules import BaseDataModule
 from datamodules.base import BatchLoader
 from models import BaseModel
 from models.base import IGNORED
-
-# what a checkpoint's network and data leave open: how it is trained, and how its data is loaded
-TRAINING = {*inspect.signature(BaseModel).parameters, "dropout"}
-LOADING = {*inspect.signature(BaseDataModule).parameters, "data_dir", "source"}
 
 
 def quiet() -> None:
@@ -57,38 +52,6 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=r"Total length of `list` across ranks is zero")
     # step/ curves count steps across epochs, so an epoch may be shorter than the logging interval
     warnings.filterwarnings("ignore", message=r"The number of training batches \(\d+\) is smaller")
-
-
-def stored_config(path: str, command: str) -> str | None:
-    """What a checkpoint says of its run, as far as the command wants it: the text of a config, none if it has none.
-
-    `fit` goes on with all of it. The others take the network, its data and the precision: on what machine to run and
-    what to write is theirs. Folders of the machine that it was trained on are left out where they do not exist.
-
-    Raises:
-        ValueError: a file that is not a checkpoint.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError):
-        raise ValueError(f"{path} is not a checkpoint, or a damaged one; type the path of another") from None
-    if "config" not in checkpoint:
-        return None
-    config = yaml.safe_load(checkpoint["config"])
-    data_dir = config["data"].get("init_args", {}).get("data_dir")
-    if data_dir and not Path(data_dir).is_dir():
-        print(f"{data_dir}, where the data was, is not on this machine; type --data.data_dir to name another.")
-        del config["data"]["init_args"]["data_dir"]
-    if command != "fit":
-        trainer = {"precision": config["trainer"]["precision"]}
-        config = {"model": config["model"], "data": config["data"], "trainer": trainer}
-    else:
-        logger = config["trainer"]["logger"]
-        for name in ("save_dir", "version") if isinstance(logger, dict) else ():
-            logger["init_args"].pop(name, None)  # a run of its own, in the place that is usual here
-        for part, name in (("trainer", "default_root_dir"), ("checkpoint", "dirpath")):
-            config[part].pop(name)
-    return str(yaml.safe_dump(config, sort_keys=False))
 
 
 def in_one_line(message: str) -> str:
@@ -130,40 +93,6 @@ def new_folder(parent: Path) -> Path:
             continue
         return folder
     raise AssertionError("unreachable")
-
-
-class SaveConfig(SaveConfigCallback):
-    """Keeps the whole config in every checkpoint, beside them, and with the data's name in TensorBoard's text tab."""
-
-    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if isinstance(trainer.logger, TensorBoardLogger):
-            Path(trainer.logger.log_dir, "config.yaml").write_text(self.text())
-            datamodule: Any = getattr(trainer, "datamodule", None)
-            trainer.logger.experiment.add_text("data", datamodule.title)
-            trainer.logger.experiment.add_text("config", f"```yaml\n{self.text()}\n```")
-
-    def text(self) -> str:
-        return str(self.parser.dump(self.config, skip_none=False))
-
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        config = yaml.safe_load(self.text())
-        datamodule: Any = getattr(trainer, "datamodule", None)
-        if "source" in config["data"].get("init_args", {}):
-            config["data"]["init_args"]["source"] = datamodule.source  # what `auto` came to
-        checkpoint["config"] = yaml.safe_dump(config, sort_keys=False)
-
-
-class LastCheckpoint(ModelCheckpoint):
-    """Keeps the newest epoch in `last.ckpt`; the option `save_last` keeps the newest that was best (Lightning 2.6)."""
-
-    def __init__(self, dirpath: str | None) -> None:
-        super().__init__(dirpath, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
-            path = self.best_model_path
-            told = f"to go on: python train.py fit --ckpt_path {path}" if path else "before the end of an epoch"
-            print(f"\nStopped; {told}", flush=True)
 
 
 class CLI(LightningCLI):
@@ -226,9 +155,15 @@ class CLI(LightningCLI):
         """Names the run after its config file, or after its model where there is none, and refuses what cannot be."""
         config = self.config[self.subcommand] if self.subcommand else self.config
         if self.stored:
-            self.refuse_another_network(yaml.safe_load(self.stored), config)
-        if config.trainer.accelerator == "cuda" and not torch.cuda.is_available():
-            raise ValueError("trainer.accelerator=cuda, but PyTorch finds no CUDA GPU; type --trainer.accelerator cpu")
+            refuse_another_network(yaml.safe_load(self.stored), config)
+            if self.subcommand == "fit":
+                refuse_an_ended_run(config)
+        has_gpu = torch.cuda.is_available() or (config.trainer.accelerator == "gpu" and torch.mps.is_available())
+        if config.trainer.accelerator in ("cuda", "gpu") and not has_gpu:
+            raise ValueError(
+                f"trainer.accelerator={config.trainer.accelerator}, but PyTorch finds none here; "
+                "type --trainer.accelerator cpu"
+            )
         if config.trainer.enable_checkpointing is False:
             raise ValueError(
                 "trainer.enable_checkpointing=False would leave nothing to test; "
@@ -250,37 +185,6 @@ class CLI(LightningCLI):
             folder = Path(logger.init_args.save_dir, logger.init_args.name, version)
             if folder.exists():
                 raise ValueError(f"{folder} holds a run already; type another --trainer.logger.init_args.version")
-
-    def refuse_another_network(self, stored: dict[str, Any], config: Any) -> None:
-        """Raises a ValueError that names what differs between a checkpoint's network or task and this run's."""
-        differing = []
-        for part, free in (("model", TRAINING), ("data", LOADING)):
-            there, here = stored[part], config[part].as_dict()
-            if there["class_path"] != here["class_path"]:
-                names = [each["class_path"].split(".")[-1] for each in (there, here)]
-                differing.append(f"{part} is {names[0]} there and not {names[1]}")
-                continue
-            there, here = there.get("init_args", {}), here.get("init_args", {})
-            differing += [
-                f"{part}.{name} is {there[name]} there and not {here[name]}"
-                for name in there
-                if name not in free and there[name] != here.get(name, there[name])
-            ]
-        if differing:
-            raise ValueError(
-                f"the checkpoint holds another network or task: {', '.join(differing)}; "
-                "leave out the config or flag that says so"
-            )
-        if self.subcommand == "fit":
-            saved = torch.load(config.ckpt_path, map_location="cpu", weights_only=True, mmap=True)
-            done = {"max_epochs": saved["epoch"] + 1, "max_steps": saved["global_step"]}
-            for name, number in done.items():
-                limit = config.trainer[name]
-                if limit is not None and 0 <= limit <= number:
-                    raise ValueError(
-                        f"{config.ckpt_path} has come to {name}={number} of {limit}, so nothing is left to train; "
-                        f"type --trainer.{name} {number + 1} or more"
-                    )
 
     def instantiate_classes(self) -> None:
         try:

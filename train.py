@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from cli import CLI
 
 # where a `raise ValueError` is a word to the person who typed
-OURS = [PROJECT / name for name in ("models", "datamodules", "callbacks", "cli.py", "compare.py", "arguments.py")]
+OURS = [
+    PROJECT / name
+    for name in ("models", "datamodules", "callbacks", "cli.py", "checkpoints.py", "compare.py", "arguments.py")
+]
 
 
 def main(arguments: list[str] | None = None, run: bool = True) -> CLI:

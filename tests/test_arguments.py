@@ -177,7 +177,7 @@ def test_what_only_the_libraries_can_tell_is_one_line_too(flags: list[str], expe
 
 def test_a_gpu_that_is_not_there_is_refused(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ValueError, match=r"finds no CUDA GPU; type --trainer\.accelerator cpu"):
+    with pytest.raises(ValueError, match=r"finds none here; type --trainer\.accelerator cpu"):
         fit("mnist/shallow_mlp.yaml", "--trainer.accelerator=cuda")
 
 
