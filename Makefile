@@ -13,13 +13,13 @@ setup: .venv/installed
 ifeq ($(TORCH_INDEX),)
 	@if [ "$$(uname)" = Linux ]; then \
 	  echo "That fetches about 3.2 GB and takes 6.1 GB, most of it the CUDA libraries of PyTorch."; \
-	  command -v nvidia-smi > /dev/null || echo "No NVIDIA driver was found: the build of PyTorch for CPUs is a tenth" \
+	  command -v nvidia-smi > /dev/null || echo "No NVIDIA driver was found: the build of PyTorch for CPUs is a fraction" \
 	    "of that. To take it, stop this and type: make setup TORCH_INDEX=ADDRESS" \
 	    "with the address that https://pytorch.org/get-started/locally/ shows for CPU behind --index-url."; \
 	fi
 	$(PYTHON) -m venv .venv
 else
-	@echo "PyTorch comes from $(TORCH_INDEX); the build for CPUs fetches about 0.5 GB in all."
+	@echo "PyTorch comes from $(TORCH_INDEX), all else from the usual index; without CUDA that is a fraction of 3.2 GB."
 	$(PYTHON) -m venv .venv
 	$(RUN) -m pip install --index-url '$(TORCH_INDEX)' torch torchvision
 endif
