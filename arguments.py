@@ -20,6 +20,7 @@ PROJECT = Path(__file__).parent
 RUNS = (PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.cwd()) / "runs"
 CONFIGS = PROJECT / "configs"
 DEFAULTS = CONFIGS / "defaults.yaml"
+FIRST = "configs/mnist/shallow_mlp.yaml"  # what a newcomer is told to type
 COMMANDS = {
     "fit": "trains, then tests the epoch that was best on validation",
     "validate": "measures a checkpoint on the validation samples",
@@ -27,10 +28,10 @@ COMMANDS = {
     "predict": "writes what a checkpoint makes of the test samples, or of your images",
 }
 NEED_CHECKPOINT = ("validate", "test", "predict")
-OPTIONS = {  # of the whole run; those of its parts are read from the sources
-    *("config", "print_config", "help", "seed_everything", "ckpt_path", "weights_only", "test_checkpoint"),
-    *("trainer", "model", "data", "checkpoint", "images"),
-}
+OPTIONS = (  # of the whole run; those of its parts are read from the sources
+    *("config", "model", "data", "trainer", "checkpoint", "seed_everything", "ckpt_path", "images"),
+    *("test_checkpoint", "weights_only", "print_config", "help"),
+)
 DECIDED_BY = {  # values that the command line links, and what to type to change them
     "model.input_shape": "the data, chosen by --data and its options",
     "model.num_outputs": "the data, chosen by --data and its options",
@@ -191,7 +192,7 @@ def phrase(config: Path) -> str:
 
 
 def configs_to_type() -> str:
-    return f"type -c {experiments()[0].relative_to(PROJECT)}; `python train.py` lists all"
+    return f"type -c {FIRST}; `python train.py` lists all"
 
 
 # What is wrong with it.
@@ -207,6 +208,8 @@ def check(arguments: list[str], is_run: bool = True) -> None:
     Raises:
         ValueError: as said; its message is one line.
     """
+    if is_run and not arguments:
+        raise ValueError(f"a command comes first: one of {', '.join(COMMANDS)}")
     if is_run:
         command, *arguments = arguments
         check_command(command, arguments)
@@ -222,7 +225,7 @@ def check(arguments: list[str], is_run: bool = True) -> None:
             raise ValueError(f"--{part} belongs to {BELONGS_TO[part]}, not to {command}; leave it out")
         if part in VALUES:
             check_value(setting, VALUES[part])
-        elif part in CLASSES and not option and isinstance(setting.value, str):
+        elif part in CLASSES and option in ("", "help") and isinstance(setting.value, str):
             check_class(setting, part)
         elif option and not option.endswith("help"):
             # a file is read for the class that it names
@@ -328,8 +331,7 @@ def check_files(command: str | None, found: list[Setting]) -> None:
     complaint = f"there is no checkpoint {path}" if path else f"{command} needs a trained model"
     kept = sorted(RUNS.rglob("*.ckpt"), key=lambda file: file.stat().st_mtime)
     if not kept:
-        first = experiments()[0].relative_to(PROJECT)
-        raise ValueError(f"{complaint}, and {RUNS} holds none; train one: python train.py fit -c {first}")
+        raise ValueError(f"{complaint}, and {RUNS} holds none; train one: python train.py fit -c {FIRST}")
     near = nearest(path, map(str, kept)) if path else None
     newest = ([file for file in kept if file.stem == "best"] or kept)[-1]
     raise ValueError(f"{complaint}; type: python train.py {command} --ckpt_path {near or newest}")
@@ -353,11 +355,10 @@ def overview() -> str:
         width = max(map(len, names))
         return "\n".join(f"  {name:{width}}  {phrase(path)}" for name, path in zip(names, paths, strict=True))
 
-    first = experiments()[0].relative_to(PROJECT)
     return (
         f"Experiments to train:\n{listed(experiments())}\n\n"
         f"To be added to any of them with another -c:\n{listed(extras())}\n\n"
-        f"For example:\n  python train.py fit -c {first}\n\nMore: python train.py --help, and README.md"
+        f"For example:\n  python train.py fit -c {FIRST}\n\nMore: python train.py --help, and README.md"
     )
 
 

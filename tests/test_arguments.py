@@ -43,7 +43,7 @@ WRONG = [  # what was typed, and what is answered
     ),
     (
         "fit -c nothing.yaml",
-        "there is no config nothing.yaml; type -c configs/mnist/deep_mlp.yaml; `python",
+        "there is no config nothing.yaml; type -c configs/mnist/shallow_mlp.yaml; `python",
     ),
     ("fit -c README.md", "README.md is not a config"),
     (f"fit {CONFIG} --trainer.max_epoch 3", "--trainer.max_epoch is not an option; type --trainer.max_epochs 3"),
@@ -73,6 +73,7 @@ WRONG = [  # what was typed, and what is answered
         "fit --model BaseModel --data MNIST",
         "--model: there is no BaseModel; type one of DeepMLP, RNN, ResNet, ShallowMLP",
     ),
+    ("fit --model.help DeepMPL", "--model.help: there is no DeepMPL; type DeepMLP"),
     ("fit --model DeepMLP --data MINST", "--data: there is no MINST; type MNIST"),
     ("fit -c configs/sequence/lstm.yaml --model.cell gur", "--model.cell: 'gur' is not known; type gru"),
     (f"fit {CONFIG} --data.variant fashon", "--data.variant: 'fashon' is not known; type fashion"),
@@ -269,9 +270,9 @@ def test_options_of_a_run_are_those_of_the_parser(monkeypatch: pytest.MonkeyPatc
     assert set(made) == set(COMMANDS)
     for parser in made.values():
         names = {action.dest.split(".")[0] for action in parser._actions}
-        assert names <= OPTIONS
+        assert names <= set(OPTIONS)
     names |= {action.dest.split(".")[0] for parser in made.values() for action in parser._actions}
-    assert names == OPTIONS
+    assert names == set(OPTIONS)
 
 
 # What there is to type.
