@@ -236,7 +236,7 @@ class CLI(LightningCLI):
         checkpoint = best if which != "last" and best.best_model_path else self.last_checkpoint
         path = checkpoint.best_model_path
         if not path or "train/loss" not in trainer.callback_metrics:
-            print("No epoch was trained to its end, so nothing is tested.", flush=True)
+            print("No checkpoint was kept, so nothing is tested.", flush=True)
             return
         saved = torch.load(path, weights_only=True, map_location="cpu")
         validation = self.history.validation.get(saved["global_step"], {})
