@@ -103,6 +103,16 @@ def test_a_config_is_short_and_headed_by_its_command(path: Path) -> None:
     assert not linked & {*options["model"].get("init_args", {}), *options["data"].get("init_args", {})}
 
 
+def test_the_workflow_runs_what_the_makefile_offers() -> None:
+    (job,) = yaml.safe_load((PROJECT / ".github" / "workflows" / "test.yml").read_text())["jobs"].values()
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert commands == ["make setup", "make lint", "make test"]
+    makefile = (PROJECT / "Makefile").read_text()
+    assert all(f"\n{command.removeprefix('make ')}: " in makefile for command in commands)
+    assert "TORCH_INDEX" in job["env"]
+    assert "\nTORCH_INDEX ?=" in makefile
+
+
 @pytest.mark.parametrize("path", extras(), ids=config_id)
 def test_extras_name_no_model_and_no_data(path: Path) -> None:
     options = yaml.safe_load(path.read_text())
