@@ -60,11 +60,13 @@ class Setting:
         name: with dots and without `init_args`, as `model.lr`; `model` alone is the class.
         value: as YAML reads it.
         source: the flag or the file.
+        text: the same value as it was typed behind a flag.
     """
 
     name: str
     value: Any
     source: str
+    text: str | None = None
 
 
 # What was typed.
@@ -88,9 +90,12 @@ def flags(arguments: list[str]) -> list[tuple[str, str | None]]:
     pairs: list[tuple[str, str | None]] = []
     waiting = False  # for the text of the last name
     for argument in arguments:
-        if argument == "-c" or argument.startswith("--") or argument == "-h":
+        if argument.startswith("-c"):  # -c FILE, -c=FILE, -cFILE
+            pairs.append(("config", argument[2:].removeprefix("=") or None))
+            waiting = argument == "-c"
+        elif argument.startswith("--") or argument == "-h":
             name, equals, text = argument.partition("=")
-            pairs.append(({"-c": "config", "-h": "help"}.get(name, name[2:]), text if equals else None))
+            pairs.append(("help" if name == "-h" else name[2:], text if equals else None))
             waiting = not equals
         elif waiting:
             pairs[-1] = (pairs[-1][0], argument)
@@ -120,7 +125,11 @@ def settings(arguments: list[str]) -> list[Setting]:
             if name.split(".")[-1] not in ("help", "print_config"):
                 raise ValueError(f"--{name} needs a value: --{name} VALUE")
         else:
-            found.append(Setting(plain(name), as_yaml(text), f"--{name}"))
+            value = as_yaml(text)
+            whole = isinstance(value, dict) and name in (*CLASSES, *PARTS)
+            found += (
+                flattened({name: value}, f"--{name}") if whole else [Setting(plain(name), value, f"--{name}", text)]
+            )
     return found
 
 
@@ -133,7 +142,7 @@ def settings_of(path: str) -> list[Setting]:
         near = nearest(path, [str(config.relative_to(PROJECT)) for config in [*experiments(), *extras()]])
         raise ValueError(f"there is no config {path}; {f'type -c {near}' if near else configs_to_type()}")
     try:
-        content = yaml.safe_load(file.read_text())
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a config: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict | None):
@@ -150,6 +159,8 @@ def flattened(content: dict[str, Any], source: str) -> Iterable[Setting]:
             if "class_path" in given:
                 yield Setting(part, given["class_path"], source)
             nested = given.get("init_args") or {}
+            if not isinstance(nested, dict):
+                raise ValueError(f"{source}: {part}.init_args is {nested!r}, and not names with values, as `lr: 0.1`")
             for name, value in {**given, **nested}.items():
                 if name not in ("class_path", "init_args", "dict_kwargs"):
                     yield Setting(f"{part}.{name}", value, source)
@@ -188,7 +199,7 @@ def extras() -> list[Path]:
 
 def phrase(config: Path) -> str:
     """What a config is, in its first line."""
-    return config.read_text().partition("\n")[0].removeprefix("# ")
+    return config.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
 
 def configs_to_type() -> str:
@@ -233,7 +244,9 @@ def check(arguments: list[str], is_run: bool = True) -> None:
             check_option(setting, part, own.get(setting.source, chosen.get(part)))
     check_files(command if is_run else None, found)
     asks_help = any(name.endswith("help") for name, _ in flags(arguments))
-    for part in CLASSES if is_run and not asks_help and not any(s.name == "ckpt_path" for s in found) else ():
+    for part in (
+        CLASSES if is_run and not asks_help and not any(s.name == "ckpt_path" and s.value for s in found) else ()
+    ):
         if part not in chosen:
             raise ValueError(f"{command} needs a config, or a --{part} of {CLASSES[part]}/; {configs_to_type()}")
 
@@ -272,7 +285,7 @@ def check_value(setting: Setting, allowed: Choices) -> None:
     if allowed is None or value is None:
         return
     if isinstance(allowed, list):
-        if value not in allowed:
+        if value not in allowed and setting.text not in allowed:
             near = nearest(str(value), [str(choice) for choice in allowed])
             offer = near or "one of " + ", ".join(map(str, allowed))
             raise ValueError(f"{where(setting)}: {value!r} is not known; type {offer}")
@@ -283,11 +296,13 @@ def check_value(setting: Setting, allowed: Choices) -> None:
 def is_of_kind(value: Any, kind: str) -> bool:
     if kind == "bool" or isinstance(value, bool):
         return kind == "bool" and isinstance(value, bool)
+    if kind == "int":
+        return isinstance(value, int)
     try:
-        number = float(value)
+        float(value)
     except (TypeError, ValueError):
         return False
-    return kind == "float" or number.is_integer()
+    return True
 
 
 def where(setting: Setting) -> str:

@@ -19,7 +19,8 @@ from models import BaseModel
 
 # what a checkpoint's network and data leave open: how it is trained, and how its data is loaded
 TRAINING = {*inspect.signature(BaseModel).parameters, "dropout"}
-LOADING = {*inspect.signature(BaseDataModule).parameters, "data_dir", "source"}
+# not val_size: what was trained on would validate
+LOADING = {*inspect.signature(BaseDataModule).parameters, "data_dir", "source"} - {"val_size"}
 
 
 class SaveConfig(SaveConfigCallback):
@@ -27,18 +28,20 @@ class SaveConfig(SaveConfigCallback):
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if isinstance(trainer.logger, TensorBoardLogger):
-            Path(trainer.logger.log_dir, "config.yaml").write_text(self.text())
+            Path(trainer.logger.log_dir, "config.yaml").write_text(self.text(), encoding="utf-8")
             datamodule: Any = getattr(trainer, "datamodule", None)
             trainer.logger.experiment.add_text("data", datamodule.title)
             trainer.logger.experiment.add_text("config", f"```yaml\n{self.text()}\n```")
 
     def text(self) -> str:
-        return str(self.parser.dump(self.config, skip_none=False))
+        config = self.config.clone()
+        config.ckpt_path = None  # who runs it again begins anew
+        return str(self.parser.dump(config, skip_none=False))
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         config = yaml.safe_load(self.text())
         datamodule: Any = getattr(trainer, "datamodule", None)
-        if "source" in config["data"].get("init_args", {}):
+        if getattr(datamodule, "has_subset", False):
             config["data"]["init_args"]["source"] = datamodule.source  # what `auto` came to
         checkpoint["config"] = yaml.safe_dump(config, sort_keys=False)
 
@@ -68,8 +71,10 @@ def stored_config(path: str, command: str) -> str | None:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError):
-        raise ValueError(f"{path} is not a checkpoint, or a damaged one; type the path of another") from None
-    if "config" not in checkpoint:
+        checkpoint = None
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise ValueError(f"{path} is not a checkpoint, or a damaged one; type the path of another")
+    if not isinstance(checkpoint.get("config"), str):
         return None
     config = yaml.safe_load(checkpoint["config"])
     data_dir = config["data"].get("init_args", {}).get("data_dir")
@@ -80,19 +85,25 @@ def stored_config(path: str, command: str) -> str | None:
         trainer = {"precision": config["trainer"]["precision"]}
         config = {"model": config["model"], "data": config["data"], "trainer": trainer}
     else:
-        logger = config["trainer"]["logger"]
-        for name in ("save_dir", "version") if isinstance(logger, dict) else ():
-            logger["init_args"].pop(name, None)  # a run of its own, in the place that is usual here
+        loggers = config["trainer"]["logger"]
+        for logger in loggers if isinstance(loggers, list) else [loggers]:
+            for name in ("save_dir", "version") if isinstance(logger, dict) else ():
+                logger["init_args"].pop(name, None)  # a run of its own, in the place that is usual here
         for part, name in (("trainer", "default_root_dir"), ("checkpoint", "dirpath")):
             config[part].pop(name)
     return str(yaml.safe_dump(config, sort_keys=False))
 
 
-def refuse_another_network(stored: dict[str, Any], config: Any) -> None:
-    """Raises a ValueError that names what differs between a checkpoint's network or task and this run's."""
+def refuse_another_network(stored: dict[str, Any], config: dict[str, Any]) -> None:
+    """Raises a ValueError that names what differs between a checkpoint's network or task and this run's.
+
+    Args:
+        stored: the config in the checkpoint.
+        config: that of this run, written and read again as the other was: a tuple is then a list in both.
+    """
     differing = []
     for part, free in (("model", TRAINING), ("data", LOADING)):
-        there, here = stored[part], config[part].as_dict()
+        there, here = stored[part], config[part]
         if there["class_path"] != here["class_path"]:
             names = [each["class_path"].split(".")[-1] for each in (there, here)]
             differing.append(f"{part} is {names[0]} there and not {names[1]}")

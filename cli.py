@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import logging
 import os
 import re
@@ -16,17 +15,20 @@ import lightning as L
 import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from arguments import DEFAULTS, RUNS, check, configs_to_type, flags, nearest, settings
 from callbacks import History, ModelGraph, Predictions, Progress
+from callbacks.predictions import new_folder
 from checkpoints import LastCheckpoint, SaveConfig, refuse_an_ended_run, refuse_another_network, stored_config
 from datamodules import BaseDataModule
 from datamodules.base import BatchLoader
 from models import BaseModel
 from models.base import IGNORED
+
+LIMITS = [f"limit_{split}_batches" for split in ("train", "val", "test", "predict")] + ["overfit_batches"]
 
 
 def quiet() -> None:
@@ -59,6 +61,8 @@ def in_one_line(message: str) -> str:
     tried = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Expected a <class", "Expected a path but")
     lines = [line.strip(" -") for line in message.splitlines()]
     said = " ".join(dict.fromkeys(line for line in lines if line and not line.startswith(tried)))
+    if said.endswith(":"):  # what it tried is all it says
+        said = " ".join(line for line in lines if line)
     misspelt = re.search(r"Expected a dot import path string: (\w+)$", said)
     if misspelt:
         names = {one.__name__ for base in (L.Callback, Logger) for one in subclasses(base)}
@@ -81,18 +85,6 @@ def metrics_table(rows: dict[str, dict[str, float]]) -> str:
         cells = [f"{row[name]:.2%}" if name == "acc" else f"{row[name]:.4f}" for name in names if name in row]
         lines.append(f"{title:8}" + "".join(f"{cell:>10}" for cell in cells))
     return "\n".join(lines)
-
-
-def new_folder(parent: Path) -> Path:
-    """Makes the first `version_<n>` that nobody has."""
-    for number in itertools.count():
-        folder = parent / f"version_{number}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("unreachable")
 
 
 class CLI(LightningCLI):
@@ -149,15 +141,22 @@ class CLI(LightningCLI):
             self.config = parser.parse_args(args)
         except argparse.ArgumentError as error:
             raise ValueError(in_one_line(str(error))) from None
-        self.given = settings(args[1:] if "subcommand" in self.config else args)
+        # jsonargparse reads 1 batch as 1.0, all of them
+        command = self.config.get("subcommand")
+        given = {setting.name: setting.value for setting in settings(args[1:] if command else args)}
+        self.batches = {name: given[f"trainer.{name}"] for name in LIMITS if type(given.get(f"trainer.{name}")) is int}
+        trainer = (self.config[command] if command else self.config).trainer
+        for name, number in self.batches.items():
+            trainer[name] = number
 
     def before_instantiate_classes(self) -> None:
         """Names the run after its config file, or after its model where there is none, and refuses what cannot be."""
         config = self.config[self.subcommand] if self.subcommand else self.config
         if self.stored:
-            refuse_another_network(yaml.safe_load(self.stored), config)
-            if self.subcommand == "fit":
-                refuse_an_ended_run(config)
+            text = self._parser(self.subcommand).dump(config, skip_none=False)
+            refuse_another_network(yaml.safe_load(self.stored), yaml.safe_load(text))
+        if self.subcommand == "fit" and config.ckpt_path is not None:
+            refuse_an_ended_run(config)
         has_gpu = torch.cuda.is_available() or (config.trainer.accelerator == "gpu" and torch.mps.is_available())
         if config.trainer.accelerator in ("cuda", "gpu") and not has_gpu:
             raise ValueError(
@@ -169,22 +168,31 @@ class CLI(LightningCLI):
                 "trainer.enable_checkpointing=False would leave nothing to test; "
                 "leave it out, or type --test_checkpoint none --trainer.max_epochs 1 for a trial"
             )
+        if config.checkpoint.save_weights_only:
+            raise ValueError("checkpoint.save_weights_only=True would leave out what test and fit need; leave it out")
+        if (
+            self.subcommand == "fit"
+            and config.checkpoint.dirpath
+            and Path(config.checkpoint.dirpath, "last.ckpt").exists()
+        ):
+            raise ValueError(f"{config.checkpoint.dirpath} holds a run already; type another --checkpoint.dirpath")
         experiments = [Path(os.fspath(path)) for path in config.config or [] if path is not None]
         experiments = [path for path in experiments if path.parent.name != "extras" and path != DEFAULTS]
         name = experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
         logger = config.trainer.logger
         if logger is False and self.subcommand == "fit" and config.checkpoint.dirpath is None:
             config.checkpoint.dirpath = str(new_folder(RUNS / name) / "checkpoints")
-        if isinstance(logger, bool | list) or logger is None or "name" not in logger.init_args:
-            return
-        if logger.init_args.name == "lightning_logs":
-            logger.init_args.name = name
-        version = logger.init_args.get("version")
-        if version is not None and self.subcommand == "fit":
-            version = version if isinstance(version, str) else f"version_{version}"
-            folder = Path(logger.init_args.save_dir, logger.init_args.name, version)
-            if folder.exists():
-                raise ValueError(f"{folder} holds a run already; type another --trainer.logger.init_args.version")
+        for one in logger if isinstance(logger, list) else [logger]:
+            if isinstance(one, bool) or one is None or "name" not in one.init_args:
+                continue
+            if one.init_args.name == "lightning_logs":
+                one.init_args.name = name
+            version = one.init_args.get("version")
+            if version is not None and self.subcommand == "fit":
+                version = version if isinstance(version, str) else f"version_{version}"
+                folder = Path(one.init_args.save_dir, one.init_args.name, version)
+                if folder.exists():
+                    raise ValueError(f"{folder} holds a run already; type another --trainer.logger.init_args.version")
 
     def instantiate_classes(self) -> None:
         try:
@@ -200,14 +208,12 @@ class CLI(LightningCLI):
         last = LastCheckpoint(self._get(self.config_init, "checkpoint").dirpath)
         self.history, self.last_checkpoint, self.result = History(), last, {}
         self.trainer_defaults["callbacks"] = [self.history, self.last_checkpoint, ModelGraph()]
-        if self._get(self.config_init, "trainer").enable_progress_bar is not False:
+        trainer = self._get(self.config_init, "trainer")
+        others = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
+        if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in others):
             self.trainer_defaults["callbacks"].append(Progress())
-        # jsonargparse reads 1 batch as 1.0, all of them
-        limits = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
-        given = {setting.name: setting.value for setting in self.given}
-        batches = {name: given[f"trainer.{name}"] for name in limits if type(given.get(f"trainer.{name}")) is int}
         try:
-            return super().instantiate_trainer(**batches, **kwargs)
+            return super().instantiate_trainer(**self.batches, **kwargs)
         except (ValueError, MisconfigurationException) as error:
             raise ValueError(" ".join(str(error).split())) from None
 
@@ -222,7 +228,8 @@ class CLI(LightningCLI):
 
     def remove_run(self, folder: Path) -> None:
         """Removes the folder of a run that was refused before its first step: it holds nothing but its config."""
-        for file in (*folder.glob("events.out.tfevents.*"), folder / "config.yaml"):
+        curves = list(folder.glob("events.out.tfevents.*"))
+        for file in (*curves, folder / "config.yaml") if len(curves) == 1 else ():  # two: another run is here too
             file.unlink(missing_ok=True)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
@@ -264,6 +271,8 @@ class CLI(LightningCLI):
             print(f"\n{measured or 'kept'}: epoch {saved['epoch'] + 1}, {reason}: {path}", flush=True)
 
     def validate(self, **arguments: Any) -> None:
+        if self.datamodule.val_size == 0:
+            raise ValueError("validate has no samples, since val_size=0 held none back; type test instead")
         self.measure("val", self.trainer.validate(**arguments, verbose=False))
 
     def test(self, **arguments: Any) -> None:
@@ -284,11 +293,11 @@ class CLI(LightningCLI):
             inputs, files = datamodule.read_images(Path(images))
             unknown = torch.full((len(inputs),), IGNORED)
             source = {"dataloaders": BatchLoader((inputs, unknown), datamodule.batch_size)}
-        writer = Predictions(new_folder(RUNS / "predictions"), files)
-        self.predictions = writer.path
+        writer = Predictions(RUNS / "predictions", files)
         callbacks: Any = self.trainer
         callbacks.callbacks.append(writer)
         self.trainer.predict(model, **source, return_predictions=False, **arguments)
+        self.predictions = writer.path
 
 
 def stage_metrics(stage: str, metrics: dict[str, Any]) -> dict[str, float]:
@@ -308,7 +317,7 @@ def start(arguments: list[str], run: bool) -> CLI:
     stored = None
     if run:
         command, *options = arguments
-        paths = [text for name, text in flags(options) if name == "ckpt_path" and text]
+        paths = [str(setting.value) for setting in settings(options) if setting.name == "ckpt_path" and setting.value]
         stored = stored_config(paths[-1], command) if paths else None
         if paths and stored is None and not {"config", "model"} & {name for name, _ in flags(options)}:
             raise ValueError(f"{paths[-1]} holds no config, as those of train.py do; {configs_to_type()}")

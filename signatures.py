@@ -10,10 +10,12 @@ from typing import Any
 
 PROJECT = Path(__file__).parent
 CLASSES = {"model": "models", "data": "datamodules"}  # parts of a run that are a class of a package of ours
+BASES = {"models": "BaseModel", "datamodules": "BaseDataModule"}
 PARTS = {  # parts that are a class of Lightning
     "trainer": ("pytorch/trainer/trainer.py", "Trainer"),
     "checkpoint": ("pytorch/callbacks/model_checkpoint.py", "ModelCheckpoint"),
 }
+ENDS = ("L.LightningModule", "L.LightningDataModule")  # what our bases extend takes no option of a run
 KINDS = ("int", "float", "bool")
 
 Choices = list[Any] | str | None  # the values themselves, one of KINDS, or anything
@@ -38,22 +40,31 @@ def options(part: str, chosen: str | None) -> dict[str, Choices]:
     name = (chosen or "").removeprefix(f"{package}.")
     if name not in files:
         return {}
-    found, passed_on = constructor(files[name], name)
-    for base in passed_on:
-        file_of_base = files.get(base, PROJECT / package / "base.py")
-        found = {**constructor(file_of_base, base)[0], **found}
+    files = {**files, BASES[package]: PROJECT / package / "base.py"}
+    found: dict[str, Choices] = {}
+    passed_on = [name]
+    while passed_on:
+        one = passed_on.pop()
+        if one not in files or not files[one].is_file():
+            return {}
+        accepted, bases = constructor(files[one], one)
+        found = {**accepted, **found}
+        passed_on += bases
     return found
 
 
 @functools.cache
 def registry(package: str) -> dict[str, Path]:
-    """The classes that can be chosen by name, and their files: the imports of a package of ours, but for its base."""
-    found: dict[str, Path] = {}
-    for node in ast.walk(parsed(PROJECT / package / "__init__.py")):
+    """The classes that can be chosen by name, and their files: the `__all__` of a package of ours, but for its base."""
+    imported: dict[str, Path] = {}
+    names: list[str] = []
+    for node in parsed(PROJECT / package / "__init__.py").body:
         if isinstance(node, ast.ImportFrom) and node.module:
             file = PROJECT.joinpath(*node.module.split(".")).with_suffix(".py")
-            found |= {alias.name: file for alias in node.names if not alias.name.startswith("Base")}
-    return found
+            imported |= {alias.name: file for alias in node.names}
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names = ast.literal_eval(node.value)
+    return {name: imported[name] for name in names if name != BASES[package]}
 
 
 @functools.cache
@@ -71,7 +82,7 @@ def constructor(path: Path, name: str) -> tuple[dict[str, Choices], list[str]]:
     }
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
-            bases = [ast.unparse(base) for base in node.bases]
+            bases = [ast.unparse(base) for base in node.bases if ast.unparse(base) not in ENDS]
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and method.name == "__init__":
                     listed = [*method.args.args[1:], *method.args.kwonlyargs]

@@ -23,16 +23,16 @@ BETWEEN_MARKS = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- end of results -->
 
 def hardware() -> str:
     """Where the committed results come from, in a phrase."""
-    where = json.loads((RESULTS / "environment.json").read_text())
+    where = json.loads((RESULTS / "environment.json").read_text(encoding="utf-8"))
     cores = f"{where['cores']} cores of a shared {where['machine']}"
     return cores if where["device"] == "cpu" else f"{where['device']}, {cores}"
 
 
 def readme(text: str) -> str:
     """The text of README.md with the committed table in its place."""
-    where = json.loads((RESULTS / "environment.json").read_text())
+    where = json.loads((RESULTS / "environment.json").read_text(encoding="utf-8"))
     about = f"Test accuracy as mean ± standard deviation over seeds, on {hardware()}, PyTorch {where['torch']}."
-    table = (RESULTS / "summary.md").read_text()
+    table = (RESULTS / "summary.md").read_text(encoding="utf-8")
     return BETWEEN_MARKS.sub(lambda _: f"\n{table}\n{about}\n\n", text)
 
 
@@ -81,7 +81,7 @@ def take(comparison: Path) -> None:
     """
     with (comparison / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    if json.loads((comparison / "environment.json").read_text())["dirty"] is not False:
+    if json.loads((comparison / "environment.json").read_text(encoding="utf-8"))["dirty"] is not False:
         raise ValueError(f"{comparison} was made with uncommitted changes; commit, and compare again")
     if (
         any(row["status"] != "finished" or "-5k" in row["data"] for row in rows)
@@ -92,12 +92,21 @@ def take(comparison: Path) -> None:
     for name in FILES:
         shutil.copy(comparison / name, RESULTS / name)
     path = PROJECT / "README.md"
-    path.write_text(readme(path.read_text()))
+    path.write_text(readme(path.read_text(encoding="utf-8")), encoding="utf-8")
     for name, path in config_paths().items():
-        phrase, command, *rest = path.read_text().splitlines()
+        phrase, command, *rest = path.read_text(encoding="utf-8").splitlines()
         body = [line for line in rest if not line.startswith("# test accuracy")]
-        path.write_text("\n".join([phrase, command, headers()[name], *body]) + "\n")
+        path.write_text("\n".join([phrase, command, headers()[name], *body]) + "\n", encoding="utf-8")
+
+
+def main() -> int:
+    try:
+        take(Path(sys.argv[1]) if len(sys.argv) > 1 else measure())
+    except ValueError as error:
+        print(f"benchmarks.report: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    take(Path(sys.argv[1]) if len(sys.argv) > 1 else measure())
+    sys.exit(main())

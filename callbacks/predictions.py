@@ -1,10 +1,12 @@
 """What a model makes of each sample, as a table in a file."""
 
 import csv
+import itertools
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from torch import Tensor
 
 SHOWN = 20  # images whose prediction is printed too
@@ -17,17 +19,20 @@ class Predictions(L.Callback):
     `probability_<k>` for each class. Of regression: `target_<k>` and `predicted_<k>` for each dimension.
 
     Args:
-        folder: where the file is written.
+        parent: where a folder is made for the file.
         files: names of the images, in the order of the samples; none if the samples come from a data set.
     """
 
-    def __init__(self, folder: Path, files: list[str] | None) -> None:
-        self.path = folder / "predictions.csv"
+    path: Path
+
+    def __init__(self, parent: Path, files: list[str] | None) -> None:
+        self.parent = parent
         self.files = files
         self.num_samples = self.num_counted = self.num_right = 0
 
     def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.file = self.path.open("w", newline="")
+        self.path = new_folder(self.parent) / "predictions.csv"
+        self.file = self.path.open("w", newline="", encoding="utf-8")
         self.writer = csv.writer(self.file)
 
     def on_predict_batch_end(
@@ -35,6 +40,8 @@ class Predictions(L.Callback):
     ) -> None:
         task = str(pl_module.hparams["task"])
         outputs, targets = outputs.float().cpu(), batch[1].cpu()
+        if self.files is not None:  # of an image nothing is known
+            targets = torch.full(outputs.shape[:-1], -100)
         if not self.num_samples:
             self.writer.writerow(self.header(task, outputs.shape[-1]))
         for output, target in zip(outputs, targets, strict=True):
@@ -72,3 +79,15 @@ class Predictions(L.Callback):
         if self.num_counted:
             print(f"{self.num_right:,} of {self.num_counted:,} are right", flush=True)
         print(f"Predictions are in {self.path}", flush=True)
+
+
+def new_folder(parent: Path) -> Path:
+    """Makes the first `version_<n>` that nobody has."""
+    for number in itertools.count():
+        folder = parent / f"version_{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("unreachable")

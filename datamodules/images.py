@@ -40,6 +40,8 @@ def read_images(path: Path, box: int) -> tuple[Tensor, list[str]]:
             with Image.open(file) as image:
                 images.append(fitted(light_on_dark(image), box))
             names.append(file.name)
+        except PermissionError:
+            left_out.append(f"{file.name} may not be read")
         except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
             left_out.append(f"{file.name} is not an image")
         except BlankError:
@@ -63,8 +65,12 @@ def light_on_dark(image: Image.Image) -> np.ndarray:
     if alpha.min() < 1:  # drawn on nothing: put on the paper that it stands out from
         is_light = (gray * alpha).sum() > alpha.sum() / 2
         gray = gray * alpha + (1 - alpha) * (0 if is_light else 1)
-    border = np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]]))
-    return 1 - gray if border > 0.5 else gray
+    return 1 - gray if np.median(border(gray)) > 0.5 else gray
+
+
+def border(gray: np.ndarray) -> np.ndarray:
+    """The pixels of the edges."""
+    return np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
 
 
 def fitted(gray: np.ndarray, box: int) -> np.ndarray:
@@ -73,20 +79,22 @@ def fitted(gray: np.ndarray, box: int) -> np.ndarray:
     Raises:
         BlankError: all pixels are alike.
     """
-    if gray.max() - gray.min() < FAINT:
+    background = float(np.median(border(gray)))
+    if gray.max() - background < FAINT:
         raise BlankError
     if gray.shape == (SIDE, SIDE):
         return np.rint(gray * 255).astype(np.uint8)
-    gray = stretched(gray)
+    gray = np.clip((gray - background) / (gray.max() - background), 0, 1)
     rows, columns = np.nonzero(gray > EDGE)
     drawn = gray[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     large = resized(drawn, FINER * box)
-    small = stretched(resized(large, box))
+    small = resized(large, box)
     for _ in range(FINER):  # a thin pen is thickened until there is as much ink as MNIST's pens leave
         if small.sum() >= INK * box**2:
             break
         large = np.asarray(Image.fromarray(np.pad(large, 1)).filter(ImageFilter.MaxFilter(3)))
-        small = stretched(resized(large, box))
+        small = resized(large, box)
+    small = small / small.max()
     canvas = np.zeros((SIDE, SIDE))
     top, left = (
         int(np.clip(round(MIDDLE - centre), 0, SIDE - length))
@@ -102,12 +110,6 @@ def resized(gray: np.ndarray, side: int) -> np.ndarray:
     height, width = (max(1, round(length * scale)) for length in gray.shape)
     smooth = Image.fromarray(gray.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(smooth)
-
-
-def stretched(gray: np.ndarray) -> np.ndarray:
-    """The background at 0 and the lightest pixel at 1."""
-    background = min(float(np.median(gray)), float(gray.min()) + FAINT)
-    return np.clip((gray - background) / (gray.max() - background), 0, 1)
 
 
 def centre_of_mass(gray: np.ndarray) -> tuple[float, float]:

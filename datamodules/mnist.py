@@ -180,7 +180,7 @@ class MNIST(BaseDataModule):
                     "MNIST is not in %s and could not be fetched (%s), so MNIST-5k, 5,000 of its 70,000 digits, "
                     "stands in for it: expect lower accuracies than published.",
                     self.raw,
-                    "; ".join(self.reasons) or "nobody tried",
+                    "; ".join(self.reasons) or "as another process found",
                 )
         return self.source
 

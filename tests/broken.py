@@ -1,4 +1,4 @@
-"""Models that fail, for tests of what a comparison does then."""
+"""Models that fail, for tests of what a comparison does then, and one whose option is a tuple."""
 
 import os
 from typing import Any
@@ -27,3 +27,12 @@ class Dies(Raises):
         if self.training:
             os._exit(7)
         return super().forward(x)
+
+
+class Sized(ShallowMLP):
+    """Has an option that YAML writes as a list."""
+
+    def __init__(
+        self, input_shape: list[int], num_outputs: int, sizes: tuple[int, int] = (1, 2), **training: Any
+    ) -> None:
+        super().__init__(input_shape, num_outputs, **training)

@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import pytest
+import yaml
 from lightning.fabric import connector
 from lightning.fabric.accelerators import ACCELERATOR_REGISTRY
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -18,6 +19,7 @@ import arguments
 import cli
 import datamodules
 import models
+import signatures
 import train
 from arguments import COMMANDS, OPTIONS, PROJECT, RUNS, VALUES
 from signatures import options, registry
@@ -96,6 +98,7 @@ WRONG = [  # what was typed, and what is answered
         "predict --images nowhere.png --ckpt_path README.md",
         "--images: there is no nowhere.png; type the path of an image",
     ),
+    (f"fit {CONFIG} --data.batch_size 1e3", "--data.batch_size: '1e3' is not a whole number"),
     (f"fit {CONFIG} --images README.md", "--images belongs to predict, not to fit"),
 ]
 RIGHT = [  # what must not be refused
@@ -105,6 +108,9 @@ RIGHT = [  # what must not be refused
     "fit --model DeepMLP --data.class_path MNIST --data.init_args.val_size 0 --seed_everything true",
     "fit --model tests.broken.Raises --model.anything 1 --data MNIST",
     f"fit {CONFIG} --print_config",
+    "fit -c=configs/mnist/shallow_mlp.yaml",
+    "fit -cconfigs/mnist/shallow_mlp.yaml",
+    'fit --model {"class_path":"DeepMLP","init_args":{"num_layers":2}} --data MNIST',
     f"fit {CONFIG} -c configs/extras/gpu.yaml -c configs/extras/smoke.yaml",
 ]
 
@@ -145,6 +151,7 @@ def test_right_input_is_let_through(typed: str) -> None:
         ("data:\n  init_args:\n    variant: kminst\n", "data.variant: 'kminst' is not known; type kmnist"),
         ("modle:\n  class_path: ShallowMLP\n", "modle is not an option; write model"),
         ("trainer: [1\n", "is not a config: while parsing"),
+        ("model:\n  init_args: 3\n", "model.init_args is 3, and not names with values"),
         ("only words\n", "is not a config: it holds no names with values"),
     ],
 )  # fmt: skip
@@ -164,6 +171,8 @@ def test_a_mistake_in_a_config_is_named_with_its_file(config: str, expected: str
         (["--trainer.logger=TensorBordLogger"], "there is no TensorBordLogger; type TensorBoardLogger"),
         (["--model=tests.broken.Nothing"], "module 'tests.broken' has no attribute 'Nothing'"),
         (["--trainer.devices=0"], "devices='0'"),
+        (["--seed_everything=many"], "many"),
+        (["--checkpoint.save_weights_only=true"], "would leave out what test and fit need"),
         (["--trainer.enable_checkpointing=false"], "would leave nothing to test"),
         (["--model.lr=-1"], "lr=-1.0 is not within 0 and inf; type another --model.lr"),
         (["--data.val_size=45000"], "type a smaller --data.val_size"),
@@ -211,10 +220,51 @@ def test_a_refused_run_leaves_no_folder(fit: Fit, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("version_0"))
 
 
+def test_options_that_cannot_be_read_are_left_to_the_real_parser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "models"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from models.mine import BaselineMLP, Half\nfrom models.folder import Whole\n"
+        '__all__ = ["BaselineMLP", "Half", "Whole"]\n'
+    )
+    (package / "base.py").write_text((PROJECT / "models" / "base.py").read_text())
+    (package / "mine.py").write_text(
+        "class BaselineMLP(BaseModel):\n    def __init__(self, size: int, **training):\n        pass\n"
+        "class Common(BaseModel):\n    pass\n"
+        "class Half(Common):\n    def __init__(self, size: int, **training):\n        pass\n"
+    )
+    monkeypatch.setattr(signatures, "PROJECT", tmp_path)
+    for cached in (options, registry):
+        cached.cache_clear()
+    try:
+        assert list(registry("models")) == ["BaselineMLP", "Half", "Whole"]
+        assert {"size", "lr"} <= set(options("model", "BaselineMLP"))
+        assert options("model", "Half") == {}, "its base is not among the known classes"
+        assert options("model", "Whole") == {}, "its file is not where the import says"
+    finally:
+        for cached in (options, registry):
+            cached.cache_clear()
+
+
+def test_a_word_that_yaml_takes_for_true_or_false_may_be_a_choice() -> None:
+    arguments.check_value(arguments.Setting("model.norm", False, "--model.norm", "no"), ["batch", "no"])
+    with pytest.raises(ValueError, match="False is not known"):
+        arguments.check_value(arguments.Setting("model.norm", False, "--model.norm", "off"), ["batch", "no"])
+
+
+def test_another_progress_bar_takes_the_place_of_ours(fit: Fit) -> None:
+    flags = ["--trainer.callbacks+=TQDMProgressBar", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
+    cli = fit("mnist/shallow_mlp.yaml", *flags)
+    assert type(cli.trainer.progress_bar_callback).__name__ == "TQDMProgressBar"
+
+
 @pytest.mark.parametrize(("flag", "steps"), [("1", 1), ("1.0", 15)])
 def test_one_batch_is_not_all_of_them(flag: str, steps: int, fit: Fit) -> None:
     cli = fit("mnist/shallow_mlp.yaml", f"--trainer.limit_train_batches={flag}", "--trainer.max_epochs=1")
     assert cli.trainer.global_step == steps
+    assert type(cli.config.fit.trainer.limit_train_batches) is type(yaml.safe_load(flag)), "it is recorded as typed"
 
 
 # What may be typed is what the classes accept.

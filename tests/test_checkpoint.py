@@ -1,6 +1,7 @@
 """A checkpoint is all that test, validate and predict need, and all that fit needs to go on."""
 
 import csv
+import io
 import shutil
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def test_loading_may_be_changed(checkpoint: Path) -> None:
         (["--model.hidden_size=64"], "model.hidden_size is 32 there and not 64"),
         (["--model=DeepMLP"], "model is ShallowMLP there and not DeepMLP"),
         (["-c", "configs/sequence/gru.yaml"], "model is ShallowMLP there and not RNN, data is MNIST there and not Seq"),
+        (["--data.val_size=0"], "data.val_size is 5000 there and not 0"),
         (["--data.variant=kmnist", "--data.source=full"], "data.variant is mnist there and not kmnist"),
     ],
 )
@@ -136,10 +138,61 @@ def test_a_run_that_has_ended_is_not_gone_on_with(checkpoint: Path) -> None:
         train.main(["fit", f"--ckpt_path={checkpoint}"])
 
 
+def test_a_run_is_gone_on_with_from_a_config_too(checkpoint: Path, tmp_path: Path) -> None:
+    config = tmp_path / "on.yaml"
+    config.write_text(f"ckpt_path: {checkpoint}\n")
+    with pytest.raises(ValueError, match="so nothing is left to train"):
+        train.main(["fit", "-c", str(config)])
+    cli = train.main(["fit", "-c", str(config), "--trainer.max_epochs=2"])
+    assert cli.trainer.current_epoch == 2
+    (path,) = (tmp_path / "runs").rglob("config.yaml")
+    written = yaml.safe_load(path.read_text())
+    assert written["ckpt_path"] is None, "who runs it again begins anew"
+
+
+def test_a_run_with_several_loggers_is_not_overwritten(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"save_dir": str(tmp_path), "name": "x", "version": "v"}
+    config = tmp_path / "loggers.yaml"
+    config.write_text(yaml.safe_dump({"trainer": {"logger": [{"class_path": "CSVLogger", "init_args": place}]}}))
+    flags = ["-c", "configs/mnist/shallow_mlp.yaml", "-c", str(config), "--data.source=subset"]
+    train.main(["fit", *flags, "--trainer.max_epochs=1"])
+    last = next(tmp_path.rglob("last.ckpt"))
+    before = last.read_bytes()
+    with pytest.raises(ValueError, match="holds a run already"):
+        train.main(["fit", *flags])
+    monkeypatch.chdir(tmp_path)
+    train.main(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=2", f"--trainer.default_root_dir={tmp_path}"])
+    assert last.read_bytes() == before
+
+
+def test_a_folder_of_checkpoints_is_not_overwritten(fit: Fit, tmp_path: Path) -> None:
+    flags = ["--trainer.max_epochs=1", f"--checkpoint.dirpath={tmp_path / 'kept'}"]
+    fit(SHALLOW, *flags)
+    with pytest.raises(ValueError, match=r"kept holds a run already; type another --checkpoint\.dirpath"):
+        fit(SHALLOW, *flags)
+
+
+def test_without_held_back_samples_there_is_nothing_to_validate(fit: Fit, tmp_path: Path) -> None:
+    fit(SHALLOW, "--trainer.max_epochs=1", "--data.val_size=0")
+    with pytest.raises(ValueError, match="validate has no samples, since val_size=0 held none back; type test instead"):
+        train.main(["validate", f"--ckpt_path={next(tmp_path.rglob('last.ckpt'))}"])
+
+
+def test_a_tuple_that_a_config_reads_as_a_list_is_no_conflict(fit: Fit, tmp_path: Path) -> None:
+    flags = ["--model=tests.broken.Sized", "--model.sizes=[4,5]", "--trainer.max_epochs=1"]
+    fit(SHALLOW, *flags)
+    cli = train.main(["test", f"--ckpt_path={next(tmp_path.rglob('best.ckpt'))}"])
+    assert cli.model.hparams["sizes"] in ((4, 5), [4, 5])
+
+
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, checkpoint: Path) -> None:
     other = tmp_path / "other.ckpt"
     whole = checkpoint.read_bytes()
-    for content in (b"words", b"", whole[: len(whole) // 2]):
+    stream = io.BytesIO()
+    torch.save(torch.zeros(3), stream)
+    for content in (b"words", b"", whole[: len(whole) // 2], stream.getvalue()):
         other.write_bytes(content)
         with pytest.raises(ValueError, match="is not a checkpoint, or a damaged one"):
             train.main(["test", f"--ckpt_path={other}"])
@@ -226,7 +279,7 @@ def written(task: str, outputs: Tensor, targets: Tensor, folder: Path) -> list[d
         callbacks=[writer], logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu"
     )
     trainer.predict(Fixed(task), _Batches(outputs, targets), return_predictions=False)
-    return rows(folder / "predictions.csv")
+    return rows(writer.path)
 
 
 class _Batches:

@@ -79,6 +79,16 @@ def test_a_thin_pen_is_thickened(tmp_path: Path) -> None:
     assert (image[14] > 0.5).sum() >= 2, "a stroke of more than one pixel"
 
 
+@pytest.mark.parametrize("box", [(90, 20, 110, 180), (20, 95, 180, 99), (100, 100, 100, 100), (0, 80, 200, 120)])
+def test_what_is_all_ink_in_its_frame_is_no_trouble(box: tuple[int, ...], tmp_path: Path) -> None:
+    paper = Image.new("L", (200, 200), 255)
+    paper.paste(0, (box[0], box[1], box[2] + 1, box[3] + 1))
+    paper.save(tmp_path / "stroke.png")
+    images, _ = read_images(tmp_path, BOX)
+    assert images.max() == 255
+    assert 0 < (images > 0).sum() <= 28 * 28
+
+
 def test_what_was_learned_on_digits_is_recognised_in_drawings(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     datamodule = MNIST(source="subset")
     datamodule.setup()
