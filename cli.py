@@ -150,8 +150,12 @@ class CLI(LightningCLI):
             trainer[name] = number
 
     def before_instantiate_classes(self) -> None:
-        """Names the run after its config file, or after its model where there is none, and refuses what cannot be."""
         config = self.config[self.subcommand] if self.subcommand else self.config
+        self.refuse_what_cannot_be(config)
+        self.name_run(config)
+
+    def refuse_what_cannot_be(self, config: Any) -> None:
+        """Raises a ValueError where the parts of a config do not go together, or with this machine."""
         if self.stored:
             text = self._parser(self.subcommand).dump(config, skip_none=False)
             refuse_another_network(yaml.safe_load(self.stored), yaml.safe_load(text))
@@ -164,18 +168,19 @@ class CLI(LightningCLI):
                 "type --trainer.accelerator cpu"
             )
         if config.trainer.enable_checkpointing is False:
-            raise ValueError(
-                "trainer.enable_checkpointing=False would leave nothing to test; "
-                "leave it out, or type --test_checkpoint none --trainer.max_epochs 1 for a trial"
-            )
+            raise ValueError("trainer.enable_checkpointing=False would leave nothing to test; leave it out")
         if config.checkpoint.save_weights_only:
             raise ValueError("checkpoint.save_weights_only=True would leave out what test and fit need; leave it out")
-        if (
-            self.subcommand == "fit"
-            and config.checkpoint.dirpath
-            and Path(config.checkpoint.dirpath, "last.ckpt").exists()
-        ):
-            raise ValueError(f"{config.checkpoint.dirpath} holds a run already; type another --checkpoint.dirpath")
+
+    def name_run(self, config: Any) -> None:
+        """Names the run after its config file, or after its model where there is none.
+
+        Raises:
+            ValueError: the place that was named for it holds a run already.
+        """
+        folder = config.checkpoint.dirpath
+        if self.subcommand == "fit" and folder and Path(folder, "last.ckpt").exists():
+            raise ValueError(f"{folder} holds a run already; type another --checkpoint.dirpath")
         experiments = [Path(os.fspath(path)) for path in config.config or [] if path is not None]
         experiments = [path for path in experiments if path.parent.name != "extras" and path != DEFAULTS]
         name = experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
@@ -190,9 +195,9 @@ class CLI(LightningCLI):
             version = one.init_args.get("version")
             if version is not None and self.subcommand == "fit":
                 version = version if isinstance(version, str) else f"version_{version}"
-                folder = Path(one.init_args.save_dir, one.init_args.name, version)
-                if folder.exists():
-                    raise ValueError(f"{folder} holds a run already; type another --trainer.logger.init_args.version")
+                place = Path(one.init_args.save_dir, one.init_args.name, version)
+                if place.exists():
+                    raise ValueError(f"{place} holds a run already; type another --trainer.logger.init_args.version")
 
     def instantiate_classes(self) -> None:
         try:
