@@ -138,6 +138,8 @@ def settings_of(path: str) -> list[Setting]:
     if "\n" in path:
         return list(flattened(yaml.safe_load(path), "the checkpoint"))
     file = Path(path)
+    if file.is_dir():
+        raise ValueError(f"{path} is a folder; {configs_to_type()}")
     if not file.is_file():
         near = nearest(path, [str(config.relative_to(PROJECT)) for config in [*experiments(), *extras()]])
         raise ValueError(f"there is no config {path}; {f'type -c {near}' if near else configs_to_type()}")
@@ -159,6 +161,9 @@ def flattened(content: dict[str, Any], source: str) -> Iterable[Setting]:
             if "class_path" in given:
                 yield Setting(part, given["class_path"], source)
             nested = given.get("init_args") or {}
+            outside = [name for name in given if name not in ("class_path", "init_args", "dict_kwargs")]
+            if "class_path" in given and outside:
+                raise ValueError(f"{source}: {part}.{outside[0]} stands beside class_path; write it below init_args:")
             if not isinstance(nested, dict):
                 raise ValueError(f"{source}: {part}.init_args is {nested!r}, and not names with values, as `lr: 0.1`")
             for name, value in {**given, **nested}.items():
@@ -247,6 +252,9 @@ def check(arguments: list[str], is_run: bool = True) -> None:
     for part in (
         CLASSES if is_run and not asks_help and not any(s.name == "ckpt_path" and s.value for s in found) else ()
     ):
+        configs = [text for name, text in flags(arguments) if name == "config"]
+        if part not in chosen and configs:
+            raise ValueError(f"{configs[-1]} names no {part}; an experiment does: {configs_to_type()}")
         if part not in chosen:
             raise ValueError(f"{command} needs a config, or a --{part} of {CLASSES[part]}/; {configs_to_type()}")
 
@@ -255,7 +263,8 @@ def check_command(command: str, arguments: list[str]) -> None:
     if command in COMMANDS:
         return
     if command.startswith("-") or command.endswith(".yaml"):
-        raise ValueError(f"a command comes first: python train.py fit {' '.join([command, *arguments])}")
+        typed = [*(["-c"] if command.endswith(".yaml") else []), command, *arguments]
+        raise ValueError(f"a command comes first: python train.py fit {' '.join(typed)}")
     near = nearest(command, COMMANDS)
     raise ValueError(f"{command!r} is not a command; type {near or 'one of ' + ', '.join(COMMANDS)}")
 
@@ -349,7 +358,8 @@ def check_files(command: str | None, found: list[Setting]) -> None:
         raise ValueError(f"{complaint}, and {RUNS} holds none; train one: python train.py fit -c {FIRST}")
     near = nearest(path, map(str, kept)) if path else None
     newest = ([file for file in kept if file.stem == "best"] or kept)[-1]
-    raise ValueError(f"{complaint}; type: python train.py {command} --ckpt_path {near or newest}")
+    rest = f" --images {images}" if images else ""
+    raise ValueError(f"{complaint}; type: python train.py {command} --ckpt_path {near or newest}{rest}")
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

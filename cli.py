@@ -273,7 +273,9 @@ class CLI(LightningCLI):
             epochs = f"{trainer.current_epoch} epoch{'s' * (trainer.current_epoch != 1)}"
             print(f"\n{about}: {epochs} in {self.history.seconds:.1f} s\n")
             print(metrics_table({name: row for name, row in rows.items() if row}))
-            print(f"\n{measured or 'kept'}: epoch {saved['epoch'] + 1}, {reason}: {path}", flush=True)
+            smoothed = ", its loss with label smoothing" if self.model.hparams["label_smoothing"] else ""
+            print(f"\ntrain: epoch {trainer.current_epoch}{smoothed}")
+            print(f"{measured or 'kept'}: epoch {saved['epoch'] + 1}, {reason}: {path}", flush=True)
 
     def validate(self, **arguments: Any) -> None:
         if self.datamodule.val_size == 0:

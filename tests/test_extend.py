@@ -46,7 +46,7 @@ def do(step: tuple[str, str, str], folder: Path) -> None:
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return
     written = re.search(r"[Ww]rite `(.*?)`", paragraph)
-    extended = re.search(r"In `(.*?)`, add this line, and `(\".*?\")` to `__all__`", paragraph)
+    extended = re.search(r"In `(.*?)`, add this line to the imports, and `(\".*?\")` to `__all__`", paragraph)
     if written:
         path = folder / written[1]
         path.parent.mkdir(exist_ok=True)

@@ -56,7 +56,7 @@ def test_without_progress_the_result_is_all_that_is_said(fit: Fit, capsys: pytes
 
     assert result(usual.out)[1:] == result(quiet.out), "one line less: the epoch"
     rows = [line.split() for line in quiet.out.splitlines() if line]
-    assert [row[0] for row in rows[1:]] == ["loss", "train", "val", "test", "val"]
+    assert [row[0] for row in rows[1:]] == ["loss", "train", "val", "test", "train:", "val"]
 
 
 @pytest.mark.parametrize("place", ["terminal", "notebook"])
