@@ -396,7 +396,7 @@ python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
 
 {commands}
 
-  -c CONFIG              a file of configs/, listed by `python train.py`; later ones win, flags win over all
+  -c CONFIG              a file of configs/, listed by `python train.py`; what stands further right wins
   --ckpt_path FILE       the checkpoint: of fit to go on from, of the others what they need, and all they need
   --images PATH          of predict: an image, or a folder of them
   --model NAME           {models}
