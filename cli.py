@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+import results
+import sizes
 from arguments import DEFAULTS, RUNS, check, configs_to_type, flags, nearest, settings
 from callbacks import History, ModelGraph, Predictions, Progress
 from callbacks.predictions import new_folder
@@ -96,13 +99,12 @@ class CLI(LightningCLI):
 
     Attributes:
         history: seconds and validations of the run.
-        result: what `fit` came to: epochs, seconds, the training loss of the last epoch, and loss and accuracy of the
-            tested checkpoint on validation and test data.
+        result: what `fit` came to, with the columns of `results.py`.
         predictions: the file that `predict` wrote.
     """
 
     history: History
-    result: dict[str, float]
+    result: results.Row
     predictions: Path
 
     def __init__(self, *arguments: Any, stored: str | None = None, **options: Any) -> None:
@@ -254,8 +256,7 @@ class CLI(LightningCLI):
         validation = self.history.validation.get(saved["global_step"], {})
         rows = {"train": stage_metrics("train", trainer.callback_metrics), "val": validation}
         self.result = {
-            "epochs": trainer.current_epoch,
-            "seconds": self.history.seconds,
+            **self.described(),
             "train_loss": rows["train"]["loss"],
             **{f"val_{name}": value for name, value in validation.items()},
         }
@@ -266,8 +267,8 @@ class CLI(LightningCLI):
             rows["test"] = stage_metrics("test", metrics)
             self.result |= {f"test_{name}": value for name, value in rows["test"].items()}
         if trainer.is_global_zero:
-            num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
-            about = f"{type(self.model).__name__}, {num_parameters:,} parameters, on {self.datamodule.title}"
+            self.keep_result()
+            about = f"{self.result['model']}, {self.result['parameters']:,} parameters, on {self.datamodule.title}"
             reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
             measured = " and ".join(name for name in ("val", "test") if rows.get(name))
             epochs = f"{trainer.current_epoch} epoch{'s' * (trainer.current_epoch != 1)}"
@@ -276,6 +277,35 @@ class CLI(LightningCLI):
             smoothed = ", its loss with label smoothing" if self.model.hparams["label_smoothing"] else ""
             print(f"\ntrain: epoch {trainer.current_epoch}{smoothed}")
             print(f"{measured or 'kept'}: epoch {saved['epoch'] + 1}, {reason}: {path}", flush=True)
+
+    def described(self) -> results.Row:
+        """What was run and what it cost, as a row of results has it."""
+        logger, options = self.trainer.logger, self.model.hparams
+        return {
+            "config": (logger and logger.name) or type(self.model).__name__,
+            "model": type(self.model).__name__,
+            "data": self.datamodule.title,
+            "depth": self.model.depth,
+            "parameters": sizes.num_parameters(self.model),
+            "flops": sizes.flops(self.model),
+            "activation": activation(self.model),
+            **{name: options[name] for name in ("optimizer", "lr")},
+            "batch_size": self.datamodule.batch_size,
+            "seed": self.datamodule.seed,
+            "epochs": self.trainer.current_epoch,
+            "seconds": self.history.seconds,
+            "seconds_per_epoch": self.history.seconds_per_epoch,
+            "samples_per_second": self.history.samples_per_second(self.datamodule.batch_size),
+            "peak_memory_mib": peak_memory(self.trainer.strategy.root_device),
+        }
+
+    def keep_result(self) -> None:
+        """Writes the run's row beside its curves, and to TensorBoard's HPARAMS page, in the same run."""
+        logger = self.trainer.logger
+        if isinstance(logger, TensorBoardLogger):
+            results.write(self.result, Path(logger.log_dir))
+            logger.log_hyperparams(*results.hyperparameters(self.result), step=self.result["epochs"])
+            logger.save()
 
     def validate(self, **arguments: Any) -> None:
         if self.datamodule.val_size == 0:
@@ -305,6 +335,27 @@ class CLI(LightningCLI):
         callbacks.callbacks.append(writer)
         self.trainer.predict(model, **source, return_predictions=False, **arguments)
         self.predictions = writer.path
+
+
+def activation(model: BaseModel) -> str:
+    """The nonlinearity: an option of the model, the cell of a recurrent one, or the layers that are one."""
+    chosen = model.hparams.get("activation") or model.hparams.get("cell")
+    layers = {
+        type(one).__name__.lower() for one in model.modules() if type(one).__module__ == "torch.nn.modules.activation"
+    }
+    return str(chosen or "+".join(sorted(layers)) or "none")
+
+
+def peak_memory(device: torch.device) -> float | None:
+    """The most memory in use, in MiB: tensors on a GPU, else all of the process; none where nobody counts it."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415  # Windows has none
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def stage_metrics(stage: str, metrics: dict[str, Any]) -> dict[str, float]:

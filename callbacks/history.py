@@ -1,5 +1,6 @@
-"""What a run came to: the seconds it took and the validation metrics along the way."""
+"""What a run came to: the time it took, and the validation metrics along the way."""
 
+import statistics
 import time
 
 import lightning as L
@@ -10,6 +11,7 @@ class History(L.Callback):
 
     Attributes:
         seconds: wall-clock time of training, validation included.
+        seconds_per_epoch: the median of all epochs, validation included.
         validation: the metrics under `val/` by optimizer step.
     """
 
@@ -17,17 +19,42 @@ class History(L.Callback):
         self.seconds = 0.0
         self.start: float | None = None
         self.validation: dict[int, dict[str, float]] = {}
+        self.epochs: list[float] = []  # seconds
+        self.num_steps = 0
+        self.validation_seconds = 0.0
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        return statistics.median(self.epochs) if self.epochs else self.seconds
+
+    def samples_per_second(self, batch_size: int) -> float:
+        """Of the whole epochs, without their validation."""
+        return self.num_steps * batch_size / max(sum(self.epochs) - self.validation_seconds, 1e-9)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.first_step = trainer.global_step
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epoch_start = time.perf_counter()
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: object) -> None:
         if self.start is None:
             self.start = time.perf_counter()
 
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.validation_start = time.perf_counter()
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
+            self.validation_seconds += time.perf_counter() - self.validation_start
             metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
             self.validation[trainer.global_step] = {
                 name.removeprefix("val/"): value for name, value in metrics.items() if name.startswith("val/")
             }
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epochs.append(time.perf_counter() - self.epoch_start)
+        self.num_steps = trainer.global_step - self.first_step
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.start is not None:

@@ -1,7 +1,8 @@
-"""The data modules. A name in `__all__` is a data module that `--data` accepts."""
+"""The data sets. A name in `__all__` is a data module that `--data` accepts."""
 
 from datamodules.base import BaseDataModule
 from datamodules.mnist import MNIST
-from datamodules.sequence import SequenceMNIST
+from datamodules.plane import Plane
+from datamodules.sequence import MNIST1D, SequenceMNIST
 
-__all__ = ["MNIST", "BaseDataModule", "SequenceMNIST"]
+__all__ = ["MNIST", "MNIST1D", "BaseDataModule", "Plane", "SequenceMNIST"]

@@ -58,7 +58,7 @@ class BaseModel(L.LightningModule):
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "regression")
-    width_option: ClassVar[str]
+    width_option: ClassVar[str | None]
 
     def __init__(
         self,
@@ -285,7 +285,13 @@ class BaseModel(L.LightningModule):
 
     def log_epoch(self, stage: str) -> None:
         """Logs the means of the epoch that ends, at x = finished epochs."""
-        values = {f"{stage}/{name}": mean.compute() for name, mean in self.means.pop(stage).items()}
+        means = self.means.pop(stage)
+        values = {f"{stage}/{name}": mean.compute() for name, mean in means.items()}
+        if stage == "val" and "train" in self.means:  # validation comes before the training epoch is over
+            # accuracy where there is one: a training loss may contain label smoothing
+            name = "acc" if "acc" in means else "loss"
+            gap = self.means["train"][name].compute() - values[f"val/{name}"]
+            values[f"gap/{name}"] = gap if name == "acc" else -gap
         # Lightning takes the x axis from the value named "step"; all devices have the same values already,
         # but without sync_dist it warns that they may not
         self.log_dict({**values, "step": float(self.current_epoch + (stage != "test"))}, sync_dist=True)

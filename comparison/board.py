@@ -1,0 +1,118 @@
+"""What TensorBoard shows of a comparison beside its runs: means, bands, a layout, the table and the figures."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from comparison.table import by_config
+from results import Row
+
+OWN = "comparison"  # the run of the comparison itself
+MEAN = "mean"  # the run of a config's mean, beside those of its seeds
+MEANT = ("train/loss", "train/acc", "val/loss", "val/acc", "gap/acc", "gap/loss")
+BANDED = ("val/loss", "val/acc")
+ADDRESS = "http://localhost:6006/"  # TensorBoard's own choice
+
+
+def publish(folder: Path, rows: list[Row], text: str) -> Row:
+    """In a child: writes the mean runs and the comparison's own run, in place of those that are there.
+
+    Args:
+        folder: of the comparison.
+        rows: one a run.
+        text: the table.
+    """
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # in the child only, as it loads PyTorch
+
+    from comparison import figures  # noqa: PLC0415
+
+    curves = {config: common_curves(folder, runs) for config, runs in by_config(rows).items()}
+    curves = {config: own for config, own in curves.items() if own}
+    for config, own in curves.items():
+        shutil.rmtree(folder / config / MEAN, ignore_errors=True)
+        if any(len(values) > 1 for _, values in own.values()):
+            write_mean(folder / config / MEAN, own)
+    shutil.rmtree(folder / OWN, ignore_errors=True)
+    drawn = figures.draw(rows, curves)
+    figures.save(drawn, folder / "figures")
+    with SummaryWriter(str(folder / OWN)) as writer:
+        writer.add_custom_scalars(layout(curves))
+        writer.add_text("comparison", text)
+        for name, figure in drawn.items():
+            writer.add_figure(f"comparison/{name}", figure)
+    return {}
+
+
+def common_curves(folder: Path, runs: list[Row]) -> figures.Curves:  # type: ignore[name-defined]  # noqa: F821
+    """The curves of a config's finished runs, over the epochs that all of them have."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415
+
+    found: dict[str, list[dict[int, float]]] = {}
+    for row in runs:
+        place = folder / row["config"] / f"seed_{row['seed']}"
+        if row["status"] == "finished" and place.is_dir():
+            events = EventAccumulator(str(place), size_guidance={"scalars": 0})
+            events.Reload()
+            for tag in set(MEANT) & set(events.Tags()["scalars"]):
+                found.setdefault(tag, []).append({event.step: event.value for event in events.Scalars(tag)})
+    curves = {}
+    for tag, own in found.items():
+        epochs = sorted(set.intersection(*(set(curve) for curve in own)))
+        curves[tag] = np.array(epochs), np.array([[curve[epoch] for epoch in epochs] for curve in own])
+    return curves
+
+
+def write_mean(place: Path, curves: Any) -> None:
+    """A run whose curves are the means of the seeds, and the edges of a band of one standard deviation."""
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
+
+    with SummaryWriter(str(place)) as writer:
+        for tag, (epochs, values) in curves.items():
+            lines = {tag: values.mean(0)}
+            if tag in BANDED and len(values) > 1:
+                deviation = values.std(0, ddof=1)
+                lines |= {f"{tag}_low": lines[tag] - deviation, f"{tag}_high": lines[tag] + deviation}
+            for name, line in lines.items():
+                for epoch, value in zip(epochs, line, strict=True):
+                    writer.add_scalar(name, value, int(epoch))
+
+
+def layout(curves: dict[str, Any]) -> dict[str, dict[str, list[Any]]]:
+    """The charts of the CUSTOM SCALARS page; pinned down by tags, they hold for every run."""
+    tags = {tag for own in curves.values() for tag in own}
+    charts = {"loss": {"train and val": ["Multiline", ["^train/loss$", "^val/loss$"]]}}
+    if "val/acc" in tags:
+        charts["accuracy"] = {"train and val": ["Multiline", ["^train/acc$", "^val/acc$"]]}
+    gap = "acc" if "gap/acc" in tags else "loss"
+    charts["generalisation gap"] = {f"gap in {gap}": ["Multiline", [f"^gap/{gap}$"]]}
+    watched = "val/acc" if "val/acc" in tags else "val/loss"
+    charts["mean of the seeds"] = {
+        f"{watched}, mean ± sd": ["Margin", [watched, f"{watched}_low", f"{watched}_high"]],
+    }
+    return charts
+
+
+def tensorboard_command(folder: Path) -> str:
+    """The line that shows the runs, for any shell that is not in this virtual environment."""
+    return shlex.join([sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)])
+
+
+def link(rows: list[Row]) -> str:
+    """The address that opens the right view: runs coloured by config, the watched curves pinned."""
+    has_accuracy = any("val_acc" in row for row in rows)
+    pinned = [{"plugin": "scalars", "tag": tag} for tag in (*(["val/acc"] if has_accuracy else []), "val/loss")]
+    view = {
+        "runColorGroup": "regex:^([^/]+)/",
+        "tagFilter": "^(train|val|gap)/",
+        "smoothing": "0",
+        "pinnedCards": json.dumps(pinned, separators=(",", ":")),
+    }
+    return ADDRESS + "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in view.items()) + "#timeseries"

@@ -1,0 +1,123 @@
+"""The figures of a comparison: learning curves, and accuracy against parameters, seconds and depth."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+from comparison.table import Score, by_config, scores, values_of
+from results import Row
+
+mpl.use("Agg")  # files only: there may be no display
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart, and a mark for each, for grey paper
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKS = ["o", "s", "^", "D", "v", "P", "X"]
+MOST_NAMED = 12  # points that get their name beside them
+AXES = {
+    "parameters": "parameters",
+    "seconds": "seconds of training",
+    "depth": "depth (hidden layers)",
+}
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]  # tag: epochs (E,), values (R, E) of R runs
+
+
+def draw(rows: list[Row], curves: dict[str, Curves]) -> dict[str, Figure]:
+    """Every figure, by name.
+
+    Args:
+        rows: one a run.
+        curves: of each config, the finished runs' curves over the epochs that all of them have.
+    """
+    score = scores(rows)[1]
+    style: Any = {"font.size": 11, "axes.grid": True, "grid.alpha": 0.3}
+    style |= {"axes.spines.top": False, "axes.spines.right": False}
+    with plt.rc_context(style):
+        found = {f"{score.column}_against_{column}": against(rows, column, score) for column in AXES}
+        found["learning_curves"] = learning_curves(curves, scores(rows)[0])
+    return found
+
+
+def series(config: str) -> str:
+    """The name of a config without its depth: what is joined by a line where depth is varied."""
+    parts = [part for part in config.split(",") if not part.startswith(("num_layers=", "blocks_per_stage="))]
+    return ",".join(parts) or "all"
+
+
+def against(rows: list[Row], column: str, score: Score) -> Figure:
+    """Mean and standard deviation of the score over the seeds of each config, against one of its costs."""
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    groups: dict[str, list[tuple[float, float, float, str]]] = {}
+    for config, runs in by_config(rows).items():
+        xs, ys = values_of(runs, column), [score.scale * value for value in values_of(runs, score.column)]
+        if xs and ys:
+            deviation = statistics.stdev(ys) if len(ys) > 1 else 0.0
+            groups.setdefault(series(config), []).append((statistics.mean(xs), statistics.mean(ys), deviation, config))
+    num_points = sum(map(len, groups.values()))
+    for number, (name, points) in enumerate(groups.items()):
+        x, y, deviations, configs = zip(*sorted(points), strict=True)
+        marked: dict[str, Any] = {"color": COLOURS[number % 7], "marker": MARKS[number % 7], "capsize": 3}
+        is_line = len(points) > 1 and column == "depth"
+        axes.errorbar(x, y, yerr=deviations, linestyle="-" if is_line else "none", label=name, **marked)
+        if num_points <= MOST_NAMED and not is_line:
+            for place in zip(x, y, configs, strict=True):
+                axes.annotate(place[2], place[:2], xytext=(7, 5), textcoords="offset points", fontsize=9)
+    if num_points > MOST_NAMED or any(len(points) > 1 for points in groups.values()):
+        legend(axes, len(groups))
+    values = [point[0] for points in groups.values() for point in points]
+    if values and min(values) > 0 and max(values) > 8 * min(values):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(
+            mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}" if value < 1e4 else f"{value:.0e}")
+        )
+    axes.margins(x=0.15)
+    axes.set_xlabel(AXES[column])
+    axes.set_ylabel(f"{score.label}, {score.unit.strip() or 'mean squared error'}, mean ± sd over seeds")
+    return figure
+
+
+def learning_curves(curves: dict[str, Curves], score: Score) -> Figure:
+    """The mean over seeds of training loss and validation score, epoch by epoch, with a band of one deviation."""
+    figure, panels = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
+    tags = {
+        "train/loss": ("train loss", 1.0),
+        score.column.replace("_", "/"): (f"{score.label},{score.unit}", score.scale),
+    }
+    for axes, (tag, (label, scale)) in zip(panels, tags.items(), strict=True):
+        for number, (config, own) in enumerate(curves.items()):
+            if tag in own:
+                epochs, values = own[tag]
+                mean, deviation = scale * values.mean(0), scale * spread(values)
+                colour, style = COLOURS[number % 7], ["-", "--", ":", "-."][number // 7 % 4]
+                axes.plot(epochs, mean, color=colour, linestyle=style, label=config)
+                axes.fill_between(epochs, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
+        axes.set_xlabel("finished epochs")
+        axes.set_ylabel(f"{label.rstrip(',')}, mean ± sd over seeds")
+    legend(panels[1], len(curves))
+    return figure
+
+
+def spread(values: np.ndarray) -> np.ndarray:
+    """The standard deviation over runs, `(R, E)` to `(E,)`; 0 of a single one."""
+    return values.std(0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
+
+
+def legend(axes: Axes, num_names: int) -> None:
+    """Inside if it is small, else beside the figure."""
+    if num_names <= 6:
+        axes.legend(fontsize=9)
+    else:
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+
+
+def save(figures: dict[str, Figure], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=120)

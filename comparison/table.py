@@ -1,0 +1,217 @@
+"""The rows of a comparison as a file and as a table, with what the seeds allow to be said. Loads no PyTorch."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import statistics
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from results import COLUMNS, Row
+
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+FEWEST_SEEDS = 3  # with fewer, chance alone puts all runs of one config above all of another too often
+MOST_PAIRS = 15  # in the table; the file has all
+MATCHED = 0.02  # parameters that differ by more are marked
+
+
+class Score(NamedTuple):
+    """What a table measures by: the column, how it is shown, and which way is better."""
+
+    column: str
+    label: str
+    scale: float
+    digits: int
+    unit: str
+    higher_is_better: bool
+
+    def text(self, values: list[float]) -> str:
+        return mean_and_deviation([self.scale * value for value in values], self.digits, self.unit)
+
+
+def scores(rows: list[Row]) -> tuple[Score, Score]:
+    """What is measured on validation and on test samples: accuracy, or the loss where there is regression."""
+    has_accuracy = all("val_acc" in row or "test_acc" in row for row in rows if row["status"] == "finished")
+    name, *shown = ("acc", 100.0, 2, " %", True) if has_accuracy else ("loss", 1.0, 4, "", False)
+    val, test = (Score(f"{split}_{name}", f"{split} {name}", *shown) for split in ("val", "test"))  # type: ignore[arg-type]
+    return val, test
+
+
+def values_of(rows: list[Row], column: str) -> list[float]:
+    """The numbers of a column among the runs that finished."""
+    return [row[column] for row in rows if row["status"] == "finished" and row.get(column) is not None]
+
+
+def by_config(rows: list[Row]) -> dict[str, list[Row]]:
+    return {
+        config: [row for row in rows if row["config"] == config] for config in dict.fromkeys(r["config"] for r in rows)
+    }
+
+
+def mean_and_deviation(values: list[float], digits: int, unit: str = "") -> str:
+    if not values:
+        return "-"
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{deviation}{unit}"
+
+
+def write_results(path: Path, rows: list[Row]) -> None:
+    """Writes one row a run that ended; a run that failed leaves empty what it did not get to."""
+    whole = path.with_suffix(".part")
+    with whole.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(row for row in rows if row["status"] != "unfinished")
+    whole.replace(path)  # whoever reads it meanwhile sees a whole one
+
+
+def summary(rows: list[Row], parameters: int | None = None) -> str:
+    """One line a config, as a Markdown table: mean ± standard deviation over its finished seeds, and the differences.
+
+    Args:
+        rows: one a run, with `status` finished, failed or unfinished.
+        parameters: what the widths were matched to, if they were.
+    """
+    val, test = scores(rows)
+    header = ["model", "data", "parameters", "flops", "depth", val.label, test.label, "seconds", "epochs", "seeds"]
+    lines = [header]
+    for config, runs in by_config(rows).items():
+        known = {name: value for row in runs for name, value in row.items()}
+        num_finished = sum(row["status"] == "finished" for row in runs)
+        lines.append(
+            [
+                config,
+                str(known.get("data", "-")),
+                parameter_count(known.get("parameters"), parameters),
+                short(known["flops"]) if "flops" in known else "-",
+                str(known.get("depth", "-")),
+                val.text(values_of(runs, val.column)),
+                test.text(values_of(runs, test.column)),
+                mean_and_deviation(values_of(runs, "seconds"), 1),
+                mean_and_deviation(values_of(runs, "epochs"), 0),
+                f"{num_finished} of {len(runs)}" if num_finished < len(runs) else str(len(runs)),
+            ]
+        )
+    failures = [
+        f"{row['config']}, seed {row['seed']} failed: {row['error']}" for row in rows if row["status"] == "failed"
+    ]
+    paragraphs = [table(lines), "\n".join(failures), told_apart(rows)]
+    if parameters and "≈" in paragraphs[0]:
+        paragraphs.insert(1, f"≈: more than {MATCHED:.0%} off the {parameters:,} parameters of the first line.")
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
+
+
+def table(lines: list[list[str]]) -> str:
+    """Markdown with aligned columns; the first line is the header."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    rule = ["-" * width for width in widths]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in [lines[0], rule, *lines[1:]]
+    )
+
+
+def parameter_count(number: int | None, wanted: int | None) -> str:
+    if number is None:
+        return "-"
+    is_off = wanted is not None and abs(number - wanted) > MATCHED * wanted
+    return f"≈ {number:,}" if is_off else f"{number:,}"
+
+
+def short(number: int) -> str:
+    """1234567 as 1.23 M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return str(number)
+
+
+# What may be said of a difference.
+
+
+class Difference(NamedTuple):
+    """The second config's mean minus that of the first, on test samples, with the bounds of its interval."""
+
+    first: str
+    second: str
+    mean: float
+    low: float
+    high: float
+    num_seeds: int
+
+    @property
+    def is_distinguishable(self) -> bool:
+        return not self.low <= 0 <= self.high
+
+
+def differences(rows: list[Row]) -> list[Difference]:
+    """Each pair of configs that have at least 3 finished seeds."""
+    column = scores(rows)[1].column
+    measured = {config: values_of(runs, column) for config, runs in by_config(rows).items()}
+    found = []
+    for first, second in itertools.combinations(measured, 2):
+        values = measured[first], measured[second]
+        if min(map(len, values)) >= FEWEST_SEEDS:
+            mean = statistics.mean(values[1]) - statistics.mean(values[0])
+            found.append(Difference(first, second, mean, *interval(*values), min(map(len, values))))
+    return found
+
+
+def interval(first: list[float], second: list[float]) -> tuple[float, float]:
+    """A 95 % bootstrap interval of the difference of two means, the second minus the first.
+
+    Percentiles of 10,000 resamples, taken further out for few values as in Hesterberg 2015 ("What Teachers Should
+    Know About the Bootstrap", section 5.3): plain percentiles are too narrow then. With three values the interval is
+    the widest that they allow. It says what other seeds would give; what other test samples would give it does not.
+    """
+    from scipy.special import ndtr, stdtrit  # noqa: PLC0415  # half a second that few commands need
+
+    random = np.random.default_rng(0)
+    means = [
+        np.asarray(values)[random.integers(0, len(values), (RESAMPLES, len(values)))].mean(axis=1)
+        for values in (first, second)
+    ]
+    num = min(len(first), len(second))
+    outside = (1 - CONFIDENCE) / 2
+    outside = float(ndtr(math.sqrt(num / (num - 1)) * stdtrit(num - 1, outside)))
+    low, high = np.quantile(means[1] - means[0], [outside, 1 - outside])
+    return float(low), float(high)
+
+
+def told_apart(rows: list[Row]) -> str:
+    """The differences in words; empty if there is nothing to compare."""
+    score = scores(rows)[1]
+    finished = {config: values_of(runs, score.column) for config, runs in by_config(rows).items()}
+    if sum(map(bool, finished.values())) < 2:
+        return ""
+    pairs = differences(rows)
+    if not pairs:
+        fewest = min(len(values) for values in finished.values() if values)
+        return (
+            f"With {fewest} seed{'s' * (fewest != 1)} nothing can be said of the differences; "
+            f"from {FEWEST_SEEDS} on they get an interval: --seeds 0 1 2"
+        )
+    shown = pairs if len(pairs) <= MOST_PAIRS else [pair for pair in pairs if pair.first == pairs[0].first]
+    points = " points" if score.unit else ""
+    lines = [[f"difference in {score.label}", "mean", "95 % interval", "told apart?"]]
+    for pair in shown:
+        mean, low, high = (f"{score.scale * value:+.{score.digits}f}" for value in pair[2:5])
+        verdict = f"not distinguishable at n={pair.num_seeds}"
+        if pair.is_distinguishable:
+            verdict = f"{pair.second} is {'better' if (pair.mean > 0) == score.higher_is_better else 'worse'}"
+        lines.append([f"{pair.second} - {pair.first}", f"{mean}{points}", f"{low} to {high}", verdict])
+    rest = "" if len(shown) == len(pairs) else f"\n\nAll {len(pairs)} pairs are in differences.csv."
+    return table(lines) + rest
+
+
+def write_differences(path: Path, rows: list[Row]) -> None:
+    """Writes every pair, in the units of results.csv."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer: Any = csv.writer(file)
+        writer.writerow([*Difference._fields, "is_distinguishable"])
+        writer.writerows([*pair, pair.is_distinguishable] for pair in differences(rows))

@@ -1,0 +1,92 @@
+"""Hidden layers that each add a correction to what comes in: depth that still trains.
+
+Shapes: `(B, *input_shape)` to `(B, K)`; the input is flattened.
+Parameters: 784-64, 49 blocks of 64, 64-10 (50 layers) has 254,779, one of them a scale for each block.
+Source: skip connections: He et al. 2016; the scale of 0 at the start: Bachlechner et al. 2021 (ReZero), section 3;
+initial weights: He et al. 2015, section 2.2 (ReLU), Glorot & Bengio 2010 (the others).
+Differences: one weight layer a block, so that `num_layers` counts what it counts in a plain stack; no norm.
+"""
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from models.base import BaseModel
+
+# the layer, and the name under which PyTorch knows the gain that keeps its variance
+Gain = Literal["relu", "tanh", "sigmoid", "linear"]
+ACTIVATIONS: dict[str, tuple[type[nn.Module], Gain]] = {
+    "relu": (nn.ReLU, "relu"),
+    "tanh": (nn.Tanh, "tanh"),
+    "sigmoid": (nn.Sigmoid, "sigmoid"),
+    "gelu": (nn.GELU, "relu"),
+    "silu": (nn.SiLU, "relu"),
+    "linear": (nn.Identity, "linear"),
+}
+
+
+class HiddenLayer(nn.Sequential):
+    """Linear, activation, dropout: `(B, size_in)` to `(B, size_out)`."""
+
+    def __init__(self, size_in: int, size_out: int, activation: str, dropout: float) -> None:
+        make_activation, gain_name = ACTIVATIONS[activation]
+        linear = nn.Linear(size_in, size_out)
+        nn.init.kaiming_normal_(linear.weight, nonlinearity=gain_name)
+        nn.init.zeros_(linear.bias)
+        super().__init__(linear, make_activation(), nn.Dropout(dropout))
+
+
+class ResidualBlock(nn.Module):
+    """`x + scale * layer(x)`, with a scale that is learned and starts at 0: `(B, size)` to `(B, size)`."""
+
+    def __init__(self, size: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.layer = HiddenLayer(size, size, activation, dropout)
+        self.scale = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale * self.layer(x)
+
+
+class ResidualMLP(BaseModel):
+    """input - a hidden layer - `num_layers - 1` residual blocks - output.
+
+    Args:
+        input_shape: shape of one sample, without the batch.
+        num_outputs: classes, or target dimensions.
+        hidden_size: units of each hidden layer.
+        num_layers: hidden layers, the first included; 1 has no block.
+        activation: of the hidden layers.
+        dropout: share of a hidden layer's outputs set to 0 in training.
+        training: options of `BaseModel`.
+
+    Raises:
+        ValueError: for the task tagging.
+    """
+
+    width_option = "hidden_size"
+
+    def __init__(
+        self,
+        input_shape: list[int],
+        num_outputs: int,
+        hidden_size: int = 64,
+        num_layers: int = 50,
+        activation: Literal["relu", "tanh", "sigmoid", "gelu", "silu", "linear"] = "relu",
+        dropout: float = 0.0,
+        **training: Any,
+    ) -> None:
+        super().__init__(input_shape, num_outputs, **training)
+        self.stem = HiddenLayer(math.prod(input_shape), hidden_size, activation, dropout)
+        self.blocks = nn.Sequential(*(ResidualBlock(hidden_size, activation, dropout) for _ in range(num_layers - 1)))
+        self.head = nn.Linear(hidden_size, num_outputs)
+
+    @property
+    def depth(self) -> int:
+        return 1 + len(self.blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x.flatten(1))  # (B, *input_shape) -> (B, hidden_size)
+        return self.head(self.blocks(x))  # (B, K)

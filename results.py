@@ -1,0 +1,44 @@
+"""What a run came to: one row, with the same columns for every model, kept beside the run and shown under HPARAMS.
+
+Loads no PyTorch, so that a program may read rows without it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+FILE = "result.json"  # in the folder of a run that finished
+OPTIONS = (  # what was run
+    *("config", "model", "data", "depth", "parameters", "flops"),
+    *("activation", "optimizer", "lr", "batch_size", "seed"),
+)
+SCORES = ("val_acc", "test_acc", "val_loss", "test_loss")  # of the tested checkpoint, the best on validation
+COSTS = ("epochs", "seconds", "seconds_per_epoch", "samples_per_second", "peak_memory_mib")
+COLUMNS = [*OPTIONS, *COSTS, "train_loss", *SCORES, "status", "error"]
+
+
+def write(row: Row, folder: Path) -> None:
+    """Keeps the row of a run that finished."""
+    (folder / FILE).write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Row | None:
+    """The row of the run in this folder; none if it has not finished."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    row: Row = json.loads(path.read_text(encoding="utf-8"))
+    return row
+
+
+def hyperparameters(row: Row) -> tuple[dict[str, Any], dict[str, float]]:
+    """The columns of TensorBoard's HPARAMS page: what was run, and what it came to.
+
+    They are the same for every run, as the page takes its columns from one of them; what a run has not is NaN there.
+    """
+    scores = {f"best/{name}": row.get(name, float("nan")) for name in SCORES}
+    return {name: row[name] for name in OPTIONS}, {**scores, "best/seconds": row["seconds"]}

@@ -1,0 +1,53 @@
+"""How large a network is: parameters, operations, and the width that makes two networks equally large."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from models import BaseModel
+
+
+def num_parameters(model: BaseModel) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def flops(model: BaseModel) -> int:
+    """Floating-point operations of one sample's way through the network, an addition and a multiplication counted as 2.
+
+    Those of matrix products and convolutions, as PyTorch counts them; additions of biases, norms and activations are
+    left out. Counted on the meta device, which computes nothing: on a CPU PyTorch counts 0 for an LSTM.
+    """
+    copy = on_meta(model).eval()
+    sample = torch.zeros(1, *model.hparams["input_shape"], device="meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        copy(sample)
+    return int(counter.get_total_flops())
+
+
+def on_meta(model: BaseModel, **changes: int) -> BaseModel:
+    """A model of the same options, but for the changed ones, that has shapes and no numbers."""
+    # the command line adds names of its own, which begin with an underscore
+    options = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
+    with torch.device("meta"):
+        return type(model)(**{**options, **changes})
+
+
+def matched_width(model: BaseModel, parameters: int) -> int | None:
+    """The whole width with which the model comes nearest to so many parameters; none if it has no width."""
+    option = model.width_option
+    if option is None:
+        return None
+
+    def count(width: int) -> int:
+        return num_parameters(on_meta(model, **{option: width}))
+
+    too_wide = 2
+    while count(too_wide) < parameters:
+        too_wide *= 2
+    widths = range(1, too_wide + 1)
+    low, high = 0, len(widths) - 1  # the width lies between: more width is never fewer parameters
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(widths[middle]) < parameters else (low, middle)
+    return min(widths[low], widths[high], key=lambda width: abs(count(width) - parameters))
