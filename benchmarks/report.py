@@ -1,7 +1,8 @@
-"""Measures what README.md promises, and writes it there: the table, and the headers of the configs.
+"""Measures what README.md promises, and writes it there: the tables, and the headers of the configs.
 
-python -m benchmarks.report               # runs the comparison again, about 10 minutes on 2 cores
-python -m benchmarks.report runs/mnist    # takes one that was run already
+python -m benchmarks.report                     # runs the comparisons again, about 20 minutes on 2 cores
+python -m benchmarks.report mnist               # one of them
+python -m benchmarks.report mnist runs/mnist    # takes one that was run already
 """
 
 import csv
@@ -15,65 +16,89 @@ from pathlib import Path
 
 import compare
 from arguments import PROJECT, RUNS
+from comparison.inspection import git
+from results import Row
 
-RESULTS = PROJECT / "benchmarks" / "results" / "mnist"
+RESULTS = PROJECT / "benchmarks" / "results"
 FILES = ("results.csv", "environment.json", "summary.md")
-BETWEEN_MARKS = re.compile(r"(?<=<!-- results -->\n).*(?=<!-- end of results -->)", re.DOTALL)
+SETS = {  # by folder of benchmarks/results/: configs, and how many seeds each runs with
+    "mnist": (
+        [f"configs/mnist/{name}.yaml" for name in ("linear", "shallow_mlp", "deep_mlp", "resnet")]
+        + [f"configs/sequence/{name}.yaml" for name in ("lstm", "gru")],
+        3,
+    ),
+    "mnist1d": ([f"configs/mnist1d/{name}.yaml" for name in ("linear", "mlp", "cnn", "gru")], 10),
+}
 
 
-def hardware() -> str:
+def between_marks(name: str) -> re.Pattern[str]:
+    """Where README.md has the table of a set."""
+    return re.compile(rf"(?<=<!-- results: {name} -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    with (RESULTS / name / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def environment(name: str) -> Row:
+    described: Row = json.loads((RESULTS / name / "environment.json").read_text(encoding="utf-8"))
+    return described
+
+
+def hardware(name: str) -> str:
     """Where the committed results come from, in a phrase."""
-    where = json.loads((RESULTS / "environment.json").read_text(encoding="utf-8"))
+    where = environment(name)
     cores = f"{where['cores']} cores of a shared {where['machine']}"
     return cores if where["device"] == "cpu" else f"{where['device']}, {cores}"
 
 
 def readme(text: str) -> str:
-    """The text of README.md with the committed table in its place."""
-    where = json.loads((RESULTS / "environment.json").read_text(encoding="utf-8"))
-    about = f"Test accuracy as mean ± standard deviation over seeds, on {hardware()}, PyTorch {where['torch']}."
-    table = (RESULTS / "summary.md").read_text(encoding="utf-8")
-    return BETWEEN_MARKS.sub(lambda _: f"\n{table}\n{about}\n\n", text)
+    """The text of README.md with the committed tables in their places."""
+    for name in SETS:
+        torch = environment(name)["torch"]
+        about = f"Test accuracy as mean ± standard deviation over seeds, on {hardware(name)}, PyTorch {torch}."
+        table = (RESULTS / name / "summary.md").read_text(encoding="utf-8")
+        written = f"\n{table}\n{about}\n\n"
+        text = between_marks(name).sub(lambda _, written=written: written, text)  # type: ignore[misc]
+    return text
 
 
-def headers() -> dict[str, str]:
-    """The line on its results that each config of the committed comparison carries below its command."""
-    with (RESULTS / "results.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+def headers() -> dict[Path, str]:
+    """The line on its results that each config of a committed comparison carries below its command."""
     lines = {}
-    for config in dict.fromkeys(row["config"] for row in rows):
-        runs = [row for row in rows if row["config"] == config]
-        accuracies = [100 * float(row["test_acc"]) for row in runs]
-        seconds = statistics.mean(float(row["seconds"]) for row in runs)
-        seeds = " ".join(row["seed"] for row in runs)
-        lines[config] = (
-            f"# test accuracy {statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} % "
-            f"(seeds {seeds}), "
-            f"{int(runs[0]['parameters']):,} parameters, {seconds:.0f} s on {hardware()}"
-        )
+    for name, (configs, _) in SETS.items():
+        for config in configs:
+            runs = [row for row in rows_of(name) if row["config"] == Path(config).stem]
+            accuracies = [100 * float(row["test_acc"]) for row in runs]
+            seconds = statistics.mean(float(row["seconds"]) for row in runs)
+            seeds = " ".join(row["seed"] for row in runs)
+            lines[PROJECT / config] = (
+                f"# test accuracy {statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} % "
+                f"(seeds {seeds}), "
+                f"{int(runs[0]['parameters']):,} parameters, {seconds:.0f} s on {hardware(name)}"
+            )
     return lines
 
 
-def config_paths() -> dict[str, Path]:
-    """The configs of the committed comparison, by name."""
-    return {name: next((PROJECT / "configs").glob(f"*/{name}.yaml")) for name in headers()}
-
-
-def measure() -> Path:
-    """Runs every config that has a committed result, with seeds 0 to 2, and returns the folder of the comparison.
+def measure(name: str) -> Path:
+    """Runs every config of a set with its seeds, and returns the folder of the comparison.
 
     Raises:
         ValueError: there is something uncommitted, which the result could not name, or a run failed.
     """
-    if compare.git("status", "--porcelain") != "":
+    if git("status", "--porcelain") != "":
         raise ValueError("a result belongs to a commit; commit what `git status` shows, and measure again")
-    name = f"results_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    if compare.compare([str(path) for path in config_paths().values()], [0, 1, 2], name, RUNS, []):
-        raise ValueError(f"not all runs of {RUNS / name} finished; see the table above")
-    return RUNS / name
+    configs, num_seeds = SETS[name]
+    folder = RUNS / f"results_{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    seeds = [str(seed) for seed in range(num_seeds)]
+    paths = [str(PROJECT / config) for config in configs]
+    if compare.main([*paths, "--seeds", *seeds, "--name", folder.name, "--runs_dir", str(folder.parent)]):
+        raise ValueError(f"not all runs of {folder} finished; see the table above")
+    return folder
 
 
-def take(comparison: Path) -> None:
+def take(name: str, comparison: Path) -> None:
     """Copies the comparison's files and rewrites what is made from them.
 
     Raises:
@@ -88,20 +113,26 @@ def take(comparison: Path) -> None:
         or len({row["seed"] for row in rows}) < 3
     ):
         raise ValueError(f"{comparison} has failed runs, a subset of the data or fewer than 3 seeds; compare again")
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        shutil.copy(comparison / name, RESULTS / name)
+    (RESULTS / name).mkdir(parents=True, exist_ok=True)
+    for file_name in FILES:
+        shutil.copy(comparison / file_name, RESULTS / name / file_name)
     path = PROJECT / "README.md"
     path.write_text(readme(path.read_text(encoding="utf-8")), encoding="utf-8")
-    for name, path in config_paths().items():
+    for path, header in headers().items():
         phrase, command, *rest = path.read_text(encoding="utf-8").splitlines()
         body = [line for line in rest if not line.startswith("# test accuracy")]
-        path.write_text("\n".join([phrase, command, headers()[name], *body]) + "\n", encoding="utf-8")
+        path.write_text("\n".join([phrase, command, header, *body]) + "\n", encoding="utf-8")
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    names, folders = arguments[:1] or list(SETS), arguments[1:]
     try:
-        take(Path(sys.argv[1]) if len(sys.argv) > 1 else measure())
+        for name in names:
+            if name not in SETS:
+                raise ValueError(f"there is no set {name}; type one of {', '.join(SETS)}")
+        measured = [Path(folder) for folder in folders] or [measure(name) for name in names]
+        for name, folder in zip(names, measured, strict=True):
+            take(name, folder)
     except ValueError as error:
         print(f"benchmarks.report: {error}", file=sys.stderr)
         return 2
@@ -109,4 +140,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

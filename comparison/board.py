@@ -18,7 +18,8 @@ from results import Row
 OWN = "comparison"  # the run of the comparison itself
 MEAN = "mean"  # the run of a config's mean, beside those of its seeds
 MEANT = ("train/loss", "train/acc", "val/loss", "val/acc", "gap/acc", "gap/loss")
-BANDED = ("val/loss", "val/acc")
+BANDED = ("val/loss", "val/acc")  # under mean/, so that no other run has a part of a band
+PINNED = ("val/acc", "val/loss", "train/loss")
 ADDRESS = "http://localhost:6006/"  # TensorBoard's own choice
 
 
@@ -76,17 +77,25 @@ def write_mean(place: Path, curves: Any) -> None:
 
     with SummaryWriter(str(place)) as writer:
         for tag, (epochs, values) in curves.items():
-            lines = {tag: values.mean(0)}
-            if tag in BANDED and len(values) > 1:
+            mean = values.mean(0)
+            lines = {tag: mean}
+            if tag in BANDED:
                 deviation = values.std(0, ddof=1)
-                lines |= {f"{tag}_low": lines[tag] - deviation, f"{tag}_high": lines[tag] + deviation}
+                edges = (mean, mean - deviation, mean + deviation)
+                lines |= dict(zip(band(tag), edges, strict=True))
             for name, line in lines.items():
                 for epoch, value in zip(epochs, line, strict=True):
                     writer.add_scalar(name, value, int(epoch))
 
 
+def band(tag: str) -> list[str]:
+    """The curves of a band: the mean and its two edges."""
+    name = tag.replace("/", "_")
+    return [f"mean/{name}", f"mean/{name}_low", f"mean/{name}_high"]
+
+
 def layout(curves: dict[str, Any]) -> dict[str, dict[str, list[Any]]]:
-    """The charts of the CUSTOM SCALARS page; pinned down by tags, they hold for every run."""
+    """The charts of the CUSTOM SCALARS page, which finds its curves in every run by their tags."""
     tags = {tag for own in curves.values() for tag in own}
     charts = {"loss": {"train and val": ["Multiline", ["^train/loss$", "^val/loss$"]]}}
     if "val/acc" in tags:
@@ -95,7 +104,7 @@ def layout(curves: dict[str, Any]) -> dict[str, dict[str, list[Any]]]:
     charts["generalisation gap"] = {f"gap in {gap}": ["Multiline", [f"^gap/{gap}$"]]}
     watched = "val/acc" if "val/acc" in tags else "val/loss"
     charts["mean of the seeds"] = {
-        f"{watched}, mean ± sd": ["Margin", [watched, f"{watched}_low", f"{watched}_high"]],
+        f"{watched}, mean ± sd": ["Margin", band(watched)],
     }
     return charts
 
@@ -108,10 +117,9 @@ def tensorboard_command(folder: Path) -> str:
 def link(rows: list[Row]) -> str:
     """The address that opens the right view: runs coloured by config, the watched curves pinned."""
     has_accuracy = any("val_acc" in row for row in rows)
-    pinned = [{"plugin": "scalars", "tag": tag} for tag in (*(["val/acc"] if has_accuracy else []), "val/loss")]
+    pinned = [{"plugin": "scalars", "tag": tag} for tag in PINNED[0 if has_accuracy else 1 :]]
     view = {
         "runColorGroup": "regex:^([^/]+)/",
-        "tagFilter": "^(train|val|gap)/",
         "smoothing": "0",
         "pinnedCards": json.dumps(pinned, separators=(",", ":")),
     }

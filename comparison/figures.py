@@ -37,7 +37,7 @@ def draw(rows: list[Row], curves: dict[str, Curves]) -> dict[str, Figure]:
         curves: of each config, the finished runs' curves over the epochs that all of them have.
     """
     score = scores(rows)[1]
-    style: Any = {"font.size": 11, "axes.grid": True, "grid.alpha": 0.3}
+    style: Any = {"font.size": 12, "axes.grid": True, "grid.alpha": 0.3}
     style |= {"axes.spines.top": False, "axes.spines.right": False}
     with plt.rc_context(style):
         found = {f"{score.column}_against_{column}": against(rows, column, score) for column in AXES}
@@ -53,7 +53,7 @@ def series(config: str) -> str:
 
 def against(rows: list[Row], column: str, score: Score) -> Figure:
     """Mean and standard deviation of the score over the seeds of each config, against one of its costs."""
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
     groups: dict[str, list[tuple[float, float, float, str]]] = {}
     for config, runs in by_config(rows).items():
         xs, ys = values_of(runs, column), [score.scale * value for value in values_of(runs, score.column)]
@@ -77,7 +77,9 @@ def against(rows: list[Row], column: str, score: Score) -> Figure:
         axes.xaxis.set_major_formatter(
             mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}" if value < 1e4 else f"{value:.0e}")
         )
-    axes.margins(x=0.15)
+    elif column == "depth":
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+    axes.margins(x=0.2)
     axes.set_xlabel(AXES[column])
     axes.set_ylabel(f"{score.label}, {score.unit.strip() or 'mean squared error'}, mean ± sd over seeds")
     return figure
@@ -85,7 +87,7 @@ def against(rows: list[Row], column: str, score: Score) -> Figure:
 
 def learning_curves(curves: dict[str, Curves], score: Score) -> Figure:
     """The mean over seeds of training loss and validation score, epoch by epoch, with a band of one deviation."""
-    figure, panels = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     tags = {
         "train/loss": ("train loss", 1.0),
         score.column.replace("_", "/"): (f"{score.label},{score.unit}", score.scale),

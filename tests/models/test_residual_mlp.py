@@ -1,0 +1,38 @@
+import pytest
+import torch
+from torch import nn
+
+from models import DeepMLP, ResidualMLP
+
+
+def test_parameter_counts() -> None:
+    assert sum(p.numel() for p in ResidualMLP([1, 28, 28], 10).parameters()) == 254_779
+    plain, residual = (model([784], 10, hidden_size=64, num_layers=50) for model in (DeepMLP, ResidualMLP))
+    scales = 49
+    assert sum(p.numel() for p in residual.parameters()) == sum(p.numel() for p in plain.parameters()) + scales
+
+
+def test_at_first_the_blocks_change_nothing() -> None:
+    model = ResidualMLP([8], 3, num_layers=20)
+    x = torch.randn(4, 8)
+    assert torch.equal(model(x), model.head(model.stem(x)))
+
+
+def test_with_scales_of_1_it_is_the_textbook_sum() -> None:
+    model = ResidualMLP([8], 3, hidden_size=5, num_layers=3, activation="tanh")
+    for block in model.blocks:
+        nn.init.ones_(block.scale)  # type: ignore[arg-type]
+    x = model.stem(torch.randn(4, 8))
+    expected = x
+    for block in model.blocks:
+        expected = expected + torch.tanh(expected @ block.layer[0].weight.T + block.layer[0].bias)  # type: ignore[index, union-attr]
+    torch.testing.assert_close(model.blocks(x), expected)
+
+
+@pytest.mark.parametrize("num_layers", [10, 200])
+def test_the_first_layer_learns_however_many_follow(num_layers: int) -> None:
+    torch.manual_seed(0)
+    model = ResidualMLP([64], 10, num_layers=num_layers)
+    batch = torch.randn(128, 64), torch.randint(10, (128,))
+    model.loss(batch)[0].backward()
+    assert model.get_parameter("stem.0.weight").grad.norm() > 0.1  # type: ignore[union-attr]

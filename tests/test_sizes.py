@@ -1,0 +1,70 @@
+"""Sizes against counts made by hand, for each family of models."""
+
+from typing import Any
+
+import pytest
+import torch
+
+import models
+import sizes
+from models import CNN1D, RNN, BaseModel, DeepMLP, Linear, ResidualMLP, ResNet, ShallowMLP
+
+# multiplications by hand; a multiplication and its addition are 2 operations
+BY_HAND: list[tuple[BaseModel, int]] = [
+    (Linear([1, 28, 28], 10), 784 * 10),
+    (ShallowMLP([1, 28, 28], 10), 784 * 128 + 128 * 10),
+    (DeepMLP([784], 10, hidden_size=50, num_layers=4), 784 * 50 + 3 * 50 * 50 + 50 * 10),
+    (ResidualMLP([784], 10, hidden_size=50, num_layers=4), 784 * 50 + 3 * 50 * 50 + 50 * 10),
+    # 40, 20 and 10 steps, 3 neighbours, 32 channels; then 5 steps of 32 to 10 classes
+    (CNN1D([40, 1], 10), 40 * 3 * 1 * 32 + 20 * 3 * 32 * 32 + 10 * 3 * 32 * 32 + 5 * 32 * 10),
+    # a gate multiplies 28 inputs and 128 states, at each of 28 rows
+    (RNN([28, 28], 10, cell="tanh"), 28 * 1 * 128 * (28 + 128) + 128 * 10),
+    (RNN([28, 28], 10, cell="gru"), 28 * 3 * 128 * (28 + 128) + 128 * 10),
+    (RNN([28, 28], 10, cell="lstm"), 28 * 4 * 128 * (28 + 128) + 128 * 10),
+    (
+        ResNet([1, 28, 28], 10),
+        14 * 14 * 9 * (1 * 16 + 16 * 16 + 16 * 16)  # stem and first stage
+        + 7 * 7 * (9 * (16 * 32 + 32 * 32) + 16 * 32)  # second stage, with its shortcut
+        + 4 * 4 * (9 * (32 * 64 + 64 * 64) + 32 * 64)
+        + 64 * 10,
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "multiplications"), BY_HAND, ids=lambda value: type(value).__name__)
+def test_operations_are_those_counted_by_hand(model: BaseModel, multiplications: int) -> None:
+    assert sizes.flops(model) == 2 * multiplications
+
+
+def test_every_model_has_a_count_by_hand() -> None:
+    assert {type(model).__name__ for model, _ in BY_HAND} == set(models.__all__) - {"BaseModel"}
+
+
+WIDE = [(model, tolerance) for model, _ in BY_HAND if model.width_option for tolerance in [0.05]]
+
+
+@pytest.mark.parametrize(("model", "tolerance"), WIDE, ids=lambda value: type(value).__name__)
+def test_the_matched_width_is_the_nearest_of_all(model: BaseModel, tolerance: float) -> None:
+    option = str(model.width_option)
+
+    def off(width: int) -> int:
+        return abs(sizes.num_parameters(sizes.on_meta(model, **{option: width})) - 101_770)
+
+    width = sizes.matched_width(model, 101_770)
+    assert width is not None
+    assert off(width) == min(off(other) for other in range(1, 2 * width + 2))
+    assert off(width) < tolerance * 101_770
+
+
+def test_without_a_width_there_is_nothing_to_match() -> None:
+    assert sizes.matched_width(Linear([784], 10), 101_770) is None
+
+
+@pytest.mark.parametrize("model", [model for model, _ in BY_HAND], ids=lambda model: type(model).__name__)
+def test_counting_draws_nothing_from_the_generator_and_leaves_the_model_as_it_is(model: BaseModel) -> None:
+    before: dict[str, Any] = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    sizes.flops(model)
+    sizes.matched_width(model, 5000)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
