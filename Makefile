@@ -4,7 +4,7 @@ RUN = .venv/bin/python
 # an index with another build of PyTorch than the usual one, such as the small one for CPUs
 TORCH_INDEX ?=
 
-.PHONY: setup compare results test lint
+.PHONY: setup compare results depth-study test lint
 
 setup: .venv/installed
 
@@ -31,6 +31,9 @@ compare: setup
 
 results: setup
 	$(RUN) -m benchmarks.report
+
+depth-study: setup
+	$(RUN) -m benchmarks.depth_study
 
 test: setup
 	$(RUN) -m pytest

@@ -109,6 +109,18 @@ def flags(arguments: list[str]) -> list[tuple[str, str | None]]:
     return pairs
 
 
+def configs_first(arguments: list[str]) -> list[str]:
+    """The same arguments with the configs in front of the flags, which then win wherever they were typed."""
+    configs: list[str] = []
+    others: list[str] = []
+    for argument in arguments:
+        is_path = configs[-1:] in (["-c"], ["--config"])  # of the -c before it
+        is_config = argument.startswith(("-c", "--config=")) or argument == "--config"
+        (configs if is_path or is_config else others).append(argument)
+    is_command = others[:1] and not others[0].startswith("-")
+    return [*others[:1], *configs, *others[1:]] if is_command else [*configs, *others]
+
+
 def settings(arguments: list[str]) -> list[Setting]:
     """Everything that configs and flags set, in the order in which later ones win.
 
@@ -396,7 +408,7 @@ python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
 
 {commands}
 
-  -c CONFIG              a file of configs/, listed by `python train.py`; what stands further right wins
+  -c CONFIG              a file of configs/, listed by `python train.py`; later ones win, and flags over all
   --ckpt_path FILE       the checkpoint: of fit to go on from, of the others what they need, and all they need
   --images PATH          of predict: an image, or a folder of them
   --model NAME           {models}

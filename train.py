@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arguments import PROJECT, check, help_text, located, overview
+from arguments import PROJECT, check, configs_first, help_text, located, overview
 
 if TYPE_CHECKING:
     from cli import CLI
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None, run: bool = True) -> CLI:
     Raises:
         ValueError: wrong input, in one line that says what to type.
     """
-    arguments = [located(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
+    arguments = configs_first([located(argument) for argument in (sys.argv[1:] if arguments is None else arguments)])
     check(arguments, run)
 
     import cli  # noqa: PLC0415  # only now: it loads PyTorch and Lightning, which takes seconds

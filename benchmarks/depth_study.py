@@ -5,20 +5,41 @@ python -m benchmarks.depth_study --resume     # goes on where that was stopped
 python -m benchmarks.depth_study --write      # writes the page again from the committed results
 """
 
+import csv
+import json
 import shutil
+import statistics
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
 
 import compare
 from arguments import PROJECT, RUNS
+from comparison.figures import COLOURS, MARKS
 from comparison.inspection import git
+from comparison.table import interval, table
 
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+PAGE = PROJECT / "docs" / "depth.md"
+TEMPLATE = Path(__file__).with_name("depth_page.md")
 RESULTS = PROJECT / "benchmarks" / "results" / "depth"
 FILES = ("results.csv", "differences.csv", "environment.json", "summary.md")
 DATA = ("mnist", "mnist1d", "spiral")
 NETWORKS = ("relu", "residual", "tanh", "sigmoid")  # the first at depth 1 says how many parameters all have
 DEPTHS = (1, 2, 3, 5, 10, 20, 50)
 SEEDS = ("0", "1", "2", "3", "4")
+TITLES = {"mnist": "MNIST", "mnist1d": "MNIST-1D", "spiral": "the spiral"}
+LABELS = {
+    "relu": "plain ReLU",
+    "residual": "residual ReLU",
+    "tanh": "plain tanh",
+    "sigmoid": "plain sigmoid",
+}
+CLASSES = {"mnist": 10, "mnist1d": 10, "spiral": 2}
 OTHER_RATES = ("0.001", "0.003")  # that of the study is in its configs
 
 
@@ -60,9 +81,191 @@ def take(name: str, folder: Path) -> None:
         shutil.copy(folder / file, RESULTS / name / file)
 
 
+# What it came to.
+
+
+class Cell(NamedTuple):
+    """The runs of one network at one depth."""
+
+    test: list[float]  # accuracies in per cent
+    val: list[float]
+    train_loss: list[float]
+
+    def __str__(self) -> str:
+        return f"{statistics.mean(self.test):.1f} ± {statistics.stdev(self.test):.1f}"
+
+
+def cells(name: str) -> dict[str, Cell]:
+    """The committed results of a comparison, by config."""
+    with (RESULTS / name / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {}
+    for config in dict.fromkeys(row["config"] for row in rows):
+        own = [row for row in rows if row["config"] == config]
+        test, val = ([100 * float(row[column]) for row in own] for column in ("test_acc", "val_acc"))
+        found[config] = Cell(test, val, [float(row["train_loss"]) for row in own])
+    return found
+
+
+def grid(data: str) -> dict[str, dict[int, Cell]]:
+    """The cells of a data set by network and depth."""
+    found = cells(data)
+    return {net: {depth: found[f"{data}_{net},num_layers={depth}"] for depth in DEPTHS} for net in NETWORKS}
+
+
+def verdict(first: Cell, second: Cell, what: str) -> str:
+    """What may be said of the second against the first."""
+    mean = statistics.mean(second.test) - statistics.mean(first.test)
+    low, high = interval(first.test, second.test)
+    num = min(len(first.test), len(second.test))
+    word = f"not distinguishable at n={num}" if low <= 0 <= high else "better" if mean > 0 else "worse"
+    return f"{mean:+.1f} points against {what} (95 % interval {low:+.1f} to {high:+.1f}): **{word}**"
+
+
+def is_told_apart(first: Cell, second: Cell) -> int:
+    """1 if the second is better, -1 if it is worse, 0 if the seeds do not tell."""
+    low, high = interval(first.test, second.test)
+    return (low > 0) - (high < 0)
+
+
+def best_depth(by_depth: dict[int, Cell]) -> int:
+    """The depth that is best on validation."""
+    return max(by_depth, key=lambda depth: statistics.mean(by_depth[depth].val))
+
+
+def in_short() -> list[str]:
+    """The findings over all data sets, counted."""
+    grids = [grid(data) for data in DATA]
+    deepest = DEPTHS[-1]
+
+    def on(signs: list[int], sign: int) -> str:
+        names = [TITLES[data] for data, one in zip(DATA, signs, strict=True) if one == sign]
+        return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names) or "none of the three"
+
+    gains = [is_told_apart(own["relu"][1], own["relu"][best_depth(own["relu"])]) for own in grids]
+    plain = [is_told_apart(own["relu"][1], own["relu"][deepest]) for own in grids]
+    residual = [is_told_apart(own["relu"][deepest], own["residual"][deepest]) for own in grids]
+    against_one = [is_told_apart(own["relu"][1], own["residual"][deepest]) for own in grids]
+    chance = [
+        [depth for depth in DEPTHS if at_chance(own["sigmoid"][depth], data)]
+        for own, data in zip(grids, DATA, strict=True)
+    ]
+    lines = [
+        f"The plain ReLU network that is best on validation beats one hidden layer on {on(gains, 1)}.",
+        f"{deepest} plain ReLU layers are worse than one on {on(plain, -1)}.",
+        f"{deepest} residual layers beat {deepest} plain ones on {on(residual, 1)}, "
+        f"and one hidden layer on {on(against_one, 1)}; they are worse than one on {on(against_one, -1)}.",
+    ]
+    if all(chance):
+        lines.append(f"Plain sigmoid layers guess from {' / '.join(str(min(one)) for one in chance)} layers on.")
+    return [f"- {line}" for line in lines]
+
+
+def at_chance(cell: Cell, data: str) -> bool:
+    """Whether no run is more than half as good again as guessing."""
+    return max(cell.test) < 1.5 * 100 / CLASSES[data] and statistics.mean(cell.test) < 1.3 * 100 / CLASSES[data]
+
+
+def section(data: str) -> str:
+    """The table of a data set, and what it shows."""
+    own, deepest = grid(data), DEPTHS[-1]
+    lines = [["depth", *(LABELS[net] for net in NETWORKS)]]
+    lines += [[str(depth), *(str(own[net][depth]) for net in NETWORKS)] for depth in DEPTHS]
+    one, best = own["relu"][1], best_depth(own["relu"])
+    plain, residual = (own[net][deepest] for net in ("relu", "residual"))
+    linear = cells("linear")[f"{data}_linear"]
+    said = [
+        f"No hidden layer: {linear} %. One hidden layer of ReLU units: {verdict(linear, one, 'none')}.",
+        f"Plain ReLU, {best} layers, the best on validation: {verdict(one, own['relu'][best], 'one layer')}."
+        if best != 1
+        else "Of the plain ReLU networks the one with a single hidden layer is best on validation.",
+        f"{deepest} plain ReLU layers: {verdict(one, plain, 'one layer')}.",
+        f"{deepest} residual layers: {verdict(plain, residual, f'{deepest} plain ones')}; "
+        f"{verdict(one, residual, 'one layer')}.",
+    ]
+    for net in ("tanh", "sigmoid"):
+        guessing = [depth for depth in DEPTHS if at_chance(own[net][depth], data)]
+        rest = f"; no better than guessing at {', '.join(map(str, guessing))} layers" if guessing else ""
+        top = best_depth(own[net])
+        said.append(f"{LABELS[net].capitalize()} is best with {top} layer{'s' * (top != 1)}, {own[net][top]} %{rest}.")
+    sizes = sizes_of(data)
+    return (
+        f"## {TITLES[data][0].upper()}{TITLES[data][1:]}\n\n"
+        f"Test accuracy in per cent, mean ± standard deviation over {len(SEEDS)} seeds; {sizes} parameters each.\n\n"
+        f"{table(lines)}\n\n" + "\n".join(f"- {one}" for one in said)
+    )
+
+
+def sizes_of(data: str) -> str:
+    with (RESULTS / data / "results.csv").open(newline="") as file:
+        counts = [int(row["parameters"]) for row in csv.DictReader(file)]
+    return f"{min(counts):,} to {max(counts):,}"
+
+
+def rates() -> str:
+    """What other learning rates make of the plain ReLU network."""
+    lines = [["data", "depth", *(f"lr {rate}" for rate in OTHER_RATES), "lr 0.01, as above"]]
+    for data in DATA:
+        other, own = cells(f"{data}_rates"), grid(data)["relu"]
+        for depth in (1, DEPTHS[-1]):
+            found = [str(other[f"num_layers={depth},lr={rate}"]) for rate in OTHER_RATES]
+            lines.append([TITLES[data], str(depth), *found, str(own[depth])])
+    return table(lines)
+
+
+def draw() -> None:
+    """The figures of the page: accuracy and training loss against depth, a panel a data set."""
+    for file, label in (("test_accuracy", "test accuracy, %"), ("train_loss", "training loss, last epoch")):
+        figure, panels = plt.subplots(1, len(DATA), figsize=(13, 4.2), layout="constrained")
+        for axes, data in zip(panels, DATA, strict=True):
+            for number, (net, by_depth) in enumerate(grid(data).items()):
+                values: Any = [cell.test if file == "test_accuracy" else cell.train_loss for cell in by_depth.values()]
+                means, spreads = [statistics.mean(one) for one in values], [statistics.stdev(one) for one in values]
+                axes.errorbar(
+                    DEPTHS, means, spreads, color=COLOURS[number], marker=MARKS[number], capsize=3, label=LABELS[net]
+                )
+            linear = cells("linear")[f"{data}_linear"]
+            level = statistics.mean(linear.test if file == "test_accuracy" else linear.train_loss)
+            axes.axhline(level, color="grey", linestyle="--", label="no hidden layer")
+            axes.set_xscale("log")
+            axes.set_xticks(DEPTHS, [str(depth) for depth in DEPTHS])
+            axes.minorticks_off()
+            axes.grid(alpha=0.3)
+            axes.set_title(TITLES[data])
+            axes.set_xlabel("hidden layers")
+        panels[0].set_ylabel(f"{label}, mean ± sd")
+        panels[-1].legend(fontsize=9)
+        PAGE.with_suffix("").mkdir(exist_ok=True)
+        figure.savefig(PAGE.with_suffix("") / f"{file}.png", dpi=100)
+        plt.close(figure)
+
+
+def page() -> str:
+    """docs/depth.md, all of whose numbers and verdicts come from the committed results."""
+    where = json.loads((RESULTS / DATA[0] / "environment.json").read_text(encoding="utf-8"))
+    where["data"] = ", ".join(dict.fromkeys(TITLES[data] for data in DATA))
+    typed = "\n".join(f"    .venv/bin/python compare.py {' '.join(arguments)}" for arguments in commands().values())
+    return TEMPLATE.read_text(encoding="utf-8").format(
+        short="\n".join(in_short()),
+        sections="\n\n".join(section(data) for data in DATA),
+        rates=rates(),
+        commands=typed,
+        seeds=len(SEEDS),
+        depths=", ".join(map(str, DEPTHS)),
+        **where,
+    )
+
+
+def write() -> None:
+    draw()
+    PAGE.write_text(page(), encoding="utf-8")
+
+
 def main(arguments: list[str]) -> int:
     try:
-        measure(resume="--resume" in arguments)
+        if "--write" not in arguments:
+            measure(resume="--resume" in arguments)
+        write()
     except ValueError as error:
         print(f"benchmarks.depth_study: {error}", file=sys.stderr)
         return 2

@@ -95,7 +95,10 @@ def expanded(configs: list[str], vary: list[str], flags: list[str]) -> list[Entr
     for config in map(located, configs):
         for values in itertools.product(*(values for _, values in options)):
             set_here = [f"--{name}={value}" for name, value in zip(names, values, strict=True)]
-            check(["fit", *(located(argument) for argument in ["-c", config, *flags, *set_here])])
+            try:
+                check(["fit", *(located(argument) for argument in ["-c", config, *flags, *set_here])])
+            except ValueError as error:  # a config needs no -c here
+                raise ValueError(str(error).replace("type -c ", "type ")) from None
             parts = [Path(config).stem] if len(configs) > 1 or not options else []
             parts += [f"{short}={value}" for short, value in zip(shown, values, strict=True)]
             name = re.sub(r"[^\w.,=+-]+", "_", ",".join(parts))  # a folder is called so

@@ -375,3 +375,12 @@ def test_the_command_to_use_names_the_newest_checkpoint(tmp_path: Path, monkeypa
 
 def test_results_lie_in_the_project() -> None:
     assert RUNS == PROJECT / "runs"
+
+
+@pytest.mark.parametrize("config", [["-c", "a.yaml"], ["-c=a.yaml"], ["-ca.yaml"], ["--config", "a.yaml"]])
+def test_a_flag_wins_over_a_config_that_is_typed_behind_it(config: list[str]) -> None:
+    flag = ["--model.lr", "0.1"]
+    assert arguments.configs_first(["fit", *flag, *config, "--seed_everything=1"]) == [
+        *("fit", *config, *flag, "--seed_everything=1"),
+    ]
+    assert arguments.configs_first([*flag, *config, "-c", "b.yaml"]) == [*config, "-c", "b.yaml", *flag]

@@ -1,25 +1,41 @@
-"""A comparison: what it writes, what it shows, and what becomes of runs that fail."""
+"""A comparison as it is typed: what it writes, what it shows, how it goes on, and what becomes of runs that fail."""
 
 import csv
 import json
+import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlparse
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 
 import compare
+import results
 from arguments import PROJECT
+from comparison import inspection
 from tests.conftest import SMOKE
 
 FLAGS = ["--", "-c", SMOKE, "--data.source=subset"]
+SHALLOW, GRU = "configs/mnist/shallow_mlp.yaml", "configs/sequence/gru.yaml"
+SMALL = "configs/depth/spiral_relu.yaml"  # a run takes no second
+SMALL_FLAGS = ["--", "-c", SMOKE, "--trainer.limit_train_batches=10"]
 
 
-def run(runs_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(runs_dir: Path, *arguments: str) -> list[str]:
+    return [sys.executable, str(PROJECT / "compare.py"), "--runs_dir", str(runs_dir), *arguments]
+
+
+def run(runs_dir: Path, *arguments: str, threads: int = 1) -> subprocess.CompletedProcess[str]:
     """The command as it is typed: processes that it starts write to where it writes."""
-    command = [sys.executable, str(PROJECT / "compare.py"), "--runs_dir", str(runs_dir), *arguments]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    typed = command(runs_dir, *arguments)
+    return subprocess.run(typed, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -34,14 +50,17 @@ def config_of(model: str, folder: Path, extra: str = "") -> str:
     return str(path)
 
 
+def events(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0, "images": 0}).Reload()
+
+
 def test_a_comparison_is_a_table_and_a_tensorboard_page(tmp_path: Path) -> None:
-    configs = ["configs/mnist/shallow_mlp.yaml", "configs/sequence/gru.yaml"]
-    done = run(tmp_path, *configs, "--seeds", "0", "1", "--name", "both", *FLAGS)
+    done = run(tmp_path, SHALLOW, GRU, "--seeds", "0", "1", "--name", "both", *FLAGS)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "both"
 
     table = rows(folder)
-    assert list(table[0]) == compare.COLUMNS
+    assert list(table[0]) == results.COLUMNS
     assert [(row["config"], row["seed"], row["model"], row["data"]) for row in table] == [
         ("shallow_mlp", "0", "ShallowMLP", "MNIST-5k"),
         ("shallow_mlp", "1", "ShallowMLP", "MNIST-5k"),
@@ -52,9 +71,9 @@ def test_a_comparison_is_a_table_and_a_tensorboard_page(tmp_path: Path) -> None:
         assert row["status"] == "finished"
         assert 0 < float(row["val_acc"]) <= 1
         assert 0 < float(row["test_acc"]) <= 1
-        assert float(row["seconds"]) > 0
         assert row["epochs"] == "1"
-        assert all(float(row[name]) > 0 for name in ("train_loss", "val_loss", "test_loss"))
+        measured = ("seconds", "seconds_per_epoch", "samples_per_second", "peak_memory_mib")
+        assert all(float(row[name]) > 0 for name in (*measured, "train_loss", "val_loss", "test_loss"))
         assert list((folder / row["config"] / f"seed_{row['seed']}").glob("events.out.*"))
     assert table[0]["parameters"] == "101770"
     assert table[0]["test_acc"] != table[1]["test_acc"], "the seed reaches the run"
@@ -66,14 +85,47 @@ def test_a_comparison_is_a_table_and_a_tensorboard_page(tmp_path: Path) -> None:
     summary = (folder / "summary.md").read_text()
     assert summary in done.stdout
     assert summary.count("±") >= 4
+    assert "With 2 seeds nothing can be said of the differences" in summary
     assert not done.stderr
     assert "epoch  1/1" in done.stdout, "progress is visible"
-    line = done.stdout.strip().splitlines()[-1]
-    assert shlex.split(line) == [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
+
+    *_, start, _, link = done.stdout.strip().splitlines()
+    assert shlex.split(start) == [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
+    view = parse_qs(urlparse(link).query)
+    assert urlparse(link).fragment == "timeseries"
+    assert view["runColorGroup"] == ["regex:^([^/]+)/"]
+    assert [card["tag"] for card in json.loads(view["pinnedCards"][0])] == ["val/acc", "val/loss", "train/loss"]
+
+    own = events(folder / "comparison")
+    assert sorted(own.Tags()["images"]) == [
+        *(f"comparison/{name}" for name in ("learning_curves", "test_acc_against_depth")),
+        *(f"comparison/{name}" for name in ("test_acc_against_parameters", "test_acc_against_seconds")),
+    ]
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == {
+        tag.removeprefix("comparison/") for tag in own.Tags()["images"]
+    }
+    (text,) = own.Tensors("comparison/text_summary")
+    assert text.tensor_proto.string_val[0].decode() == summary
+    (content,) = own.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(content.tensor_proto.string_val[0])
+    assert [one.title for one in layout.category] == ["loss", "accuracy", "generalisation gap", "mean of the seeds"]
+
+    seeds, mean = [events(folder / "gru" / f"seed_{seed}") for seed in (0, 1)], events(folder / "gru" / "mean")
+    for tag in ("train/loss", "val/loss", "val/acc", "gap/acc"):
+        (value,) = mean.Scalars(tag)
+        assert value.step == 1
+        assert value.value == pytest.approx(sum(one.Scalars(tag)[0].value for one in seeds) / 2, rel=1e-5)
+    (margin,) = layout.category[3].chart[0].margin.series
+    low, middle, high = (mean.Scalars(tag)[0].value for tag in (margin.lower, margin.value, margin.upper))
+    first, second = (one.Scalars("val/acc")[0].value for one in seeds)
+    assert middle == pytest.approx((first + second) / 2)
+    assert high - middle == pytest.approx(middle - low, abs=1e-6)
+    assert high - middle == pytest.approx(abs(first - second) / 2**0.5, rel=1e-3)
+    assert not {"mean/val_acc", "hp_metric"} & set(seeds[0].Tags()["scalars"])
 
 
 def test_runs_that_fail_are_rows_and_the_others_finish(tmp_path: Path) -> None:
-    configs = [config_of("Raises", tmp_path), config_of("Dies", tmp_path), "configs/mnist/shallow_mlp.yaml"]
+    configs = [config_of("Raises", tmp_path), config_of("Dies", tmp_path), SHALLOW]
     done = run(tmp_path, *configs, "--name", "some", *FLAGS)
     assert done.returncode == 1
     raises, dies, shallow = rows(tmp_path / "some")
@@ -85,104 +137,184 @@ def test_runs_that_fail_are_rows_and_the_others_finish(tmp_path: Path) -> None:
     assert ", in forward" in done.stderr, "a bug keeps its traceback"
 
 
-def test_an_existing_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "taken"
-    folder.mkdir()
-    arguments = ["configs/mnist/shallow_mlp.yaml", "--runs_dir", str(tmp_path), "--name", "taken"]
-    assert compare.main([*arguments, *FLAGS]) == 2
-    assert f"choose another --name, or remove it: rm -r {folder}" in capsys.readouterr().err
-    assert not list(folder.iterdir())
+def test_jobs_share_the_work_and_change_no_result(tmp_path: Path) -> None:
+    arguments = [SMALL, "--vary", "model.num_layers=1,3", "--seeds", "0", "1"]
+    narrow = [*SMALL_FLAGS, "--model.hidden_size=16"]
+    one = run(tmp_path, *arguments, "--name", "one", *narrow)
+    two = run(tmp_path, *arguments, "--name", "two", "--jobs", "2", *narrow)
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    same = ("config", "seed", "train_loss", "val_loss", "val_acc", "test_loss", "test_acc", "parameters")
+    first, second = ([[row[name] for name in same] for row in rows(tmp_path / name)] for name in ("one", "two"))
+    assert first == second
+    assert "epoch  1/1" not in two.stdout, "progress of two runs at once would be a muddle"
+    log = tmp_path / "two" / "num_layers=3" / "seed_1.log"
+    assert "epoch  1/1" in log.read_text(), "it is kept"
+    assert "num_layers=3, seed 1: val acc" in two.stdout
+
+
+def test_widths_are_matched_to_the_first(tmp_path: Path) -> None:
+    linear = tmp_path / "straight.yaml"
+    linear.write_text((PROJECT / "configs/depth/spiral_linear.yaml").read_text())
+    residual = "configs/depth/spiral_residual.yaml"
+    done = run(tmp_path, SMALL, residual, str(linear), "--match", "parameters", "--name", "m", *SMALL_FLAGS)
+    assert done.returncode == 0, done.stderr
+    first, other, straight = (int(row["parameters"]) for row in rows(tmp_path / "m"))
+    assert other == pytest.approx(first, rel=0.02)
+    assert straight == 6
+    assert f"| {first:,} " in done.stdout
+    assert "| ≈ 6 " in done.stdout
+    assert json.loads((tmp_path / "m/spiral_residual/seed_0/result.json").read_text())["parameters"] == other
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_stopped_leaves_a_table_and_goes_on(stop: signal.Signals, tmp_path: Path) -> None:
+    long = [SMALL, "--seeds", "0", "1", "--name", "long", "--", "-c", SMOKE, "--trainer.max_epochs=200"]
+    whole = [*long[:-2], "--trainer.max_epochs=200"]
+    with subprocess.Popen(
+        command(tmp_path, *whole), cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        folder = tmp_path / "long"
+        wait_for(folder / "spiral_relu" / "seed_1" / "checkpoints" / "last.ckpt", process)
+        process.send_signal(stop)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + stop, err
+    assert "To go on, type the same command with --resume" in out
+    assert "| 1 of 2 |" in out
+    assert [row["seed"] for row in rows(folder)] == ["0"]
+    first = (folder / "spiral_relu" / "seed_0" / "result.json").read_bytes()
+
+    split = whole.index("--")
+    again = run(tmp_path, *whole[:split], "--resume", *whole[split:])
+    assert again.returncode == 0, again.stderr
+    assert "1 of 2 runs have finished before" in again.stdout
+    assert "spiral_relu, seed 1 was interrupted: it starts again" in again.stdout
+    assert [row["seed"] for row in rows(folder)] == ["0", "1"]
+    assert (folder / "spiral_relu" / "seed_0" / "result.json").read_bytes() == first
+    assert {row["epochs"] for row in rows(folder)} == {"200"}
+
+
+def test_going_on_is_refused_with_anything_else_and_takes_more_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--runs_dir", str(tmp_path)]
+    assert compare.main([SMALL, *place, *SMALL_FLAGS]) == 0
+    capsys.readouterr()
+    assert compare.main([SMALL, *place, "--resume", *SMALL_FLAGS, "--model.lr=0.5"]) == 2
+    assert "holds no comparison that this command began" in capsys.readouterr().err
+    (folder,) = (path.parent for path in tmp_path.glob("*/plan.json"))
+    assert compare.main([SMALL, *place, "--resume", "--name", folder.name, *SMALL_FLAGS, "--model.lr=0.5"]) == 2
+    assert "was begun with flags" in capsys.readouterr().err
+    assert compare.main([SMALL, *place, "--resume", "--seeds", "0", "1", *SMALL_FLAGS]) == 0
+    assert [row["seed"] for row in rows(folder)] == ["0", "1"]
+
+
+def test_printed_lines_run_anywhere_and_are_collected(tmp_path: Path) -> None:
+    arguments = [SMALL, "--vary", "model.num_layers=1,2", "--match", "parameters", "--name", "far"]
+    printed = run(tmp_path, *arguments, "--print-commands", *SMALL_FLAGS)
+    assert printed.returncode == 0, printed.stderr
+    lines = printed.stdout.splitlines()
+    assert len(lines) == 2
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(line, shell=True, cwd=elsewhere, env=environment, stdout=subprocess.DEVNULL) for line in lines
+    ]
+    early = run(tmp_path, "--collect", "far")
+    assert early.returncode in (0, 1)
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert "--collect far" in printed.stderr
+    collected = run(tmp_path, "--collect", "far")
+    assert collected.returncode == 0, collected.stderr
+    here = run(tmp_path, *arguments[:-1], "here", *SMALL_FLAGS)
+    assert here.returncode == 0
+    same = ("config", "seed", "train_loss", "val_acc", "test_acc", "parameters")
+    far, near = ([[row[name] for name in same] for row in rows(tmp_path / name)] for name in ("far", "here"))
+    assert far == near
+    assert (tmp_path / "far" / "comparison").is_dir()
+
+
+def test_runs_are_listed_shown_and_pruned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ["--runs_dir", str(tmp_path)]
+    assert compare.main(["list", *place]) == 0
+    assert "holds no comparison" in capsys.readouterr().out
+    assert compare.main([SMALL, *place, "--name", "kept", *SMALL_FLAGS]) == 0
+    table = (tmp_path / "kept" / "summary.md").read_text()
+    capsys.readouterr()
+    assert compare.main(["list", *place]) == 0
+    assert "| kept | 1 of 1 |" in capsys.readouterr().out
+    assert compare.main(["show", "kept", *place]) == 0
+    assert table in capsys.readouterr().out
+    assert compare.main(["prune", "kept", *place]) == 0
+    assert "removed" in capsys.readouterr().out
+    assert not list(tmp_path.rglob("*.ckpt"))
+    assert list((tmp_path / "kept" / "spiral_relu" / "seed_0").glob("events.out.*"))
+    assert compare.main(["show", "kept", *place]) == 0
+    assert table in capsys.readouterr().out
+    assert compare.main(["show", "kapt", *place]) == 2
+    assert "holds no comparison kapt; there is kept" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("arguments", "message"),
     [
-        (["--trainer.devices=2", "--trainer.accelerator=cpu"], "asks for 2 devices"),
-        (["--trainer.max_epoch=2"], "type --trainer.max_epochs 2"),
-        (["--model.lr=-1"], "lr=-1"),
+        ([], "name the configs to compare"),
+        ([GRU, "--seeds", "0", "1", "0"], "names a seed twice"),
+        ([GRU, "--seed", "1"], "--seed is not an option of compare.py; type --seeds"),
+        ([GRU, "--trainer.max_epochs", "3"], "for train.py, type it at the end: -- --trainer.max_epochs 3"),
+        ([GRU, "--jobs", "0"], "type --jobs 1 or more"),
+        ([GRU, "--seeds", "x"], "argument --seeds: invalid int value: 'x'"),
+        (["prune"], "prune takes one name, not 0"),
+        ([GRU, "--", "--trainer.devices=2", "--trainer.accelerator=cpu"], "asks for 2 devices"),
+        ([GRU, "--", "--trainer.max_epoch=2"], "type --trainer.max_epochs 2"),
+        ([GRU, "--", "--model.lr=-1"], "lr=-1"),
+        ([GRU, "--vary", "model.lr=0.1,-1", "--", "--data.source=subset"], "lr=-1"),
+        (["configs/mnist/shalow_mlp.yaml"], "there is no config configs/mnist/shalow_mlp.yaml; type configs/mnist/"),
     ],
 )
 def test_what_cannot_start_is_refused_before_anything_is_trained(
-    flags: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = "configs/mnist/shallow_mlp.yaml"
-    assert compare.main([config, "--runs_dir", str(tmp_path / "runs"), *FLAGS, *flags]) == 2
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    place = ["--runs_dir", str(tmp_path / "runs")]
+    assert compare.main([*arguments[:split], *place, *arguments[split:]]) == 2
     complaints = capsys.readouterr().err
     assert message in complaints
     assert len(complaints.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
     if "devices" in message:
-        command = shlex.split(complaints.split("train it by itself: ")[1])
-        assert command[:2] == [sys.executable, str(PROJECT / "train.py")]
-        assert command[2:5] == ["fit", "-c", config]
-        assert flags[0] in command
+        typed = shlex.split(complaints.split("train it by itself: ")[1])
+        assert typed[:3] == [sys.executable, str(PROJECT / "train.py"), "fit"]
+        assert arguments[-1] in typed
 
 
-def test_two_configs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = tmp_path / "gru.yaml"
-    other.write_text((PROJECT / "configs/sequence/gru.yaml").read_text())
-    assert compare.main(["configs/sequence/gru.yaml", str(other), *FLAGS]) == 2
-    assert "have the same file name" in capsys.readouterr().err
-
-
-def test_a_seed_given_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["configs/sequence/gru.yaml", "--runs_dir", str(tmp_path / "runs"), "--seeds", "0", "1", "0"]
-    assert compare.main(arguments) == 2
-    assert "names a seed twice" in capsys.readouterr().err
+def test_an_existing_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "taken"
+    folder.mkdir()
+    assert compare.main([SHALLOW, "--runs_dir", str(tmp_path), "--name", "taken", *FLAGS]) == 2
+    assert f"choose another --name, or remove it: rm -r {folder}" in capsys.readouterr().err
+    assert not list(folder.iterdir())
 
 
 def test_a_machine_without_git_has_an_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    described = compare.environment()
+    described = inspection.environment()
     assert described["commit"] is None
     assert described["torch"]
-
-
-def test_a_table_never_mixes_the_whole_data_with_its_subset() -> None:
-    plan: dict[str, compare.Row] = {
-        "a": {"source": "full"},
-        "b": {"source": "subset"},
-        "c": {"source": None},
-        "d": {"error": "a bug"},
-    }
-    compare.settle_sources(plan)
-    assert plan["a"]["flags"] == plan["b"]["flags"] == ["--data.source", "subset"]
-    assert "flags" not in plan["c"]
-    assert "flags" not in plan["d"]
 
 
 def test_the_parent_never_loads_torch() -> None:
     code = (
         "import compare, sys; "
         "assert compare.main(['configs/mnist/shallow_mlp.yaml', '--', '--model.lr=-1']) == 2; "
-        "assert not {'torch', 'lightning'} & set(sys.modules)"
+        "assert not {'torch', 'lightning', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
-
-
-def test_without_accuracies_the_summary_gives_losses() -> None:
-    run = {
-        "config": "a",
-        "data": "Plane",
-        "parameters": 9,
-        "depth": 1,
-        "status": "finished",
-        "epochs": 3,
-        "seconds": 1.0,
-    }
-    table = compare.summary([{**run, "seed": 0, "val_loss": 0.25, "test_loss": 0.125}])
-    assert "| val loss | test loss |" in table
-    assert "| 0.2500   | 0.1250    |" in table
-
-
-def test_summary_gives_mean_and_deviation_of_the_runs_that_finished() -> None:
-    common = {"config": "a", "data": "MNIST", "parameters": 1234, "depth": 1, "status": "finished", "epochs": 3}
-    runs = [
-        {**common, "seed": 0, "val_acc": 0.9, "test_acc": 0.8, "seconds": 2.0},
-        {**common, "seed": 1, "val_acc": 0.8, "test_acc": 0.6, "seconds": 4.0},
-        {**common, "seed": 2, "status": "failed", "error": "ValueError: no"},
-    ]
-    lines = compare.summary(runs).splitlines()
-    cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
-    assert cells == ["a", "MNIST", "1,234", "1", "85.00 ± 7.07 %", "70.00 ± 14.14 %", "3.0 ± 1.4", "3 ± 0", "2 of 3"]
-    assert lines[3:] == ["", "a, seed 2 failed: ValueError: no"]

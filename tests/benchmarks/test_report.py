@@ -1,9 +1,9 @@
 """One command writes what was measured to every place that quotes it."""
 
 import json
+import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,16 +16,16 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The parts of the project that quote results, in a place where they may be changed."""
     folder = tmp_path / "project"
     shutil.copytree(PROJECT / "configs", folder / "configs")
-    shutil.copytree(report.RESULTS, folder / "results")
+    shutil.copytree(report.RESULTS, folder / "benchmarks" / "results")
     shutil.copy(PROJECT / "README.md", folder)
     monkeypatch.setattr(report, "PROJECT", folder)
-    monkeypatch.setattr(report, "RESULTS", folder / "results")
+    monkeypatch.setattr(report, "RESULTS", folder / "benchmarks" / "results")
     return folder
 
 
 def measured(folder: Path, *changes: tuple[str, str, str]) -> Path:
     """A comparison as it would be if other numbers had been measured: (file, what is there, what is there instead)."""
-    shutil.copytree(report.RESULTS, folder)
+    shutil.copytree(report.RESULTS / "mnist", folder)
     for name, there, instead in changes:
         text = (folder / name).read_text()
         assert there in text
@@ -34,19 +34,19 @@ def measured(folder: Path, *changes: tuple[str, str, str]) -> Path:
 
 
 def test_a_new_measurement_reaches_the_table_and_the_headers(copy: Path, tmp_path: Path) -> None:
-    before = {path: path.read_text().splitlines() for path in report.config_paths().values()}
-    machine = json.loads((report.RESULTS / "environment.json").read_text())["machine"]
-    table = (report.RESULTS / "summary.md").read_text()
-    accuracy = table.splitlines()[2].split("|")[6].strip()
+    before = {path: path.read_text().splitlines() for path in report.headers()}
+    machine = json.loads((report.RESULTS / "mnist" / "environment.json").read_text())["machine"]
+    table = (report.RESULTS / "mnist" / "summary.md").read_text()
+    (accuracy, *_) = re.findall(r"[\d.]+ ± [\d.]+ %", table)
     changes = [("environment.json", machine, "An abacus"), ("summary.md", accuracy, "12.34 ± 5.67 %")]
-    report.take(measured(tmp_path / "comparison", *changes))
+    report.take("mnist", measured(tmp_path / "comparison", *changes))
     text = (copy / "README.md").read_text()
     assert "12.34 ± 5.67 %" in text
     assert "on 2 cores of a shared An abacus" in text
-    assert text.count("<!-- results -->") == 1
+    assert text.count("<!-- results: mnist -->") == 1
     for path, lines in before.items():
         after = path.read_text().splitlines()
-        assert after[2].endswith("cores of a shared An abacus")
+        assert after[2].endswith("cores of a shared An abacus") or "mnist1d" in str(path)
         assert after[:2] + after[3:] == lines[:2] + lines[3:], "nothing but the line on the result changes"
 
 
@@ -63,23 +63,32 @@ def test_what_is_not_fit_to_be_quoted_changes_nothing(
 ) -> None:
     before = (copy / "README.md").read_text()
     with pytest.raises(ValueError, match=complaint):
-        report.take(measured(tmp_path / "comparison", change))
+        report.take("mnist", measured(tmp_path / "comparison", change))
     assert (copy / "README.md").read_text() == before
 
 
-def test_the_measurement_runs_every_quoted_config_with_three_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+@pytest.mark.parametrize("name", report.SETS)
+def test_the_measurement_runs_every_quoted_config_with_its_seeds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
 
-    def compare(*arguments: Any) -> int:
+    def main(arguments: list[str]) -> int:
         asked.extend(arguments)
         return 0
 
-    monkeypatch.setattr("compare.compare", compare)
-    monkeypatch.setattr("compare.git", lambda *_: "")
-    folder = report.measure()
-    configs, seeds, name, runs_dir, flags = asked
-    assert configs == [str(path) for path in report.config_paths().values()]
-    assert (seeds, runs_dir / name, flags) == ([0, 1, 2], folder, [])
-    monkeypatch.setattr("compare.git", lambda *_: " M train.py")
+    monkeypatch.setattr("compare.main", main)
+    monkeypatch.setattr(report, "git", lambda *_: "")
+    folder = report.measure(name)
+    configs, num_seeds = report.SETS[name]
+    split = asked.index("--seeds")
+    assert asked[:split] == [str(PROJECT / config) for config in configs]
+    assert asked[split + 1 : split + 1 + num_seeds] == [str(seed) for seed in range(num_seeds)]
+    assert asked[-4:] == ["--name", folder.name, "--runs_dir", str(folder.parent)]
+    monkeypatch.setattr(report, "git", lambda *_: " M train.py")
     with pytest.raises(ValueError, match="a result belongs to a commit; commit what"):
-        report.measure()
+        report.measure(name)
+
+
+def test_committed_results_are_of_the_sets_as_they_are() -> None:
+    for name, (configs, num_seeds) in report.SETS.items():
+        found = {(row["config"], row["seed"]) for row in report.rows_of(name)}
+        assert found == {(Path(config).stem, str(seed)) for config in configs for seed in range(num_seeds)}

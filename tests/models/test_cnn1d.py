@@ -12,19 +12,17 @@ def test_parameter_count() -> None:
 def test_a_layer_is_a_convolution_over_time_halved_by_its_maximum() -> None:
     model = CNN1D([8, 2], 3, width=4, num_layers=1).eval()
     x = torch.randn(5, 8, 2)
-    convolution = model.blocks[0][0].weight  # type: ignore[index, union-attr]
+    convolution = model.blocks[0][0].weight  # type: ignore[index]
     sums = torch.stack(
         [
             sum(
-                x[:, time + offset] @ convolution[:, :, offset + 1].T  # type: ignore[misc]
-                for offset in (-1, 0, 1)
-                if 0 <= time + offset < 8
+                x[:, time + offset] @ convolution[:, :, offset + 1].T for offset in (-1, 0, 1) if 0 <= time + offset < 8
             )
             for time in range(8)
         ],
         dim=2,
     )
-    normed = sums / (1 + model.blocks[0][1].eps) ** 0.5  # type: ignore[index, union-attr]  # of a norm that saw nothing
+    normed = sums / (1 + model.blocks[0][1].eps) ** 0.5  # type: ignore[index]  # of a norm that saw nothing
     expected = normed.relu().view(5, 4, 4, 2).amax(-1)
     torch.testing.assert_close(model.blocks(x.transpose(1, 2)), expected)
 
