@@ -41,4 +41,5 @@ def hyperparameters(row: Row) -> tuple[dict[str, Any], dict[str, float]]:
     They are the same for every run, as the page takes its columns from one of them; what a run has not is NaN there.
     """
     scores = {f"best/{name}": row.get(name, float("nan")) for name in SCORES}
-    return {name: row[name] for name in OPTIONS}, {**scores, "best/seconds": row["seconds"]}
+    options = {name: float("nan") if row[name] is None else row[name] for name in OPTIONS}
+    return options, {**scores, "best/seconds": row["seconds"]}

@@ -12,16 +12,23 @@ def num_parameters(model: BaseModel) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def flops(model: BaseModel) -> int:
+def flops(model: BaseModel) -> int | None:
     """Floating-point operations of one sample's way through the network, an addition and a multiplication counted as 2.
 
     Those of matrix products and convolutions, as PyTorch counts them; additions of biases, norms and activations are
-    left out. Counted on the meta device, which computes nothing: on a CPU PyTorch counts 0 for an LSTM.
+    left out. Counted on the meta device, which computes nothing: on a CPU PyTorch counts 0 for an LSTM. None, with a
+    line that says why, of a model that needs numbers to be built.
     """
-    copy = on_meta(model).eval()
     sample = torch.zeros(1, *model.hparams["input_shape"], device="meta")
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        copy(sample)
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            on_meta(model).eval()(sample)
+    except (RuntimeError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        print(
+            f"The operations of {type(model).__name__} are not counted: without numbers it fails: {reason}", flush=True
+        )
+        return None
     return int(counter.get_total_flops())
 
 

@@ -100,6 +100,7 @@ def learning_curves(curves: dict[str, Curves], score: Score) -> Figure:
                 colour, style = COLOURS[number % 7], ["-", "--", ":", "-."][number // 7 % 4]
                 axes.plot(epochs, mean, color=colour, linestyle=style, label=config)
                 axes.fill_between(epochs, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         axes.set_xlabel("finished epochs")
         axes.set_ylabel(f"{label.rstrip(',')}, mean ± sd over seeds")
     legend(panels[1], len(curves))

@@ -13,6 +13,7 @@ from arguments import check, located
 from results import Row
 
 FILE = "plan.json"
+TAKEN = ("comparison", "figures")  # folders beside those of the runs
 
 
 @dataclass
@@ -91,6 +92,8 @@ def expanded(configs: list[str], vary: list[str], flags: list[str]) -> list[Entr
     twice = {stem for stem in stems if stems.count(stem) > 1}
     if twice:
         raise ValueError(f"two configs are called {twice.pop()}, which names the run; copy one to another name")
+    if set(stems) & set(TAKEN):
+        raise ValueError(f"a comparison keeps {' and '.join(TAKEN)} for itself; copy that config to another name")
     entries = []
     for config in map(located, configs):
         for values in itertools.product(*(values for _, values in options)):

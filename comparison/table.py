@@ -88,7 +88,7 @@ def summary(rows: list[Row], parameters: int | None = None) -> str:
                 config,
                 str(known.get("data", "-")),
                 parameter_count(known.get("parameters"), parameters),
-                short(known["flops"]) if "flops" in known else "-",
+                short(known.get("flops")),
                 str(known.get("depth", "-")),
                 val.text(values_of(runs, val.column)),
                 test.text(values_of(runs, test.column)),
@@ -123,8 +123,10 @@ def parameter_count(number: int | None, wanted: int | None) -> str:
     return f"≈ {number:,}" if is_off else f"{number:,}"
 
 
-def short(number: int) -> str:
+def short(number: int | None) -> str:
     """1234567 as 1.23 M."""
+    if number is None:
+        return "-"
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= size:
             return f"{number / size:.3g} {unit}"

@@ -68,3 +68,16 @@ def test_counting_draws_nothing_from_the_generator_and_leaves_the_model_as_it_is
     sizes.matched_width(model, 5000)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+class NeedsNumbers(ShallowMLP):
+    """Looks at a value of its weights while it is built."""
+
+    def __init__(self, input_shape: list[int], num_outputs: int, **training: Any) -> None:
+        super().__init__(input_shape, num_outputs, **training)
+        self.largest = self.hidden.weight.max().item()
+
+
+def test_a_model_that_cannot_be_counted_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sizes.flops(NeedsNumbers([4], 2)) is None
+    assert "The operations of NeedsNumbers are not counted" in capsys.readouterr().out
