@@ -40,6 +40,7 @@ def hyperparameters(row: Row) -> tuple[dict[str, Any], dict[str, float]]:
 
     They are the same for every run, as the page takes its columns from one of them; what a run has not is NaN there.
     """
-    scores = {f"best/{name}": row.get(name, float("nan")) for name in SCORES}
+    names = {"val_acc": "best_val_acc"}  # that of the epoch which is best by it; the others are of the same epoch
+    scores = {f"run/{names.get(name, name)}": row.get(name, float("nan")) for name in SCORES}
     options = {name: float("nan") if row[name] is None else row[name] for name in OPTIONS}
-    return options, {**scores, "best/seconds": row["seconds"]}
+    return options, {**scores, "run/seconds": row["seconds"]}

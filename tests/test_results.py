@@ -15,12 +15,12 @@ import results
 from tests.conftest import SMOKE, Fit
 from tests.test_train import curves
 
-SCORES = {f"best/{name}" for name in ("val_acc", "test_acc", "val_loss", "test_loss", "seconds")}
+SCORES = {f"run/{name}" for name in ("best_val_acc", "test_acc", "val_loss", "test_loss", "seconds")}
 
 
 def hparams_page(folder: Path) -> tuple[Any, Any]:
     """What TensorBoard's own backend answers for its HPARAMS page: the columns and the rows."""
-    multiplexer = plugin_event_multiplexer.EventMultiplexer(size_guidance={"scalars": 0})
+    multiplexer = plugin_event_multiplexer.EventMultiplexer()
     multiplexer.AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
     provider = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
@@ -56,8 +56,8 @@ def test_hparams_has_a_row_a_run_with_the_same_columns_and_the_best_values(fit: 
         assert session.name == f"{name}/version_0"
         values = {value.name.tag: value.value for value in session.metric_values}
         history = [row["acc"] for row in runs[name].history.validation.values()]
-        assert values["best/val_acc"] == pytest.approx(max(history))
-        assert values["best/test_acc"] == pytest.approx(runs[name].result["test_acc"])
+        assert values["run/best_val_acc"] == pytest.approx(max(history))
+        assert values["run/test_acc"] == pytest.approx(runs[name].result["test_acc"])
     rows = {group.hparams["config"].string_value: group.hparams for group in groups}
     assert rows["shallow_mlp"]["parameters"].number_value == 101_770
     assert rows["shallow_mlp"]["flops"].number_value == 2 * (784 * 128 + 128 * 10)
@@ -83,8 +83,8 @@ def test_regression_has_the_same_columns(fit: Fit) -> None:
     options, scores = results.hyperparameters(cli.result)
     assert set(options) == set(results.OPTIONS)
     assert set(scores) == SCORES
-    assert math.isnan(scores["best/val_acc"])
-    assert scores["best/val_loss"] == cli.result["val_loss"]
+    assert math.isnan(scores["run/best_val_acc"])
+    assert scores["run/val_loss"] == cli.result["val_loss"]
 
 
 def test_the_gap_is_that_between_the_curves_it_lies_between(fit: Fit, tmp_path: Path) -> None:
