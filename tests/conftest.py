@@ -28,15 +28,19 @@ def config_id(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
-def why_it_cannot_learn(path: Path) -> str | None:
-    """The reason in the header line `# cannot learn: <reason>`, which a config has that is meant to fail."""
-    header = [line for line in path.read_text().splitlines() if line.startswith("# cannot learn:")]
-    return header[0].removeprefix("# cannot learn:").strip() if header else None
+def why_it_cannot(what: str, path: Path) -> str | None:
+    """The reason in the header line `# cannot move: <reason>` or `# cannot learn:` of a config that is meant to fail.
+
+    What cannot move cannot learn either.
+    """
+    words = [f"# cannot {word}:" for word in dict.fromkeys(("move", what))]
+    header = [line for line in path.read_text().splitlines() if line.startswith(tuple(words))]
+    return header[0].partition(":")[2].strip() if header else None
 
 
-def learning(path: Path) -> Any:
-    """The config as a parameter of a test that it learns: expected to fail where its header says so."""
-    reason = why_it_cannot_learn(path)
+def expected_to(what: str, path: Path) -> Any:
+    """The config as a parameter of a test that it moves or learns: expected to fail where its header says so."""
+    reason = why_it_cannot(what, path)
     return pytest.param(path, marks=[pytest.mark.xfail(reason=reason, strict=True)] if reason else [])
 
 

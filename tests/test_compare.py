@@ -176,8 +176,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_what_is_stopped_leaves_a_table_and_goes_on(stop: signal.Signals, tmp_path: Path) -> None:
-    long = [SMALL, "--seeds", "0", "1", "--name", "long", "--", "-c", SMOKE, "--trainer.max_epochs=200"]
-    whole = [*long[:-2], "--trainer.max_epochs=200"]
+    whole = [SMALL, "--seeds", "0", "1", "--name", "long", "--", "-c", SMOKE, "--trainer.max_epochs=200"]
     with subprocess.Popen(
         command(tmp_path, *whole), cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -12,10 +12,11 @@ import models
 import train
 from cli import CLI
 from models import BaseModel
-from tests.conftest import CONFIGS, SMOKE, Fit, build, config_id, learning
+from tests.conftest import CONFIGS, SMOKE, Fit, build, config_id, expected_to
 
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=config_id)
-every_learning_config = pytest.mark.parametrize("path", [learning(path) for path in CONFIGS], ids=config_id)
+every_moving_config = pytest.mark.parametrize("path", [expected_to("move", path) for path in CONFIGS], ids=config_id)
+every_learning_config = pytest.mark.parametrize("path", [expected_to("learn", path) for path in CONFIGS], ids=config_id)
 
 Batch = tuple[Tensor, Tensor]
 
@@ -61,12 +62,12 @@ def test_first_loss_is_that_of_a_guess(path: Path) -> None:
     inputs, targets = first_batch(cli, 256)
     loss, _ = cli.model.train().loss((inputs, targets))
     if cli.datamodule.task == "regression":
-        assert loss.item() == pytest.approx(targets.var(correction=0).item(), rel=0.5)
+        assert loss.item() == pytest.approx(targets.var(correction=0).item(), abs=0.6)
     else:
         assert loss.item() == pytest.approx(math.log(cli.datamodule.num_outputs), abs=0.6)
 
 
-@every_learning_config
+@every_moving_config
 def test_every_parameter_moves_within_three_steps(path: Path) -> None:
     cli = build(path)
     before = {name: parameter.detach().clone() for name, parameter in cli.model.named_parameters()}
@@ -82,7 +83,7 @@ def test_one_batch_can_be_learned_by_heart(path: Path) -> None:
     cli = build(path, "--model.label_smoothing=0", *(["--model.dropout=0"] if has_dropout else []))
     batch = first_batch(cli)
     first, _ = cli.model.loss(batch)
-    train_on(cli.model, batch, steps=100)
+    train_on(cli.model, batch, steps=150)
     last, _ = cli.model.train().loss(batch)
     assert last < 0.05 * first
 

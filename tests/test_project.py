@@ -12,7 +12,7 @@ import datamodules
 import models
 from arguments import PROJECT, extras, located
 from benchmarks import report
-from tests.conftest import CONFIGS, config_id, learning, why_it_cannot_learn
+from tests.conftest import CONFIGS, config_id, expected_to, why_it_cannot
 
 # what a part of the tree may import of the others
 MAY_IMPORT = {
@@ -126,15 +126,18 @@ def test_extras_name_no_model_and_no_data(path: Path) -> None:
 
 def test_a_config_that_cannot_learn_says_why(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text("# python train.py fit -c config.yaml\n# cannot learn: its gradient is 0\nmodel: {}\n")
-    assert why_it_cannot_learn(path) == "its gradient is 0"
-    (mark,) = learning(path).marks
-    assert mark.kwargs == {"reason": "its gradient is 0", "strict": True}
-    assert not [path for path in CONFIGS if why_it_cannot_learn(path)]
+    path.write_text("# python train.py fit -c config.yaml\n# cannot learn: it is straight\nmodel: {}\n")
+    assert why_it_cannot("learn", path) == "it is straight"
+    assert why_it_cannot("move", path) is None
+    (mark,) = expected_to("learn", path).marks
+    assert mark.kwargs == {"reason": "it is straight", "strict": True}
+    assert not expected_to("move", path).marks
+    path.write_text("# cannot move: its gradient is 0\n")
+    assert why_it_cannot("move", path) == why_it_cannot("learn", path) == "its gradient is 0"
 
 
 def test_documents_name_files_that_exist() -> None:
-    parts = ["models", "datamodules", "callbacks", "configs", "benchmarks", "docs", "tests"]
+    parts = ["models", "datamodules", "callbacks", "comparison", "configs", "benchmarks", "docs", "tests"]
     existing = {path.name for part in parts for path in (PROJECT / part).rglob("*")} | {
         path.name for path in PROJECT.iterdir()
     }
@@ -142,6 +145,7 @@ def test_documents_name_files_that_exist() -> None:
     # what a person adds or gets
     example = {"perceptron.py", "perceptron.yaml", "disc.py", "disc.yaml", "weight_norms.py", "weight_norms.yaml"}
     example |= {"results.csv", "predictions.csv", "summary.md", "environment.json", "config.yaml"}
+    example |= {"differences.csv", "plan.json", "result.json"}
     for document in documents:
         for name in re.findall(r"[\w./]+\.(?:py|yaml|md|csv|json)\b", document.read_text()):
             assert Path(name).name in existing | example, f"{document.name} names {name}"
