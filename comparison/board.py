@@ -116,8 +116,8 @@ def tensorboard_command(folder: Path) -> str:
 
 def link(rows: list[Row]) -> str:
     """The address that opens the right view: runs coloured by config, the watched curves pinned."""
-    has_accuracy = any("val_acc" in row for row in rows)
-    pinned = [{"plugin": "scalars", "tag": tag} for tag in PINNED[0 if has_accuracy else 1 :]]
+    # regression has no accuracy, and without validation samples nothing is under val/
+    pinned = [{"plugin": "scalars", "tag": tag} for tag in PINNED if any(tag.replace("/", "_") in row for row in rows)]
     view = {
         "runColorGroup": "regex:^([^/]+)/",
         "smoothing": "0",

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from comparison.table import Score, by_config, scores, values_of
+from comparison.table import Score, by_config, judged_by, scores, values_of
 from results import Row
 
 mpl.use("Agg")  # files only: there may be no display
@@ -36,12 +36,13 @@ def draw(rows: list[Row], curves: dict[str, Curves]) -> dict[str, Figure]:
         rows: one a run.
         curves: of each config, the finished runs' curves over the epochs that all of them have.
     """
-    score = scores(rows)[1]
+    score = judged_by(rows)
     style: Any = {"font.size": 12, "axes.grid": True, "grid.alpha": 0.3}
     style |= {"axes.spines.top": False, "axes.spines.right": False}
     with plt.rc_context(style):
         found = {f"{score.column}_against_{column}": against(rows, column, score) for column in AXES}
-        found["learning_curves"] = learning_curves(curves, scores(rows)[0])
+        if curves:
+            found["learning_curves"] = learning_curves(curves, scores(rows)[0])
     return found
 
 
@@ -87,12 +88,13 @@ def against(rows: list[Row], column: str, score: Score) -> Figure:
 
 def learning_curves(curves: dict[str, Curves], score: Score) -> Figure:
     """The mean over seeds of training loss and validation score, epoch by epoch, with a band of one deviation."""
-    figure, panels = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     tags = {
         "train/loss": ("train loss", 1.0),
         score.column.replace("_", "/"): (f"{score.label},{score.unit}", score.scale),
     }
-    for axes, (tag, (label, scale)) in zip(panels, tags.items(), strict=True):
+    tags = {tag: shown for tag, shown in tags.items() if any(tag in own for own in curves.values())}
+    figure, panels = plt.subplots(1, len(tags), figsize=(5.5 * len(tags), 4.4), layout="constrained", squeeze=False)
+    for axes, (tag, (label, scale)) in zip(panels[0], tags.items(), strict=True):
         for number, (config, own) in enumerate(curves.items()):
             if tag in own:
                 epochs, values = own[tag]
@@ -103,7 +105,7 @@ def learning_curves(curves: dict[str, Curves], score: Score) -> Figure:
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         axes.set_xlabel("finished epochs")
         axes.set_ylabel(f"{label.rstrip(',')}, mean ± sd over seeds")
-    legend(panels[1], len(curves))
+    legend(panels[0, -1], len(curves))
     return figure
 
 

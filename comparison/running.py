@@ -51,7 +51,7 @@ def run(folder: Path, planned: Plan, jobs: int) -> int:
                 where = f"; see {tasks[number].log}" if tasks[number].log else ""
                 print(f"{entry.name}, seed {seed} failed: {row['error']}{where}", flush=True)
             elif jobs > 1:
-                score = table.scores([{**row, "status": "finished"}])[0]
+                score = table.judged_by([{**row, "status": "finished"}])
                 reached = f"{score.label} {score.text([row[score.column]])}"
                 print(f"{entry.name}, seed {seed}: {reached}, {row['seconds']:.1f} s", flush=True)
             table.write_results(folder / "results.csv", rows_of(folder, failed))

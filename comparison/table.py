@@ -42,6 +42,12 @@ def scores(rows: list[Row]) -> tuple[Score, Score]:
     return val, test
 
 
+def judged_by(rows: list[Row]) -> Score:
+    """What says which config is better: the test samples, or those of validation where nothing was tested."""
+    val, test = scores(rows)
+    return test if values_of(rows, test.column) else val
+
+
 def values_of(rows: list[Row], column: str) -> list[float]:
     """The numbers of a column among the runs that finished."""
     return [row[column] for row in rows if row["status"] == "finished" and row.get(column) is not None]
@@ -137,7 +143,7 @@ def short(number: int | None) -> str:
 
 
 class Difference(NamedTuple):
-    """The second config's mean minus that of the first, on test samples, with the bounds of its interval."""
+    """The second config's mean minus that of the first, with the bounds of its interval."""
 
     first: str
     second: str
@@ -153,7 +159,7 @@ class Difference(NamedTuple):
 
 def differences(rows: list[Row]) -> list[Difference]:
     """Each pair of configs that have at least 3 finished seeds."""
-    column = scores(rows)[1].column
+    column = judged_by(rows).column
     measured = {config: values_of(runs, column) for config, runs in by_config(rows).items()}
     found = []
     for first, second in itertools.combinations(measured, 2):
@@ -187,7 +193,7 @@ def interval(first: list[float], second: list[float]) -> tuple[float, float]:
 
 def told_apart(rows: list[Row]) -> str:
     """The differences in words; empty if there is nothing to compare."""
-    score = scores(rows)[1]
+    score = judged_by(rows)
     finished = {config: values_of(runs, score.column) for config, runs in by_config(rows).items()}
     if sum(map(bool, finished.values())) < 2:
         return ""

@@ -149,7 +149,7 @@ def test_jobs_share_the_work_and_change_no_result(tmp_path: Path) -> None:
     assert "epoch  1/1" not in two.stdout, "progress of two runs at once would be a muddle"
     log = tmp_path / "two" / "num_layers=3" / "seed_1.log"
     assert "epoch  1/1" in log.read_text(), "it is kept"
-    assert "num_layers=3, seed 1: val acc" in two.stdout
+    assert "num_layers=3, seed 1: test acc" in two.stdout
 
 
 def test_widths_are_matched_to_the_first(tmp_path: Path) -> None:

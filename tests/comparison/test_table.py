@@ -63,6 +63,15 @@ def test_a_smaller_loss_is_better() -> None:
     assert "b is better" in table.told_apart(rows)
 
 
+def test_where_nothing_was_tested_validation_decides() -> None:
+    rows = several("a", [0, 0, 0]) + several("b", [0, 0, 0])
+    for row in rows:
+        del row["test_acc"]
+        row["val_acc"] = (0.5 if row["config"] == "a" else 0.7) + row["seed"] / 100
+    assert "difference in val acc" in table.told_apart(rows)
+    assert "b is better" in table.told_apart(rows)
+
+
 def test_with_two_seeds_nothing_is_said_of_a_difference() -> None:
     text = table.told_apart(several("a", [0.1, 0.2]) + several("b", [0.8, 0.9]))
     assert text.startswith("With 2 seeds nothing can be said of the differences")
