@@ -7,6 +7,7 @@ python compare.py configs/mnist/deep_mlp.yaml --vary model.num_layers=1,2,4 --ma
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -14,12 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-import results
-from arguments import PROJECT, RUNS, located, nearest
+from arguments import PROJECT, RUNS, nearest
 from comparison import keeping, plan
-from comparison.beginning import begin, begun, existing
+from comparison.beginning import begin, begun, existing, go_on
 from comparison.plan import Plan
-from comparison.running import command, finish, place, run
+from comparison.running import alone, command, finish, run, unfinished
+from train import is_refusal
 
 EPILOG = """\
 What follows -- goes to train.py for every run: -- --trainer.max_epochs 3
@@ -56,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         options = command_line().parse_args(arguments[:split])
         return act(options, arguments[split + 1 :])
     except ValueError as error:
+        if not is_refusal(error):
+            raise
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before anything ran
@@ -76,7 +79,7 @@ def command_line() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("configs", nargs="*", metavar="CONFIG", help="config files, one a model")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="each config runs once a seed (default: 0)")
+    parser.add_argument("--seeds", nargs="+", type=int, help="each config runs once a seed (default: 0)")
     parser.add_argument(
         "--vary",
         action="append",
@@ -105,38 +108,53 @@ def act(options: argparse.Namespace, flags: list[str]) -> int:
     if options.configs and options.configs[0] in keeping.COMMANDS:
         return keeping.keep(options.configs[0], options.configs[1:], runs_dir)
     if options.collect:
+        if options.configs:
+            raise ValueError(f"--collect takes a name alone; leave out {' '.join(options.configs)}")
         return finish(existing(options.collect, runs_dir))
     if not options.configs:
         raise ValueError("name the configs to compare, such as configs/mnist/*.yaml; `python train.py` lists them")
-    if len(set(options.seeds)) < len(options.seeds):
-        raise ValueError(f"--seeds {' '.join(map(str, options.seeds))} names a seed twice; type each once")
     if options.jobs < 1:
         raise ValueError(f"--jobs {options.jobs} is too small; type --jobs 1 or more")
-    entries = plan.expanded(options.configs, options.vary, flags)
-    typed = {
-        "configs": [str(Path(located(config)).absolute()) for config in options.configs],
-        "vary": options.vary,
-        "match": options.match,
-        "flags": flags,
-    }
-    if options.resume:
-        folder = begun(options.name, typed, runs_dir)
-        planned = plan.read(folder)
-        plan.refuse_another(planned, typed, folder)
-        planned.seeds = list(dict.fromkeys([*planned.seeds, *options.seeds]))
-        planned.write(folder)
-    else:
-        folder = runs_dir / (options.name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
-        planned = Plan(typed, options.seeds, entries)
-        begin(folder, planned, sys.stderr if options.print_commands else sys.stdout)
+    name = options.name
+    if name is not None and (Path(name).name != name or name in (".", "..")):
+        raise ValueError(f"--name {name!r} is not the name of a folder; type one without /")
+    planned = plan.make(options.configs, options.vary, options.match, flags, options.seeds or [0])
     if options.print_commands:
-        for entry, seed in planned.runs:
-            if results.read(place(folder, entry, seed)) is None:
-                print(shlex.join(command(folder, entry, seed)))
+        return print_commands(planned, options, runs_dir)
+    folder = prepared(planned, options, runs_dir)
+    with alone(folder):
+        return run(folder, plan.read(folder), options.jobs)
+
+
+def prepared(planned: Plan, options: argparse.Namespace, runs_dir: Path) -> Path:
+    """The folder of a comparison that is ready to run."""
+    if options.resume:
+        folder = begun(options.name, planned.typed, runs_dir)
+        with alone(folder):
+            go_on(folder, planned, options.seeds, options.jobs)
+        return folder
+    folder = runs_dir / (options.name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    begin(folder, planned, options.jobs)
+    return folder
+
+
+def print_commands(planned: Plan, options: argparse.Namespace, runs_dir: Path) -> int:
+    """Prints a line for each run that has not finished; all else that is said goes to stderr."""
+    planned.is_printed = True
+    sys.stdout.flush()
+    lines = os.dup(1)
+    os.dup2(2, 1)  # also for the processes that look at the runs
+    try:
+        folder = prepared(planned, options, runs_dir)
+        with alone(folder):
+            waiting = unfinished(folder, plan.read(folder))
         collect = [sys.executable, str(PROJECT / "compare.py"), "--collect", folder.name, "--runs_dir", str(runs_dir)]
-        print(f"When they have run: {shlex.join(collect)}", file=sys.stderr)
-        return 0
-    return run(folder, planned, options.jobs)
+        print(f"When they have run: {shlex.join(collect)}", flush=True)
+    finally:
+        os.dup2(lines, 1)
+    for entry, seed in waiting:
+        print(shlex.join(command(folder, entry, seed)))
+    return 0
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ COLUMNS = [*OPTIONS, *COSTS, "train_loss", *SCORES, "status", "error"]
 
 def write(row: Row, folder: Path) -> None:
     """Keeps the row of a run that finished."""
-    (folder / FILE).write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / FILE, json.dumps(row, indent=2) + "\n")
 
 
 def read(folder: Path) -> Row | None:
@@ -33,6 +33,13 @@ def read(folder: Path) -> Row | None:
         return None
     row: Row = json.loads(path.read_text(encoding="utf-8"))
     return row
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that others may read meanwhile: they see the old one or the new one, never a part."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def hyperparameters(row: Row) -> tuple[dict[str, Any], dict[str, float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -17,17 +19,15 @@ def flops(model: BaseModel) -> int | None:
 
     Those of matrix products and convolutions, as PyTorch counts them; additions of biases, norms and activations are
     left out. Counted on the meta device, which computes nothing: on a CPU PyTorch counts 0 for an LSTM. None, with a
-    line that says why, of a model that needs numbers to be built.
+    line that says why, of a model that fails without numbers: a count must not cost anybody a run.
     """
     sample = torch.zeros(1, *model.hparams["input_shape"], device="meta")
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             on_meta(model).eval()(sample)
-    except (RuntimeError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
-        print(
-            f"The operations of {type(model).__name__} are not counted: without numbers it fails: {reason}", flush=True
-        )
+    except Exception as error:  # whatever a person's model raises
+        name, reason = type(model).__name__, str(error).partition("\n")[0]
+        print(f"The operations of {name} are not counted: without numbers it fails: {reason}", file=sys.stderr)
         return None
     return int(counter.get_total_flops())
 
@@ -41,7 +41,11 @@ def on_meta(model: BaseModel, **changes: int) -> BaseModel:
 
 
 def matched_width(model: BaseModel, parameters: int) -> int | None:
-    """The whole width with which the model comes nearest to so many parameters; none if it has no width."""
+    """The whole width with which the model comes nearest to so many parameters; none if it has no width.
+
+    Raises:
+        ValueError: the option that the model calls its width is none.
+    """
     option = model.width_option
     if option is None:
         return None
@@ -52,6 +56,8 @@ def matched_width(model: BaseModel, parameters: int) -> int | None:
     too_wide = 2
     while count(too_wide) < parameters:
         too_wide *= 2
+        if count(too_wide) == count(too_wide // 2):
+            raise ValueError(f"{type(model).__name__} has {option} as its width_option, which changes no size")
     widths = range(1, too_wide + 1)
     low, high = 0, len(widths) - 1  # the width lies between: more width is never fewer parameters
     while high - low > 1:

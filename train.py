@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 # where a `raise ValueError` is a word to the person who typed
 OURS = [
     PROJECT / name
-    for name in ("models", "datamodules", "callbacks", "comparison", "cli.py", "checkpoints.py", "arguments.py")
+    for name in (
+        "models",
+        "datamodules",
+        "callbacks",
+        "comparison",
+        "cli.py",
+        "checkpoints.py",
+        "compare.py",
+        "arguments.py",
+    )
 ]
 
 

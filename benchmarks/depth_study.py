@@ -1,8 +1,7 @@
 """Does depth help? Seven depths at equal numbers of parameters, on three data sets; writes docs/depth.md.
 
-python -m benchmarks.depth_study              # runs everything, then writes the page: under 20 minutes on 2 cores
-python -m benchmarks.depth_study --resume     # goes on where that was stopped
-python -m benchmarks.depth_study --write      # writes the page again from the committed results
+python -m benchmarks.depth_study            # runs or goes on, then writes the page: under 20 minutes on 2 cores
+python -m benchmarks.depth_study --write    # writes the page again from the committed results
 """
 
 import csv
@@ -19,7 +18,7 @@ import compare
 from arguments import PROJECT, RUNS
 from comparison.figures import COLOURS, MARKS
 from comparison.inspection import git
-from comparison.table import interval, table
+from comparison.table import compared, table
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -58,27 +57,25 @@ def commands() -> dict[str, list[str]]:
     return found
 
 
-def measure(resume: bool) -> None:
-    """Runs all comparisons and takes their results.
+def measure() -> None:
+    """Runs all comparisons, or goes on with those of this commit, and then takes their results.
 
     Raises:
-        ValueError: there is something uncommitted, which the result could not name, or a run failed.
+        ValueError: there is something uncommitted, which the results could not name, or a run failed.
     """
     if git("status", "--porcelain") != "":
         raise ValueError("a result belongs to a commit; commit what `git status` shows, and measure again")
+    commit = str(git("rev-parse", "--short", "HEAD"))
+    folders = {name: RUNS / f"depth_{name}_{commit}" for name in commands()}
     for name, arguments in commands().items():
-        folder = RUNS / f"depth_{name}"
-        goes_on = resume and folder.is_dir()
-        options = ["--name", folder.name, "--runs_dir", str(RUNS), "--jobs", "2", *(["--resume"] if goes_on else [])]
-        if compare.main([*arguments, *options]):
-            raise ValueError(f"{name} did not finish; go on with: python -m benchmarks.depth_study --resume")
-        take(name, folder)
-
-
-def take(name: str, folder: Path) -> None:
-    (RESULTS / name).mkdir(parents=True, exist_ok=True)
-    for file in FILES:
-        shutil.copy(folder / file, RESULTS / name / file)
+        folder = folders[name]
+        options = ["--name", folder.name, "--runs_dir", str(RUNS), "--jobs", "2"]
+        if compare.main([*arguments, *options, *(["--resume"] if folder.is_dir() else [])]):
+            raise ValueError(f"{name} did not finish; the same command goes on")
+    for name, folder in folders.items():  # only now: what is written here would be uncommitted
+        (RESULTS / name).mkdir(parents=True, exist_ok=True)
+        for file in FILES:
+            shutil.copy(folder / file, RESULTS / name / file)
 
 
 # What it came to.
@@ -120,17 +117,18 @@ def signed(points: float) -> str:
 
 def verdict(first: Cell, second: Cell, what: str) -> str:
     """What may be said of the second against the first."""
-    mean = statistics.mean(second.test) - statistics.mean(first.test)
-    low, high = interval(first.test, second.test)
-    num = min(len(first.test), len(second.test))
-    word = f"not distinguishable at n={num}" if low <= 0 <= high else "better" if mean > 0 else "worse"
-    return f"{signed(mean)} points against {what} (95 % interval {signed(low)} to {signed(high)}): **{word}**"
+    found = compared(first.test, second.test)
+    word = f"not distinguishable at n={found.num_seeds}"
+    if found.is_distinguishable:
+        word = "better" if found.mean > 0 else "worse"
+    mean, low, high = map(signed, found[2:5])
+    return f"{mean} points against {what} (95 % interval {low} to {high}): **{word}**"
 
 
 def is_told_apart(first: Cell, second: Cell) -> int:
     """1 if the second is better, -1 if it is worse, 0 if the seeds do not tell."""
-    low, high = interval(first.test, second.test)
-    return (low > 0) - (high < 0)
+    found = compared(first.test, second.test)
+    return 0 if not found.is_distinguishable else 1 if found.mean > 0 else -1
 
 
 def best_depth(by_depth: dict[int, Cell]) -> int:
@@ -281,7 +279,7 @@ def write() -> None:
 def main(arguments: list[str]) -> int:
     try:
         if "--write" not in arguments:
-            measure(resume="--resume" in arguments)
+            measure()
         write()
     except ValueError as error:
         print(f"benchmarks.depth_study: {error}", file=sys.stderr)

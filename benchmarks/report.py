@@ -58,8 +58,8 @@ def readme(text: str) -> str:
     for name in SETS:
         torch = environment(name)["torch"]
         about = f"Test accuracy as mean ± standard deviation over seeds, on {hardware(name)}, PyTorch {torch}."
-        table = (RESULTS / name / "summary.md").read_text(encoding="utf-8")
-        written = f"\n{table}\n{about}\n\n"
+        table, _, _ = (RESULTS / name / "summary.md").read_text(encoding="utf-8").partition("\n\n")
+        written = f"\n{table}\n\n{about}\n\n"
         text = between_marks(name).sub(lambda _, written=written: written, text)  # type: ignore[misc]
     return text
 

@@ -5,38 +5,81 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from arguments import nearest
 from comparison import inspection, plan
 from comparison.plan import Entry, Plan
 from comparison.processes import Task, cores, in_child, in_children
-from results import Row
+from results import Row, write_whole
+
+ENVIRONMENT = "environment.json"
 
 
-def begin(folder: Path, planned: Plan, console: TextIO) -> None:
+def begin(folder: Path, planned: Plan, jobs: int) -> None:
     """Makes the comparison's folder, once it is known of every run that it can start.
 
     Args:
         folder: to be made.
         planned: what is to run; it is completed here.
-        console: where to say what takes time.
+        jobs: runs at a time.
 
     Raises:
         ValueError: it cannot; nothing was written.
     """
     if folder.exists():
-        quoted = shlex.quote(str(folder))
-        raise ValueError(
-            f"{folder} exists; type --resume to go on with it, choose another --name, or remove it: rm -r {quoted}"
-        )
-    print("Loading ...", flush=True, file=console)
+        raise ValueError(taken(folder))
+    print("Loading ...", flush=True)
     look_at(planned)
-    folder.mkdir(parents=True)
-    devices = {entry.about["device"] for entry in planned.entries if "device" in entry.about}
-    described = {**in_child(inspection.environment), "device": ", ".join(sorted(devices))}
-    (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    described = environment(planned, jobs)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:  # meanwhile
+        raise ValueError(taken(folder)) from None
     planned.write(folder)
+    write_whole(folder / ENVIRONMENT, json.dumps(described, indent=2) + "\n")
+
+
+def taken(folder: Path) -> str:
+    if not (folder / plan.FILE).is_file():
+        return f"{folder} exists and is no comparison; choose another --name"
+    return (
+        f"{folder} exists; type --resume to go on with it, choose another --name, "
+        f"or remove it: rm -r {shlex.quote(str(folder))}"
+    )
+
+
+def environment(planned: Plan, jobs: int) -> Row:
+    ((_, described),) = in_children([Task(inspection.environment, ())], jobs)
+    devices = {entry.about["device"] for entry in planned.entries if "device" in entry.about}
+    return {**described, "device": ", ".join(sorted(devices)), "jobs": jobs}
+
+
+def go_on(folder: Path, planned: Plan, seeds: list[int] | None, jobs: int) -> Plan:
+    """The plan of a comparison that was begun, with what is added to it.
+
+    Args:
+        folder: where it was begun.
+        planned: what was typed now.
+        seeds: those that were typed now, if any.
+        jobs: runs at a time.
+
+    Raises:
+        ValueError: it was begun with something else.
+    """
+    found = plan.read(folder)
+    plan.refuse_another(found, planned.typed, folder)
+    found.seeds = list(dict.fromkeys([*found.seeds, *(seeds or [])]))
+    found.write(folder)
+    path = folder / ENVIRONMENT
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    now = environment(found, jobs)
+    changed = [name for name in now if before.get(name, now[name]) != now[name]]
+    if changed:
+        print(f"Not as it was begun: {', '.join(changed)}; {ENVIRONMENT} has both.", flush=True)
+        both = {name: f"{before[name]}; then {now[name]}" for name in changed}
+        write_whole(path, json.dumps({**now, **both}, indent=2) + "\n")
+    return found
 
 
 def look_at(planned: Plan) -> None:
@@ -47,8 +90,10 @@ def look_at(planned: Plan) -> None:
     """
     first = planned.entries[0]
     first.about = looked_at(first, False, None)
-    is_matched = planned.typed["match"] is not None and "parameters" in first.about
-    planned.parameters = first.about["parameters"] if is_matched else None
+    if planned.typed["match"] is not None:
+        if "error" in first.about:
+            raise ValueError(f"--match needs the first config, {first.config}, which fails: {first.about['error']}")
+        planned.parameters = first.about["parameters"]
     # each config by itself: what could not be fetched for one is not tried again for the next
     configs = {entry.config: entry for entry in reversed(planned.entries) if entry is not first}
     for entry in reversed(configs.values()):
@@ -63,6 +108,10 @@ def look_at(planned: Plan) -> None:
         width = entry.about.pop("width", None)
         if width:
             entry.flags.append(width)
+    tasks_done = {entry.about["task"]: entry.name for entry in planned.entries if "task" in entry.about}
+    if len(tasks_done) > 1:
+        named = ", ".join(f"{name} does {task}" for task, name in tasks_done.items())
+        raise ValueError(f"{named}: no number measures both; compare them in two comparisons")
     settle_sources(planned.entries)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ def against(rows: list[Row], column: str, score: Score) -> Figure:
     figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
     groups: dict[str, list[tuple[float, float, float, str]]] = {}
     for config, runs in by_config(rows).items():
-        xs, ys = values_of(runs, column), [score.scale * value for value in values_of(runs, score.column)]
+        xs = values_of(runs, column)
+        ys = [score.scale * value for value in values_of(runs, score.column) if math.isfinite(value)]
         if xs and ys:
             deviation = statistics.stdev(ys) if len(ys) > 1 else 0.0
             groups.setdefault(series(config), []).append((statistics.mean(xs), statistics.mean(ys), deviation, config))

@@ -46,6 +46,9 @@ def inspect(entry: Entry, take_subset: bool, parameters: int | None) -> Row:
             raise
         return {"refusal": str(error)}
     model = cli.model
+    option = f"--model.{model.width_option}"
+    if parameters and option in [flag.partition("=")[0] for flag in entry.flags]:
+        return {"refusal": f"--match decides {option} of {entry.name}; leave out one of the two"}
     width = sizes.matched_width(model, parameters) if parameters else None
     if width is not None:
         model = sizes.on_meta(model, **{str(model.width_option): width})
@@ -54,11 +57,12 @@ def inspect(entry: Entry, take_subset: bool, parameters: int | None) -> Row:
         "model": type(model).__name__,
         "source": source,
         "data": cli.datamodule.title,
+        "task": cli.datamodule.task,
         "depth": model.depth,
         "parameters": sizes.num_parameters(model),
         "flops": sizes.flops(model),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "width": None if width is None else f"--model.{model.width_option}={width}",
+        "width": None if width is None else f"{option}={width}",
     }
 
 

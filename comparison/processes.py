@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -82,6 +83,7 @@ def in_children(
 def answer(sender: Connection, task: Task, threads: int) -> None:
     """In the child: sends what the function returns or raises."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, for all
+    threading.Thread(target=end_with_parent, daemon=True).start()
     import torch  # noqa: PLC0415  # in the child only: the parent stays light and never touches a GPU
 
     torch.set_num_threads(min(threads, torch.get_num_threads()))  # fewer if OMP_NUM_THREADS says so
@@ -97,3 +99,11 @@ def answer(sender: Connection, task: Task, threads: int) -> None:
             row = {"error": f"{type(error).__name__}: {error}"}
         sys.stdout.flush()
         sender.send(row)
+
+
+def end_with_parent() -> None:
+    """In the child: ends it when the parent is gone, however that came to be."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 import results
 from arguments import PROJECT
@@ -14,27 +20,38 @@ from comparison.plan import Entry, Plan
 from comparison.processes import Task, in_child, in_children
 from results import Row
 
-Failures = dict[tuple[str, int], Row]  # by name of the entry and seed
+FAILURE = "failure.json"  # in the folder of a run that failed
+LOCK = ".lock"
+QUIET = 3600  # seconds after which a run of another machine is taken for interrupted
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else on this machine runs or prunes the comparison meanwhile.
+
+    Raises:
+        ValueError: somebody does.
+    """
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise ValueError(f"{folder} is running; wait until it ends, or stop it") from None
 
 
 def run(folder: Path, planned: Plan, jobs: int) -> int:
     """Runs what has not finished, `jobs` runs at a time, and writes the tables; also when it is stopped."""
-    waiting = [(entry, seed) for entry, seed in planned.runs if results.read(place(folder, entry, seed)) is None]
+    waiting = unfinished(folder, planned)
     num_runs, num_done = len(planned.runs), len(planned.runs) - len(waiting)
     if num_done:
         print(f"{num_done} of {num_runs} runs have finished before.", flush=True)
-    failed: Failures = {
-        (entry.name, seed): {"error": entry.about["error"]} for entry, seed in waiting if "error" in entry.about
-    }
+    for entry, seed in waiting:
+        if "error" in entry.about:  # it could not be built
+            keep_failure(folder, entry, seed, entry.about["error"])
     waiting = [(entry, seed) for entry, seed in waiting if "error" not in entry.about]
     tasks = []
     for entry, seed in waiting:
-        own = place(folder, entry, seed)
-        if own.exists():
-            print(f"{entry.name}, seed {seed} was interrupted: it starts again.", flush=True)
-            shutil.rmtree(own)
-        own.parent.mkdir(exist_ok=True)
-        log = own.with_suffix(".log") if jobs > 1 else None
+        log = place(folder, entry, seed).with_suffix(".log") if jobs > 1 else None
         tasks.append(Task(inspection.train_one, (entry, run_flags(folder, entry, seed)), log))
 
     def tell_start(number: int) -> None:
@@ -47,19 +64,50 @@ def run(folder: Path, planned: Plan, jobs: int) -> int:
         for number, row in in_children(tasks, jobs, tell_start):
             entry, seed = waiting[number]
             if "error" in row:
-                failed[entry.name, seed] = row
+                keep_failure(folder, entry, seed, row["error"])
                 where = f"; see {tasks[number].log}" if tasks[number].log else ""
                 print(f"{entry.name}, seed {seed} failed: {row['error']}{where}", flush=True)
             elif jobs > 1:
                 score = table.judged_by([{**row, "status": "finished"}])
-                reached = f"{score.label} {score.text([row[score.column]])}"
-                print(f"{entry.name}, seed {seed}: {reached}, {row['seconds']:.1f} s", flush=True)
-            table.write_results(folder / "results.csv", rows_of(folder, failed))
+                reached = f"{score.label} {score.text([row[score.column]])}, " if score.column in row else ""
+                print(f"{entry.name}, seed {seed}: {reached}{row['seconds']:.1f} s", flush=True)
+            table.write_results(folder / "results.csv", rows_of(folder))
     except KeyboardInterrupt as signalled:
         stopped = signalled.args[0] if signalled.args else signal.SIGINT
         print("\nStopped. To go on, type the same command with --resume.", flush=True)
-    code = finish(folder, failed)
+    code = finish(folder)
     return 128 + stopped if stopped else code
+
+
+def unfinished(folder: Path, planned: Plan) -> list[tuple[Entry, int]]:
+    """The runs that are to do; what is left of those that were begun is removed.
+
+    Raises:
+        ValueError: one may be going on another machine.
+    """
+    found = [(entry, seed) for entry, seed in planned.runs if results.read(place(folder, entry, seed)) is None]
+    for entry, seed in found:
+        own = place(folder, entry, seed)
+        own.parent.mkdir(exist_ok=True)
+        if not own.exists():
+            continue
+        if planned.is_printed and not is_quiet(own):
+            raise ValueError(f"{own} was written to within the hour and may be going elsewhere; wait, or remove it")
+        what = "failed" if (own / FAILURE).is_file() else "was interrupted"
+        print(f"{entry.name}, seed {seed} {what}: it starts again.", flush=True)
+        shutil.rmtree(own)
+    return found
+
+
+def is_quiet(own: Path) -> bool:
+    """Whether nothing in a run's folder was written lately."""
+    return time.time() - max(path.stat().st_mtime for path in [own, *own.rglob("*")]) > QUIET
+
+
+def keep_failure(folder: Path, entry: Entry, seed: int, error: str) -> None:
+    own = place(folder, entry, seed)
+    own.mkdir(parents=True, exist_ok=True)
+    results.write_whole(own / FAILURE, json.dumps({"error": error}) + "\n")
 
 
 def place(folder: Path, entry: Entry, seed: int) -> Path:
@@ -81,27 +129,30 @@ def command(folder: Path, entry: Entry, seed: int) -> list[str]:
     return [sys.executable, str(PROJECT / "train.py"), "fit", "-c", entry.config, *run_flags(folder, entry, seed)]
 
 
-def rows_of(folder: Path, failed: Failures) -> list[Row]:
+def rows_of(folder: Path) -> list[Row]:
     """A row for every run that was planned, and for every other that lies in the folder and has finished."""
     rows = []
     places = set(folder.glob(f"*/seed_*/{results.FILE}"))
     for entry, seed in plan.read(folder).runs:
-        places.discard(place(folder, entry, seed) / results.FILE)
-        finished = results.read(place(folder, entry, seed))
-        status = "finished" if finished else "failed" if (entry.name, seed) in failed else "unfinished"
-        about = {**entry.about, "config": entry.name, "seed": seed, "status": status}
-        rows.append({**about, **(finished or {}), **failed.get((entry.name, seed), {})})
+        own = place(folder, entry, seed)
+        places.discard(own / results.FILE)
+        row = {**entry.about, "config": entry.name, "seed": seed, "status": "unfinished"}
+        finished = results.read(own)
+        if (own / FAILURE).is_file():
+            row |= {**json.loads((own / FAILURE).read_text(encoding="utf-8")), "status": "failed"}
+        elif finished:
+            row |= {**finished, "status": "finished"}
+        rows.append(row)
     return rows + [{**(results.read(path.parent) or {}), "status": "finished"} for path in sorted(places)]
 
 
-def finish(folder: Path, failed: Failures | None = None) -> int:
+def finish(folder: Path) -> int:
     """Writes and prints the tables of what has finished, and the TensorBoard page."""
-    planned = plan.read(folder)
-    rows = rows_of(folder, failed or {})
-    text = table.summary(rows, planned.parameters)
+    rows = rows_of(folder)
+    text = table.summary(rows, plan.read(folder).parameters)
     table.write_results(folder / "results.csv", rows)
     table.write_differences(folder / "differences.csv", rows)
-    (folder / "summary.md").write_text(text, encoding="utf-8")
+    results.write_whole(folder / "summary.md", text)
     print(f"\n{text}", flush=True)
     if any(row["status"] == "finished" for row in rows):
         done = in_child(board.publish, folder, rows, text)

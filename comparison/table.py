@@ -62,6 +62,8 @@ def by_config(rows: list[Row]) -> dict[str, list[Row]]:
 def mean_and_deviation(values: list[float], digits: int, unit: str = "") -> str:
     if not values:
         return "-"
+    if not all(map(math.isfinite, values)):
+        return f"{sum(not math.isfinite(value) for value in values)} of {len(values)} diverged"
     deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.{digits}f}{deviation}{unit}"
 
@@ -154,20 +156,30 @@ class Difference(NamedTuple):
 
     @property
     def is_distinguishable(self) -> bool:
-        return not self.low <= 0 <= self.high
+        return self.low > 0 or self.high < 0
 
 
 def differences(rows: list[Row]) -> list[Difference]:
-    """Each pair of configs that have at least 3 finished seeds."""
+    """Each pair of configs on the same data that have at least 3 finished seeds, none of which diverged."""
     column = judged_by(rows).column
     measured = {config: values_of(runs, column) for config, runs in by_config(rows).items()}
-    found = []
-    for first, second in itertools.combinations(measured, 2):
-        values = measured[first], measured[second]
-        if min(map(len, values)) >= FEWEST_SEEDS:
-            mean = statistics.mean(values[1]) - statistics.mean(values[0])
-            found.append(Difference(first, second, mean, *interval(*values), min(map(len, values))))
-    return found
+    able = [config for config, values in measured.items() if can_be_compared(values)]
+    question = {row["config"]: str(row.get("data", "")).removeprefix("Sequence") for row in rows}
+    return [
+        compared(measured[first], measured[second], first, second)
+        for first, second in itertools.combinations(able, 2)
+        if question[first] == question[second]
+    ]
+
+
+def can_be_compared(values: list[float]) -> bool:
+    return len(values) >= FEWEST_SEEDS and all(map(math.isfinite, values))
+
+
+def compared(values: list[float], others: list[float], first: str = "", second: str = "") -> Difference:
+    """The second values against the first."""
+    mean = statistics.mean(others) - statistics.mean(values)
+    return Difference(first, second, mean, *interval(values, others), min(len(values), len(others)))
 
 
 def interval(first: list[float], second: list[float]) -> tuple[float, float]:
@@ -194,16 +206,18 @@ def interval(first: list[float], second: list[float]) -> tuple[float, float]:
 def told_apart(rows: list[Row]) -> str:
     """The differences in words; empty if there is nothing to compare."""
     score = judged_by(rows)
-    finished = {config: values_of(runs, score.column) for config, runs in by_config(rows).items()}
-    if sum(map(bool, finished.values())) < 2:
+    measured = {config: values_of(runs, score.column) for config, runs in by_config(rows).items()}
+    if sum(map(bool, measured.values())) < 2:
         return ""
+    left_out = [config for config, values in measured.items() if not can_be_compared(values)]
+    if len(measured) - len(left_out) < 2:
+        return (
+            f"Nothing can be said of the differences: that takes two configs with {FEWEST_SEEDS} finished seeds each, "
+            "as --seeds 0 1 2"
+        )
     pairs = differences(rows)
     if not pairs:
-        fewest = min(len(values) for values in finished.values() if values)
-        return (
-            f"With {fewest} seed{'s' * (fewest != 1)} nothing can be said of the differences; "
-            f"from {FEWEST_SEEDS} on they get an interval: --seeds 0 1 2"
-        )
+        return "No two of them learned the same data, so that no difference is given."
     shown = pairs if len(pairs) <= MOST_PAIRS else [pair for pair in pairs if pair.first == pairs[0].first]
     points = " points" if score.unit else ""
     lines = [[f"difference in {score.label}", "mean", "95 % interval", "told apart?"]]
@@ -213,8 +227,13 @@ def told_apart(rows: list[Row]) -> str:
         if pair.is_distinguishable:
             verdict = f"{pair.second} is {'better' if (pair.mean > 0) == score.higher_is_better else 'worse'}"
         lines.append([f"{pair.second} - {pair.first}", f"{mean}{points}", f"{low} to {high}", verdict])
-    rest = "" if len(shown) == len(pairs) else f"\n\nAll {len(pairs)} pairs are in differences.csv."
-    return table(lines) + rest
+    by_chance = "Each pair by itself: of 20 pairs that are equal about one is told apart by chance"
+    if any(pair.num_seeds == FEWEST_SEEDS for pair in pairs):
+        by_chance += f", with {FEWEST_SEEDS} seeds, whose intervals reach 90 %, two"
+    notes = [f"{by_chance}."]
+    notes += [f"All {len(pairs)} pairs are in differences.csv."] if len(shown) < len(pairs) else []
+    notes += [f"Not compared, without {FEWEST_SEEDS} finished seeds: {', '.join(left_out)}."] if left_out else []
+    return table(lines) + "\n\n" + " ".join(notes)
 
 
 def write_differences(path: Path, rows: list[Row]) -> None:

@@ -80,4 +80,4 @@ class NeedsNumbers(ShallowMLP):
 
 def test_a_model_that_cannot_be_counted_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert sizes.flops(NeedsNumbers([4], 2)) is None
-    assert "The operations of NeedsNumbers are not counted" in capsys.readouterr().out
+    assert "The operations of NeedsNumbers are not counted" in capsys.readouterr().err
