@@ -97,7 +97,8 @@ def band(tag: str) -> list[str]:
 def layout(curves: dict[str, Any]) -> dict[str, dict[str, list[Any]]]:
     """The charts of the CUSTOM SCALARS page, which finds its curves in every run by their tags."""
     tags = {tag for own in curves.values() for tag in own}
-    charts = {"loss": {"train and val": ["Multiline", ["^train/loss$", "^val/loss$"]]}}
+    both = "train (with label smoothing, if any) and val"
+    charts = {"loss": {both: ["Multiline", ["^train/loss$", "^val/loss$"]]}}
     if "val/acc" in tags:
         charts["accuracy"] = {"train and val": ["Multiline", ["^train/acc$", "^val/acc$"]]}
     gap = "acc" if "gap/acc" in tags else "loss"
