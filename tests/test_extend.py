@@ -38,7 +38,7 @@ def do(step: tuple[str, str, str], folder: Path) -> None:
     said, language, block = step
     paragraph = said.strip().rpartition("\n\n")[2].replace("\n", " ")
     if language == "sh":
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTEST_ADDOPTS": "-n 0"}  # the other cores have work
         for command in block.splitlines():
             done = subprocess.run(
                 ["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False

@@ -145,7 +145,7 @@ def test_documents_name_files_that_exist() -> None:
     # what a person adds or gets
     example = {"perceptron.py", "perceptron.yaml", "disc.py", "disc.yaml", "weight_norms.py", "weight_norms.yaml"}
     example |= {"results.csv", "predictions.csv", "summary.md", "environment.json", "config.yaml"}
-    example |= {"differences.csv", "plan.json", "result.json"}
+    example |= {"differences.csv", "plan.json", "result.json", "failure.json"}
     for document in documents:
         for name in re.findall(r"[\w./]+\.(?:py|yaml|md|csv|json)\b", document.read_text()):
             assert Path(name).name in existing | example, f"{document.name} names {name}"
