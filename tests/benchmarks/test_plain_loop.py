@@ -13,7 +13,7 @@ from tests.test_train import curves
 
 @pytest.mark.parametrize("path", CONFIGS, ids=config_id)
 def test_a_loop_written_by_hand_gives_the_same_losses(path: Path, fit: Fit, tmp_path: Path) -> None:
-    cut = ["--data.batch_size=400", "--trainer.max_epochs=2", "--trainer.limit_train_batches=4"]
+    cut = ["--data.batch_size=400", "--trainer.max_epochs=2"]
     fit(path, *cut, "--trainer.log_every_n_steps=1", "--test_checkpoint=none", "--data.steps_per_execution=3")
     by_hand = build(path, *cut)
     losses, validation = plain_loop.fit(by_hand.model, by_hand.datamodule, max_epochs=2)
