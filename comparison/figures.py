@@ -102,7 +102,8 @@ def learning_curves(curves: dict[str, Curves], score: Score) -> Figure:
                 epochs, values = own[tag]
                 mean, deviation = scale * values.mean(0), scale * spread(values)
                 colour, style = COLOURS[number % 7], ["-", "--", ":", "-."][number // 7 % 4]
-                axes.plot(epochs, mean, color=colour, linestyle=style, label=config)
+                mark = "o" if len(epochs) == 1 else ""  # one epoch is no line
+                axes.plot(epochs, mean, color=colour, linestyle=style, marker=mark, label=config)
                 axes.fill_between(epochs, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
         axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         axes.set_xlabel("finished epochs")
