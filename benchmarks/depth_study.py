@@ -92,11 +92,14 @@ class Cell(NamedTuple):
         return f"{statistics.mean(self.test):.1f} ± {statistics.stdev(self.test):.1f}"
 
 
+def rows_of(name: str) -> list[dict[str, str]]:
+    with (RESULTS / name / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def cells(name: str) -> dict[str, Cell]:
     """The committed results of a comparison, by config."""
-    with (RESULTS / name / "results.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    found = {}
+    rows, found = rows_of(name), {}
     for config in dict.fromkeys(row["config"] for row in rows):
         own = [row for row in rows if row["config"] == config]
         test, val = ([100 * float(row[column]) for row in own] for column in ("test_acc", "val_acc"))
@@ -202,18 +205,13 @@ def section(data: str) -> str:
 
 
 def sizes_of(data: str) -> str:
-    with (RESULTS / data / "results.csv").open(newline="") as file:
-        counts = [int(row["parameters"]) for row in csv.DictReader(file)]
+    counts = [int(row["parameters"]) for row in rows_of(data)]
     return f"{min(counts):,} to {max(counts):,}"
 
 
 def titles() -> list[str]:
     """What the data are called in the rows: MNIST-5k where it stood in for MNIST."""
-    found = []
-    for data in DATA:
-        with (RESULTS / data / "results.csv").open(newline="") as file:
-            found += [row["data"] for row in csv.DictReader(file)]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(row["data"] for data in DATA for row in rows_of(data)))
 
 
 def rates() -> str:

@@ -56,12 +56,15 @@ def hardware(name: str) -> str:
 def readme(text: str) -> str:
     """The text of README.md with the committed tables in their places."""
     for name in SETS:
-        torch = environment(name)["torch"]
-        about = f"Test accuracy as mean ± standard deviation over seeds, on {hardware(name)}, PyTorch {torch}."
-        table, _, _ = (RESULTS / name / "summary.md").read_text(encoding="utf-8").partition("\n\n")
-        written = f"\n{table}\n\n{about}\n\n"
-        text = between_marks(name).sub(lambda _, written=written: written, text)  # type: ignore[misc]
+        text = between_marks(name).sub(quoted(name).replace("\\", r"\\"), text)
     return text
+
+
+def quoted(name: str) -> str:
+    """The first table of a committed comparison, and where it comes from."""
+    table, _, _ = (RESULTS / name / "summary.md").read_text(encoding="utf-8").partition("\n\n")
+    about = f"Test accuracy as mean ± standard deviation over seeds, on {hardware(name)}"
+    return f"\n{table}\n\n{about}, PyTorch {environment(name)['torch']}.\n\n"
 
 
 def headers() -> dict[Path, str]:

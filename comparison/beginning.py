@@ -108,9 +108,9 @@ def look_at(planned: Plan) -> None:
         width = entry.about.pop("width", None)
         if width:
             entry.flags.append(width)
-    tasks_done = {entry.about["task"]: entry.name for entry in planned.entries if "task" in entry.about}
-    if len(tasks_done) > 1:
-        named = ", ".join(f"{name} does {task}" for task, name in tasks_done.items())
+    names_by_task = {entry.about["task"]: entry.name for entry in planned.entries if "task" in entry.about}
+    if len(names_by_task) > 1:
+        named = ", ".join(f"{name} does {task}" for task, name in names_by_task.items())
         raise ValueError(f"{named}: no number measures both; compare them in two comparisons")
     settle_sources(planned.entries)
 

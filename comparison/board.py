@@ -7,13 +7,16 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
 
 from comparison.table import by_config
 from results import Row
+
+if TYPE_CHECKING:
+    from comparison.figures import Curves
 
 OWN = "comparison"  # the run of the comparison itself
 MEAN = "mean"  # the run of a config's mean, beside those of its seeds
@@ -52,7 +55,7 @@ def publish(folder: Path, rows: list[Row], text: str) -> Row:
     return {}
 
 
-def common_curves(folder: Path, runs: list[Row]) -> figures.Curves:  # type: ignore[name-defined]  # noqa: F821
+def common_curves(folder: Path, runs: list[Row]) -> Curves:
     """The curves of a config's finished runs, over the epochs that all of them have."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415
 
@@ -71,7 +74,7 @@ def common_curves(folder: Path, runs: list[Row]) -> figures.Curves:  # type: ign
     return curves
 
 
-def write_mean(place: Path, curves: Any) -> None:
+def write_mean(place: Path, curves: Curves) -> None:
     """A run whose curves are the means of the seeds, and the edges of a band of one standard deviation."""
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
 
@@ -94,7 +97,7 @@ def band(tag: str) -> list[str]:
     return [f"mean/{name}", f"mean/{name}_low", f"mean/{name}_high"]
 
 
-def layout(curves: dict[str, Any]) -> dict[str, dict[str, list[Any]]]:
+def layout(curves: dict[str, Curves]) -> dict[str, dict[str, list[Any]]]:
     """The charts of the CUSTOM SCALARS page, which finds its curves in every run by their tags."""
     tags = {tag for own in curves.values() for tag in own}
     both = "train (with label smoothing, if any) and val"

@@ -37,9 +37,9 @@ class Score(NamedTuple):
 def scores(rows: list[Row]) -> tuple[Score, Score]:
     """What is measured on validation and on test samples: accuracy, or the loss where there is regression."""
     has_accuracy = all("val_acc" in row or "test_acc" in row for row in rows if row["status"] == "finished")
-    name, *shown = ("acc", 100.0, 2, " %", True) if has_accuracy else ("loss", 1.0, 4, "", False)
-    val, test = (Score(f"{split}_{name}", f"{split} {name}", *shown) for split in ("val", "test"))  # type: ignore[arg-type]
-    return val, test
+    if has_accuracy:
+        return Score("val_acc", "val acc", 100, 2, " %", True), Score("test_acc", "test acc", 100, 2, " %", True)
+    return Score("val_loss", "val loss", 1, 4, "", False), Score("test_loss", "test loss", 1, 4, "", False)
 
 
 def judged_by(rows: list[Row]) -> Score:
