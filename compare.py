@@ -22,6 +22,7 @@ from comparison.plan import Plan
 from comparison.running import alone, command, finish, run, unfinished
 from train import is_refusal
 
+INSIGHT = ["-c", "configs/extras/insight.yaml"]
 EPILOG = """\
 What follows -- goes to train.py for every run: -- --trainer.max_epochs 3
 After Ctrl-C or a crash the same command with --resume goes on; with more --seeds it adds those.
@@ -94,6 +95,9 @@ def command_line() -> Parser:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, which share the cores (default: 1)")
     parser.add_argument("--resume", action="store_true", help="go on with what this command has begun")
     parser.add_argument(
+        "--insight", action="store_true", help="pictures of what goes on inside each network; see docs/inside.md"
+    )
+    parser.add_argument(
         "--print-commands", action="store_true", help="print a train.py line a run, for any scheduler, and run none"
     )
     parser.add_argument("--collect", metavar="NAME", help="table and TensorBoard page of what has run anywhere")
@@ -118,6 +122,7 @@ def act(options: argparse.Namespace, flags: list[str]) -> int:
     name = options.name
     if name is not None and (Path(name).name != name or name in (".", "..")):
         raise ValueError(f"--name {name!r} is not the name of a folder; type one without /")
+    flags = [*INSIGHT, *flags] if options.insight else flags
     planned = plan.make(options.configs, options.vary, options.match, flags, options.seeds or [0])
     if options.print_commands:
         return print_commands(planned, options, runs_dir)

@@ -16,9 +16,9 @@ import matplotlib as mpl
 
 import compare
 from arguments import PROJECT, RUNS
-from comparison.figures import COLOURS, MARKS
 from comparison.inspection import git
 from comparison.table import compared, table
+from drawing import COLOURS, MARKS
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

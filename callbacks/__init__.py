@@ -1,8 +1,31 @@
 """What a run shows and records beyond its curves."""
 
+from callbacks.activation_stats import ActivationStats
+from callbacks.decision_boundary import DecisionBoundary
+from callbacks.embedding import Embedding
+from callbacks.feature_maps import FeatureMaps
+from callbacks.features import Features
+from callbacks.filters import Filters
+from callbacks.gradient_flow import GradientFlow
 from callbacks.history import History
+from callbacks.loss_surface import LossSurface
+from callbacks.mistakes import Mistakes
 from callbacks.model_graph import ModelGraph
 from callbacks.predictions import Predictions
 from callbacks.progress import Progress
 
-__all__ = ["History", "ModelGraph", "Predictions", "Progress"]
+__all__ = [
+    "ActivationStats",
+    "DecisionBoundary",
+    "Embedding",
+    "FeatureMaps",
+    "Features",
+    "Filters",
+    "GradientFlow",
+    "History",
+    "LossSurface",
+    "Mistakes",
+    "ModelGraph",
+    "Predictions",
+    "Progress",
+]

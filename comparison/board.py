@@ -36,7 +36,7 @@ def publish(folder: Path, rows: list[Row], text: str) -> Row:
     """
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # in the child only, as it loads PyTorch
 
-    from comparison import figures  # noqa: PLC0415
+    from comparison import figures, inside  # noqa: PLC0415
 
     curves = {config: common_curves(folder, runs) for config, runs in by_config(rows).items()}
     curves = {config: own for config, own in curves.items() if own}
@@ -45,13 +45,14 @@ def publish(folder: Path, rows: list[Row], text: str) -> Row:
         if any(len(values) > 1 for _, values in own.values()):
             write_mean(folder / config / MEAN, own)
     shutil.rmtree(folder / OWN, ignore_errors=True)
-    drawn = figures.draw(rows, curves)
+    drawn = {f"comparison/{name}": figure for name, figure in figures.draw(rows, curves).items()}
+    drawn |= {f"inside/{name}": figure for name, figure in inside.draw(folder, rows).items()}
     figures.save(drawn, folder / "figures")
     with SummaryWriter(str(folder / OWN)) as writer:
         writer.add_custom_scalars(layout(curves))
         writer.add_text("comparison", text)
         for name, figure in drawn.items():
-            writer.add_figure(f"comparison/{name}", figure)
+            writer.add_figure(name, figure)
     return {}
 
 
@@ -118,10 +119,21 @@ def tensorboard_command(folder: Path) -> str:
     return shlex.join([sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)])
 
 
-def link(rows: list[Row]) -> str:
-    """The address that opens the right view: runs coloured by config, the watched curves pinned."""
+def link(folder: Path, rows: list[Row]) -> str:
+    """The address that opens the right view: runs coloured by config, the watched curves pinned, and what is inside.
+
+    Args:
+        folder: of the comparison.
+        rows: one a run.
+    """
     # regression has no accuracy, and without validation samples nothing is under val/
-    pinned = [{"plugin": "scalars", "tag": tag} for tag in PINNED if any(tag.replace("/", "_") in row for row in rows)]
+    pinned: list[Any] = [
+        {"plugin": "scalars", "tag": tag} for tag in PINNED if any(tag.replace("/", "_") in row for row in rows)
+    ]
+    if (folder / "figures" / "gradient_by_depth.png").is_file():
+        pinned.append({"plugin": "scalars", "tag": "gradient_flow/log10_first_over_last"})
+        run = f"defaultExperimentId/{OWN}"
+        pinned.append({"plugin": "images", "tag": "inside/gradient_by_depth", "runId": run, "sample": 0})
     view = {
         "runColorGroup": "regex:^([^/]+)/",
         "smoothing": "0",

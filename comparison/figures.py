@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 
 from comparison.table import Score, by_config, judged_by, scores, values_of
+from drawing import COLOURS, MARKS, STYLE
 from results import Row
 
 mpl.use("Agg")  # files only: there may be no display
@@ -18,9 +19,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart, and a mark for each, for grey paper
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-MARKS = ["o", "s", "^", "D", "v", "P", "X"]
 MOST_NAMED = 12  # points that get their name beside them
 AXES = {
     "parameters": "parameters",
@@ -38,9 +36,7 @@ def draw(rows: list[Row], curves: dict[str, Curves]) -> dict[str, Figure]:
         curves: of each config, the finished runs' curves over the epochs that all of them have.
     """
     score = judged_by(rows)
-    style: Any = {"font.size": 12, "axes.grid": True, "grid.alpha": 0.3}
-    style |= {"axes.spines.top": False, "axes.spines.right": False}
-    with plt.rc_context(style):
+    with plt.rc_context(STYLE):
         found = {f"{score.column}_against_{column}": against(rows, column, score) for column in AXES}
         if curves:
             found["learning_curves"] = learning_curves(curves, scores(rows)[0])
@@ -126,6 +122,7 @@ def legend(axes: Axes, num_names: int) -> None:
 
 
 def save(figures: dict[str, Figure], folder: Path) -> None:
+    """Writes each as a PNG, under the last part of its tag."""
     folder.mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=120)
+    for tag, figure in figures.items():
+        figure.savefig(folder / f"{tag.rpartition('/')[2]}.png", dpi=120)

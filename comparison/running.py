@@ -165,4 +165,4 @@ def finish(folder: Path) -> int:
 def tell_where(folder: Path, rows: list[Row]) -> None:
     print(f"Tables, figures and runs are in {folder}. To see their curves, start")
     print(board.tensorboard_command(folder))
-    print(f"and open (with another number, if TensorBoard names one)\n{board.link(rows)}", flush=True)
+    print(f"and open (with another number, if TensorBoard names one)\n{board.link(folder, rows)}", flush=True)

@@ -18,7 +18,8 @@ from tests.conftest import CONFIGS, config_id, expected_to, why_it_cannot
 MAY_IMPORT = {
     "models": {"models"},
     "datamodules": {"datamodules"},
-    "callbacks": {"callbacks"},
+    "drawing": set(),
+    "callbacks": {"callbacks", "drawing"},
     "signatures": set(),
     "arguments": {"signatures"},
     "checkpoints": {"models", "datamodules"},
@@ -26,10 +27,11 @@ MAY_IMPORT = {
     "sizes": {"models"},
     "cli": {"arguments", "checkpoints", "results", "sizes", "models", "datamodules", "callbacks"},
     "train": {"arguments", "cli"},
-    "comparison": {"arguments", "results", "sizes", "train", "comparison"},
+    "comparison": {"arguments", "results", "sizes", "train", "drawing", "callbacks", "comparison"},
     "compare": {"arguments", "train", "comparison"},
     "benchmarks": {
-        *("arguments", "compare", "comparison", "results", "train", "models", "datamodules", "callbacks", "benchmarks"),
+        *("arguments", "compare", "comparison", "results", "cli", "train", "drawing"),
+        *("models", "datamodules", "callbacks", "benchmarks"),
     },
 }
 DOCUMENTED = ("Shapes:", "Parameters:", "Source:", "Differences:")

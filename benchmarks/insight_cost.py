@@ -1,0 +1,106 @@
+"""What looking inside costs: seconds in each callback of configs/extras/insight.yaml, as a share of those of training.
+
+python -m benchmarks.insight_cost    # about 15 minutes on 2 cores; writes benchmarks/results/insight/
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import train
+from arguments import PROJECT
+from callbacks.insight import Insight
+from cli import CLI
+from comparison.inspection import environment, git
+from results import write_whole
+
+RESULTS = PROJECT / "benchmarks" / "results" / "insight"
+RUNS = {  # of every kind, from seconds to minutes
+    "mnist/shallow_mlp": [],
+    "mnist/deep_mlp": [],
+    "mnist/resnet": [],
+    "sequence/gru": [],
+    "mnist1d/cnn": [],
+    "depth/mnist_relu": ["--model.num_layers=50"],
+    "depth/mnist_residual": ["--model.num_layers=50"],
+    "depth/spiral_relu": ["--model.num_layers=3", "--model.hidden_size=64"],
+    "plane/bumps": [],
+}
+SEEDS = (0, 1, 2)
+OUTSIDE = ("on_train_start", "on_train_end")  # hooks whose time History does not count
+
+
+def costs(config: str, flags: list[str], seed: int) -> tuple[float, dict[str, float]]:
+    """Seconds of training alone, and those in the hooks of each callback, in one run."""
+    seconds: dict[tuple[str, str], float] = defaultdict(float)
+
+    def timed(name: str, hook: str, method: Callable[..., None]) -> Callable[..., None]:
+        def call(*arguments: Any, **options: Any) -> None:
+            start = time.perf_counter()
+            method(*arguments, **options)
+            seconds[name, hook] += time.perf_counter() - start
+
+        return call
+
+    def fit(self: CLI, **arguments: Any) -> None:
+        trainer: Any = self.trainer
+        for callback in trainer.callbacks:
+            for hook in dir(callback) if isinstance(callback, Insight) else []:
+                if hook.startswith("on_"):
+                    setattr(callback, hook, timed(type(callback).__name__, hook, getattr(callback, hook)))
+        trainer.fit(**arguments)
+
+    with tempfile.TemporaryDirectory() as folder, patch.object(CLI, "fit", fit):
+        options = [f"--trainer.logger.init_args.save_dir={folder}", "--test_checkpoint=none", *flags]
+        files = ["-c", f"configs/{config}.yaml", "-c", "configs/extras/insight.yaml"]
+        cli = train.main(["fit", *files, f"--seed_everything={seed}", *options])
+    inside = sum(value for (_, hook), value in seconds.items() if hook not in OUTSIDE)
+    names = list(dict.fromkeys(name for name, _ in seconds))
+    return cli.history.seconds - inside, {
+        name: sum(value for (owner, _), value in seconds.items() if owner == name) for name in names
+    }
+
+
+def main() -> int:
+    if git("status", "--porcelain") != "":
+        print("benchmarks.insight_cost: a result belongs to a commit; commit what `git status` shows", file=sys.stderr)
+        return 2
+    rows = []
+    for config, flags in RUNS.items():
+        measured = [costs(config, flags, seed) for seed in SEEDS]
+        training = statistics.median(alone for alone, _ in measured)
+        for callback in measured[0][1]:
+            own = [spent[callback] for _, spent in measured]
+            shares = [spent[callback] / alone for alone, spent in measured]
+            rows.append(
+                {
+                    "config": " ".join([config, *flags]),
+                    "training_seconds": f"{training:.1f}",
+                    "callback": callback,
+                    "seconds": f"{statistics.median(own):.2f}",
+                    "share": f"{statistics.median(shares):.4f}",
+                    "lowest_share": f"{min(shares):.4f}",
+                    "highest_share": f"{max(shares):.4f}",
+                }
+            )
+            print(" ".join(rows[-1].values()), flush=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / "cost.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    write_whole(RESULTS / "environment.json", json.dumps(environment(), indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

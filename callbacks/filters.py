@@ -1,0 +1,59 @@
+"""The weights of the first layer, as the pictures that they look for."""
+
+from __future__ import annotations
+
+import math
+from itertools import islice
+
+import lightning as L
+import numpy as np
+from torch import Tensor
+
+from callbacks.insight import Insight, array, is_picture, pictures, weights
+from drawing import SIGNED, colour_scale, columns_for, mosaic, panels, show, symmetric
+
+MOST_UNITS = 64
+
+
+class Filters(Insight):
+    """Draws the first 64 units of the first layer under `filters/<layer>`.
+
+    A neuron that sees a whole picture is drawn as one, and so is the kernel of a convolution. What has one dimension,
+    such as a neuron that reads a row of a picture, is drawn as a row of one heat map. Orange weights look for ink, blue
+    ones for its absence; one scale holds for all units.
+    """
+
+    def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
+        if not weights(model):
+            return "the network has no weights"
+        if math.prod(model.hparams["input_shape"]) == 2:
+            return "inputs of 2 numbers are no picture; DecisionBoundary draws them"
+        return None
+
+    def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        ((name, weight),) = islice(weights(model).items(), 1)
+        units = as_seen(weight[:MOST_UNITS], list(model.hparams["input_shape"]))
+        figure, (axes,) = panels(4.8, 4.2, is_plot=False)
+        number = f"units 1 to {len(units)} of {len(weight)}"
+        if units.ndim == 3:
+            drawn = show(axes, mosaic(units, columns_for(len(units))), symmetric(units), SIGNED)
+            axes.set_xlabel(number)
+        else:
+            drawn = show(axes, units, symmetric(units), SIGNED)
+            axes.set_aspect("auto")
+            axes.set_xlabel(f"{units.shape[1]} inputs")
+            axes.set_ylabel(number)
+        colour_scale(figure, axes, drawn, "weight")
+        self.draw(trainer, f"filters/{name}", figure)
+
+
+def as_seen(weight: Tensor, input_shape: list[int]) -> np.ndarray:
+    """The weights of U units as pictures `(U, H, W)`, the mean over channels, or else as rows `(U, inputs)`.
+
+    Args:
+        weight: `(U, inputs)` of neurons, `(U, C, H, W)` of a convolution, or of any other shape.
+        input_shape: of the network's samples.
+    """
+    if weight.ndim == 2 and weight.shape[1] == math.prod(input_shape):
+        weight = weight.view(-1, *input_shape)  # each sees a whole sample
+    return pictures(weight) if weight.ndim == 4 or is_picture(weight) else array(weight.flatten(1))

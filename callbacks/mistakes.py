@@ -1,0 +1,120 @@
+"""Which classes are taken for which, and which samples the network is most sure of and wrong about."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from callbacks.insight import Insight, array, is_picture, pictures
+from drawing import INK, colour_scale, mosaic, panels, show
+
+NUM_WORST, COLUMNS = 20, 5
+MOST_WRITTEN = 20  # classes whose counts and accuracies are written down
+RANGE = LogNorm(1e-3, 1)  # of the shares in every confusion matrix: a class may be wrong once in a thousand
+
+
+class Mistakes(Insight):
+    """Draws the confusion matrix and the most confident mistakes on the validation samples.
+
+    `mistakes/confusion`: a row is a true class and says how often it was predicted as what, with its accuracy;
+    the colours have the same, logarithmic scale in every run. `mistakes/most_confident`, when training ends: the
+    pictures whose wrong class had the highest probability. Curves `class_acc/<class>` at finished epochs.
+
+    Nothing is computed twice: it keeps what validation computes. Of several devices it sees the first one's share.
+    """
+
+    def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if datamodule.task == "regression":
+            return "regression has no classes"
+        return None if datamodule.val_size else "no samples validate"
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.seen: list[tuple[Tensor, Tensor]] = []  # inputs and logits of each batch of the last validation
+        self.targets: list[Tensor] = []
+        super().on_train_start(trainer, pl_module)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.seen, self.targets = [], []
+        if self.is_on:
+            self.handle = pl_module.register_forward_hook(lambda _, inputs, logits: self.seen.append((*inputs, logits)))
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: object
+    ) -> None:
+        if self.is_on:
+            self.targets.append(batch[1])
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.is_on:
+            self.handle.remove()
+
+    def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if not self.targets:  # nothing has been validated yet
+            return
+        targets, logits = torch.cat(self.targets), torch.cat([logits for _, logits in self.seen]).float()
+        counts = confusion(logits, targets)
+        if len(counts) <= MOST_WRITTEN:
+            accuracies = counts.diagonal() / counts.sum(1)
+            curves = {f"class_acc/{number}": float(value) for number, value in enumerate(accuracies)}
+            self.write_curves(trainer, curves, step=self.epoch)
+        self.draw(trainer, "mistakes/confusion", confusion_figure(array(counts)))
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        if self.is_on and pl_module.hparams["task"] == "classification" and self.seen and is_picture(self.seen[0][0]):
+            inputs, logits = (torch.cat(tensors) for tensors in zip(*self.seen, strict=True))
+            figure = worst_figure(inputs, logits.float(), torch.cat(self.targets))
+            self.draw(trainer, "mistakes/most_confident", figure)
+
+
+def confusion(logits: Tensor, targets: Tensor) -> Tensor:
+    """How often each class, in rows, was predicted as each: `(K, K)`; targets below 0 do not count."""
+    num_classes = logits.shape[-1]
+    is_counted = targets.flatten() >= 0
+    pairs = targets.flatten() * num_classes + logits.argmax(-1).flatten()
+    return torch.bincount(pairs[is_counted], minlength=num_classes**2).view(num_classes, num_classes)
+
+
+def confusion_figure(counts: np.ndarray) -> Figure:
+    figure, (axes,) = panels(4.8, 4.4, is_plot=False)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    drawn = show(axes, np.where(shares > 0, shares, np.nan), RANGE, "Blues")
+    numbers = np.arange(len(counts))
+    if len(counts) <= MOST_WRITTEN:
+        for row, column in zip(*counts.nonzero(), strict=True):
+            colour = "white" if shares[row, column] > 0.1 else "black"
+            axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
+        axes.set_xticks(numbers, numbers)
+        axes.set_yticks(numbers, [f"{number}  {shares[number, number]:.1%}" for number in numbers], fontsize=9)
+        axes.tick_params(length=0)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class, and its accuracy")
+    colour_scale(figure, axes, drawn, "share of the true class")
+    return figure
+
+
+def worst_figure(inputs: Tensor, logits: Tensor, targets: Tensor) -> Figure:
+    probabilities, predicted = logits.softmax(-1).max(-1)
+    num_wrong = int((predicted != targets).sum())
+    worst = (probabilities * (predicted != targets)).argsort(descending=True)[: min(NUM_WORST, num_wrong)]
+    figure, (axes,) = panels(4.8, 4.6, is_plot=False)
+    axes.set_title(f"{num_wrong:,} of {len(targets):,} are wrong; true class as predicted, probability", fontsize=10)
+    tiles = np.full((NUM_WORST, *pictures(inputs[:1]).shape[1:]), np.nan)
+    tiles[: len(worst)] = pictures(inputs[worst])
+    gap = math.ceil(tiles.shape[1] / 3)
+    show(axes, mosaic(tiles, COLUMNS, gap), Normalize(float(inputs.min()), float(inputs.max())), INK)
+    height, width = tiles.shape[1] + gap, tiles.shape[2] + gap
+    axes.set_ylim(axes.get_ylim()[0], -gap)  # room for the text of the first row
+    for place, one in enumerate(worst.tolist()):
+        row, column = divmod(place, COLUMNS)
+        text = f"{int(targets[one])} as {int(predicted[one])}, {probabilities[one]:.1%}"
+        axes.text(column * width + (width - gap) / 2, row * height - 1, text, ha="center", va="bottom", fontsize=7)
+    return figure

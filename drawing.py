@@ -1,0 +1,118 @@
+"""One style for every figure: legible at TensorBoard's size, and in colours that colour-blind readers tell apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+# Okabe and Ito's colours, and a mark for each, for grey paper
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKS = ["o", "s", "^", "D", "v", "P", "X"]
+STYLE: Any = {
+    "font.size": 12,
+    "axes.titlesize": 12,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+HEIGHT = "viridis"  # of values from low to high
+SIGNED: Colormap = LinearSegmentedColormap.from_list("signed", [COLOURS[0], "white", COLOURS[1]])  # white is 0
+INK = "Greys"  # of inputs: the stroke is dark
+
+
+def panels(
+    width: float, height: float, rows: int = 1, columns: int = 1, is_plot: bool = True, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure and its axes, row by row.
+
+    Args:
+        width: of a panel, in inches of 100 pixels; TensorBoard shows a card of about 4 of them.
+        height: the same.
+        rows: of panels.
+        columns: of panels.
+        is_plot: whether it has a grid and two spines; pictures have neither.
+        options: of `Figure.subplots`.
+    """
+    with mpl.rc_context(STYLE if is_plot else {**STYLE, "axes.grid": False}):
+        layout: Any = "constrained" if is_plot else "compressed"  # pictures keep their shape
+        figure = Figure(figsize=(width * columns, height * rows), dpi=100, layout=layout)
+        axes = figure.subplots(rows, columns, squeeze=False, **options)
+    return figure, list(axes.flat)
+
+
+def logarithmic(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic y axis from low to high, with plain numbers: typeset powers take half the time of a figure."""
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def depth_axis(axes: Axes, label: str, is_relative: bool) -> None:
+    """Layers on the x axis: by number, or from input to head, where networks of several depths share it."""
+    if is_relative:
+        axes.set_xticks([0, 0.5, 1], ["input", "half way", "head"])
+    else:
+        axes.set_xlabel(f"{label}, from input to head")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def colour_scale(figure: Figure, axes: Axes | list[Axes], drawn: ScalarMappable, label: str) -> None:
+    """Says beside the axes which colour means what."""
+    bar = figure.colorbar(drawn, ax=axes, label=label, shrink=0.8, format="{x:g}")
+    bar.minorticks_off()
+
+
+def mosaic(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
+    """Pictures `(N, H, W)` side by side, `columns` in a row, as one with NaN between them: to be drawn at once.
+
+    Pictures of a few pixels are enlarged, so that the gap between them is thin.
+    """
+    enlarged = max(1, 12 // max(pictures.shape[1:])) if gap else 1
+    pictures = pictures.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
+    num_pictures, height, width = pictures.shape
+    rows = math.ceil(num_pictures / columns)
+    canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        top, left = row * (height + gap), column * (width + gap)
+        canvas[top : top + height, left : left + width] = picture
+    return canvas
+
+
+def show(axes: Axes, picture: np.ndarray, norm: Normalize, colours: str | Colormap) -> ScalarMappable:
+    """Draws a picture `(H, W)` without interpolation and without ticks; NaN is grey where white means 0, else white."""
+    axes.set_facecolor("0.8" if colours is SIGNED else "white")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    return axes.imshow(picture, cmap=colours, norm=norm, interpolation="nearest")
+
+
+def symmetric(values: np.ndarray) -> Normalize:
+    """A scale from -limit to limit: 1, 2 or 5 times a power of ten, so that it seldom changes.
+
+    One value in 200 may lie outside: it has the colour of the limit.
+    """
+    largest = float(np.nanquantile(np.abs(values), 0.995))
+    if not math.isfinite(largest) or largest == 0:
+        return Normalize(-1, 1)
+    power = 10.0 ** math.floor(math.log10(largest))
+    limit = next(step * power for step in (1, 2, 5, 10) if largest <= 1.0001 * step * power)
+    return Normalize(-limit, limit)
+
+
+def columns_for(number: int) -> int:
+    """Columns of a rectangle without holes that is at most four times as wide as high; else of a square with some."""
+    least = math.ceil(math.sqrt(number))
+    whole = [columns for columns in range(least, 2 * least + 1) if number % columns == 0]
+    return whole[0] if whole else least
