@@ -72,7 +72,7 @@ class GradientFlow(Insight):
         """Compares the weights with those before the step that was measured last."""
         if self.before:
             pairs = zip(self.layers.values(), self.before, strict=True)
-            self.write(trainer, "update_ratio", [float((new - old).norm() / old.norm()) for new, old in pairs])
+            self.write(trainer, "update_ratio", [float((new.detach() - old).norm() / old.norm()) for new, old in pairs])
             self.before = []
 
     def write(self, trainer: L.Trainer, group: str, values: list[float]) -> None:

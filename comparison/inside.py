@@ -66,7 +66,7 @@ def kept(folder: Path, rows: list[Row], callback: str) -> dict[str, Numbers]:
 
 def with_names(plots: int, names: Iterable[str]) -> tuple[Figure, list[Axes]]:
     """Plots side by side, and at their right axes in which the names of the lines have room."""
-    widths = [4.2] * plots + [0.5 + 0.08 * max(map(len, names))]
+    widths = [4.2] * plots + [0.8 + 0.08 * max(map(len, names))]
     figure, every_axes = panels(sum(widths) / len(widths), 3.4, columns=len(widths), width_ratios=widths)
     every_axes[-1].set_axis_off()
     return figure, every_axes

@@ -1,0 +1,76 @@
+"""Gradients and updates against a linear network, where both can be written down."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from arguments import PROJECT
+from tests.callbacks.test_insight import events, numbers
+from tests.conftest import SMOKE, Fit, build
+
+CONFIG = PROJECT / "configs" / "plane" / "bumps.yaml"
+LINEAR = ["--model=Linear", "--model.optimizer=sgd", "--model.momentum=0", "--model.weight_decay=0"]
+LINEAR += ["--model.schedule=constant", "--model.warmup_ratio=0", "--model.lr=0.05"]
+ON = "--trainer.callbacks+=GradientFlow"
+
+
+def linear_config(folder: Path) -> Path:
+    """The data of bumps, and a network without hidden layer."""
+    path = folder / "line.yaml"
+    path.write_text(
+        "model:\n  class_path: Linear\n  init_args:\n    optimizer: sgd\n    momentum: 0.0\n    weight_decay: 0.0\n"
+        "    schedule: constant\n    warmup_ratio: 0.0\n    lr: 0.05\n"
+        "data:\n  class_path: Plane\n  init_args:\n    shape: bumps\n    steps_per_execution: 3\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("gradient_clip", [0.0, 1e-3])
+def test_norm_and_update_are_those_of_the_formula(gradient_clip: float, fit: Fit, tmp_path: Path) -> None:
+    path = linear_config(tmp_path)
+    clip = f"--model.gradient_clip={gradient_clip}"
+    cli = build(path, clip)
+    (chunk, *_) = cli.datamodule.train_dataloader()
+    inputs, targets = chunk[0][0].double(), chunk[1][0].double()
+    weight, bias = cli.model.head.weight.detach().double(), cli.model.head.bias.detach().double()
+    errors = inputs @ weight.T + bias - targets
+    by_weight = 2 / len(inputs) * errors.T @ inputs  # of the mean squared error
+    whole = torch.cat([by_weight.flatten(), 2 / len(inputs) * errors.sum(0)]).norm()
+    share = min(1.0, gradient_clip / float(whole)) if gradient_clip else 1.0
+
+    fit(path, "-c", SMOKE, clip, ON, "--test_checkpoint=none")
+    logged = events(tmp_path)
+    norms, ratios = logged.Scalars("gradient_norm/head"), logged.Scalars("update_ratio/head")
+    assert [event.step for event in norms] == [event.step for event in ratios] == [1, 5, 10, 15, 20]
+    assert norms[0].value == pytest.approx(float(by_weight.norm()), rel=1e-4), "the norm is that before clipping"
+    assert ratios[0].value == pytest.approx(0.05 * share * float(by_weight.norm() / weight.norm()), rel=1e-3)
+    assert {event.value for event in logged.Scalars("gradient_flow/log10_first_over_last")} == {0.0}
+
+
+def test_what_a_figure_shows_is_the_mean_of_the_curve_since_the_last(fit: Fit, tmp_path: Path) -> None:
+    fit(CONFIG, "-c", SMOKE, "--trainer.max_epochs=2", ON, "--test_checkpoint=none")
+    curve = {event.step: event.value for event in events(tmp_path).Scalars("gradient_norm/blocks.0.0")}
+    steps_per_epoch = max(curve) // 2
+    second = [value for step, value in curve.items() if step > steps_per_epoch]
+    kept = numbers(tmp_path, "GradientFlow")
+    assert list(kept["layers"]) == ["blocks.0.0", "blocks.1.0", "blocks.2.0", "head"]
+    assert kept["norms"][0] == pytest.approx(sum(second) / len(second), rel=1e-4)
+
+
+def vanished(config: str, fit: Fit, folder: Path) -> float:
+    """The power of ten by which the first layer's gradient is smaller than the head's when training begins."""
+    flags = ["-c", SMOKE, "--model.num_layers=20", "--model.hidden_size=32", "--test_checkpoint=none"]
+    fit(config, *flags, ON, f"--trainer.logger.init_args.save_dir={folder}")
+    return events(folder).Scalars("gradient_flow/log10_first_over_last")[0].value
+
+
+def test_gradients_vanish_in_sigmoid_layers_and_not_in_residual_ones(fit: Fit, tmp_path: Path) -> None:
+    assert vanished("depth/mnist_sigmoid.yaml", fit, tmp_path / "sigmoid") < -8
+    assert abs(vanished("depth/mnist_residual.yaml", fit, tmp_path / "residual")) < 1
+    assert abs(vanished("depth/mnist_relu.yaml", fit, tmp_path / "relu")) < 2, "He's initial weights keep them"
+
+
+def test_a_gradient_that_is_not_a_number_is_drawn_too(fit: Fit, tmp_path: Path) -> None:
+    fit(CONFIG, "-c", SMOKE, "--model.lr=1e30", "--model.schedule=constant", ON, "--test_checkpoint=none")
+    assert events(tmp_path).Images("gradient_flow/by_depth")

@@ -1,0 +1,171 @@
+"""What all callbacks that look inside keep: training does not notice, and what does not apply says so."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+import callbacks
+from arguments import PROJECT
+from callbacks.insight import Insight, by_unit, pictures, recorded, some, stages, weights
+from cli import CLI
+from tests.conftest import CONFIGS, SMOKE, Fit, build, config_id
+
+INSIGHT = str(PROJECT / "configs" / "extras" / "insight.yaml")
+ALL = [name for name in callbacks.__all__ if issubclass(getattr(callbacks, name), Insight)]
+ONE_A_MODEL = list({yaml.safe_load(path.read_text())["model"]["class_path"]: path for path in CONFIGS}.values())
+
+
+def events(folder: Path) -> EventAccumulator:
+    (run,) = {file.parent for file in folder.rglob("events.out.*")}
+    return EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 0, "histograms": 0}).Reload()
+
+
+def epochs_of(folder: Path, tag: str) -> list[int]:
+    return [image.step for image in events(folder).Images(tag)]
+
+
+def numbers(folder: Path, callback: str) -> dict[str, np.ndarray]:
+    (path,) = folder.rglob(f"{callback}.npz")
+    return dict(np.load(path))
+
+
+def hooks_of(module: nn.Module) -> list[Any]:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [hook for one in module.modules() for kind in kinds for hook in getattr(one, kind).values()]
+
+
+def generators() -> list[Any]:
+    return [torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())]
+
+
+@pytest.mark.parametrize("path", ONE_A_MODEL, ids=config_id)
+def test_training_does_not_notice(path: Path, fit: Fit) -> None:
+    flags = ["-c", SMOKE, "--trainer.max_epochs=2", "--data.steps_per_execution=3", "--test_checkpoint=none"]
+
+    def ended(*more: str) -> tuple[CLI, list[Any]]:
+        cli = fit(path, *flags, *more)
+        return cli, generators()
+
+    without, before = ended()
+    looked_at, after = ended("-c", INSIGHT)
+    assert before == after, "something was drawn from the generators of training"
+    expected = without.model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in looked_at.model.state_dict().items())
+    assert looked_at.result["val_loss"] == without.result["val_loss"]
+    assert not hooks_of(looked_at.model)
+    modes = [[module.training for module in cli.model.modules()] for cli in (without, looked_at)]
+    assert modes[0] == modes[1]
+
+
+def test_the_extra_switches_all_on() -> None:
+    listed = yaml.safe_load(Path(INSIGHT).read_text())["trainer"]["callbacks+"]
+    assert sorted(item["class_path"] for item in listed) == sorted(ALL)
+
+
+@pytest.mark.parametrize(
+    ("config", "off"),
+    [
+        ("mnist/linear.yaml", {"DecisionBoundary": "it draws inputs of 2 numbers, not input_shape=[1, 28, 28]"}),
+        (
+            "plane/bumps.yaml",
+            {
+                "Filters": "inputs of 2 numbers are no picture; DecisionBoundary draws them",
+                "Features": "inputs of 2 numbers are no picture; DecisionBoundary draws them",
+                "Mistakes": "regression has no classes",
+            },
+        ),
+    ],
+)
+def test_what_does_not_apply_is_off_with_a_line(
+    config: str, off: dict[str, str], fit: Fit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(config, "-c", SMOKE, "-c", INSIGHT, "--test_checkpoint=none")
+    said = [line for line in capsys.readouterr().out.splitlines() if " is off: " in line]
+    assert sorted(said) == sorted(f"{name} is off: {reason}." for name, reason in off.items())
+
+
+def test_without_tensorboard_all_are_off(fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = f"--checkpoint.dirpath={tmp_path / 'run'}"
+    fit("plane/bumps.yaml", "-c", SMOKE, "-c", INSIGHT, "--trainer.logger=false", place, "--test_checkpoint=none")
+    said = [line for line in capsys.readouterr().out.splitlines() if " is off: " in line]
+    assert len(said) == len(ALL)
+    assert "GradientFlow is off: there is no TensorBoard logger to draw for." in said
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"), [([], [0, 2, 4, 6, 7]), (["--trainer.callbacks.every_n_epochs=3"], [0, 3, 6, 7])]
+)
+def test_it_looks_before_training_at_intervals_and_at_the_end(
+    interval: list[str], expected: list[int], fit: Fit, tmp_path: Path
+) -> None:
+    flags = ["-c", SMOKE, "--trainer.max_epochs=7", "--test_checkpoint=none"]
+    fit("plane/bumps.yaml", *flags, "--trainer.callbacks+=FeatureMaps", *interval)
+    assert epochs_of(tmp_path, "feature_maps/layers") == expected
+
+
+def test_it_looks_at_the_end_of_a_run_that_ends_early(fit: Fit, tmp_path: Path) -> None:
+    flags = ["-c", SMOKE, "--trainer.max_epochs=7", "--trainer.max_steps=25", "--test_checkpoint=none"]
+    fit("plane/bumps.yaml", *flags, "--trainer.callbacks+=LossSurface")
+    assert epochs_of(tmp_path, "loss_surface/around_the_end") == [2]
+
+
+def test_an_interval_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="Filters: every_n_epochs=0 is too small; type 1 or more"):
+        callbacks.Filters(every_n_epochs=0)
+
+
+def test_stages_are_what_the_input_passes_one_after_another() -> None:
+    resnet = build(PROJECT / "configs/mnist/resnet.yaml").model
+    assert list(stages(resnet)) == ["stem", "stages.0.0", "stages.1.0", "stages.2.0", "head"]
+    deep = build(PROJECT / "configs/depth/mnist_relu.yaml", "--model.num_layers=3").model
+    assert list(stages(deep)) == ["blocks.0", "blocks.1", "blocks.2", "head"]
+    residual = build(PROJECT / "configs/depth/mnist_residual.yaml", "--model.num_layers=1").model
+    assert list(stages(residual)) == ["stem", "head"], "a container of nothing is no stage"
+
+
+def test_some_parts_are_the_first_and_the_last_and_those_between() -> None:
+    parts: dict[str, nn.Module] = {str(number): nn.Identity() for number in range(9)}
+    assert list(some(parts, 3)) == ["0", "4", "8"]
+    assert list(some(parts, 20)) == list(parts)
+
+
+def test_weights_are_those_with_two_dimensions_that_learn() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+    assert list(weights(model)) == ["0", "2"]
+    model[2].weight.requires_grad_(False)
+    assert list(weights(model)) == ["0"]
+
+
+def test_recorded_gives_the_states_of_a_recurrent_layer_and_removes_its_hooks() -> None:
+    layer = nn.GRU(2, 3, batch_first=True)
+    with recorded({"layer": layer}) as given:
+        states, _ = layer(torch.randn(4, 5, 2))
+    assert given["layer"] is states
+    assert not hooks_of(layer)
+    with pytest.raises(RuntimeError, match="input"), recorded({"layer": layer}):
+        layer(torch.randn(4, 5, 1))
+    assert not hooks_of(layer)
+
+
+def test_units_come_second_whatever_the_layer() -> None:
+    assert by_unit(torch.zeros(2, 3), nn.Linear(1, 3)).shape == (2, 3, 1)
+    assert by_unit(torch.zeros(2, 3, 4, 5), nn.Conv2d(1, 3, 3)).shape == (2, 3, 20)
+    assert by_unit(torch.zeros(2, 3, 7), nn.Sequential(nn.Conv1d(1, 3, 3))).shape == (2, 3, 7)
+    assert by_unit(torch.zeros(2, 7, 3), nn.LSTM(1, 3)).shape == (2, 3, 7)
+
+
+def test_pictures_are_grey_and_what_is_none_is_drawn_as_stripes() -> None:
+    colours = torch.rand(2, 3, 4, 5)
+    assert np.allclose(pictures(colours), colours.mean(1))
+    rows = torch.rand(2, 4, 5)
+    assert np.array_equal(pictures(rows), rows)
+    steps = torch.rand(2, 40, 1)
+    assert pictures(steps).shape == (2, 28, 40)
+    assert np.array_equal(pictures(steps)[:, 7], steps[:, :, 0])

@@ -1,0 +1,263 @@
+"""What the other callbacks draw, against networks whose answer is known."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from arguments import PROJECT
+from callbacks import decision_boundary, embedding, feature_maps, features, filters, loss_surface, mistakes
+from callbacks.activation_stats import stuck_share
+from callbacks.insight import stages
+from models import DeepMLP, Linear
+from tests.callbacks.test_insight import epochs_of, events, hooks_of, numbers
+from tests.conftest import SMOKE, Fit
+
+BUMPS = PROJECT / "configs" / "plane" / "bumps.yaml"
+SPIRAL = PROJECT / "configs" / "depth" / "spiral_relu.yaml"
+SHALLOW = PROJECT / "configs" / "mnist" / "shallow_mlp.yaml"
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def on(name: str) -> list[str]:
+    return ["-c", SMOKE, f"--trainer.callbacks+={name}", "--test_checkpoint=none"]
+
+
+# ActivationStats
+
+
+def test_a_unit_is_dead_if_no_sample_wakes_it_and_saturated_near_a_bound() -> None:
+    values = torch.tensor([[0.0, 0.0, 3.0], [0.0, 1.0, 2.0]])
+    assert stuck_share(values, nn.ReLU()) == pytest.approx(1 / 3)
+    assert stuck_share(torch.tensor([0.0, 0.005, 0.5, 0.985, 1.0]), nn.Sigmoid()) == pytest.approx(3 / 5)
+    assert stuck_share(torch.tensor([-1.0, -0.99, 0.0, 0.97]), nn.Tanh()) == pytest.approx(2 / 4)
+    one_dead_channel = torch.cat([torch.zeros(2, 1, 3, 3), torch.ones(2, 3, 3, 3)], dim=1)
+    assert stuck_share(one_dead_channel, nn.Sequential()) == pytest.approx(1 / 4)
+
+
+def test_means_and_deviations_are_those_of_the_validation_samples(fit: Fit, tmp_path: Path) -> None:
+    cli = fit(SHALLOW, *on("ActivationStats"), "--model.lr=0")
+    inputs, _ = cli.datamodule.splits["val"]
+    chosen = torch.linspace(0, len(inputs) - 1, 256).long()
+    hidden = cli.model.eval().hidden(inputs[chosen].flatten(1)).detach()
+    logged = events(tmp_path)
+    for part, values in (("hidden", hidden), ("activation", hidden.relu())):
+        assert [event.step for event in logged.Scalars(f"activation_mean/{part}")] == [0, 1]
+        assert logged.Scalars(f"activation_mean/{part}")[0].value == pytest.approx(values.mean().item(), rel=1e-4)
+        assert logged.Scalars(f"activation_std/{part}")[0].value == pytest.approx(values.std().item(), rel=1e-4)
+    assert [event.step for event in logged.Histograms("activations/hidden")] == [0, 1]
+
+
+# Filters and FeatureMaps
+
+
+def test_a_neuron_is_drawn_as_the_picture_it_sees() -> None:
+    weight = torch.randn(5, 784, generator=GENERATOR)
+    assert np.array_equal(filters.as_seen(weight, [1, 28, 28]), weight.view(5, 28, 28))
+    assert np.array_equal(filters.as_seen(weight, [784, 1]), weight), "no picture: a row of the heat map"
+    kernels = torch.randn(5, 2, 3, 3, generator=GENERATOR)
+    assert np.allclose(filters.as_seen(kernels, [2, 28, 28]), kernels.mean(1))
+    assert filters.as_seen(torch.zeros(12, 28), [28, 28]).shape == (12, 28), "a recurrent layer sees one row"
+
+
+def test_channels_and_units_stand_where_they_are_looked_for() -> None:
+    maps = torch.arange(4.0).view(1, 4, 1, 1).expand(2, 4, 13, 13)
+    (first, _) = feature_maps.tiles(maps, nn.Conv2d(1, 4, 3))
+    assert first.shape == (27, 27), "four channels, two in a row, with a gap"
+    assert (first[0, 0], first[0, -1], first[-1, 0], first[-1, -1]) == (0, 1, 2, 3)
+    assert np.isnan(first[13]).all()
+    states = torch.randn(2, 7, 100, generator=GENERATOR)
+    assert np.array_equal(feature_maps.tiles(states, nn.GRU(1, 100)), states.transpose(1, 2)[:, :64])
+    units = torch.arange(8.0).view(1, 8)
+    assert feature_maps.tiles(units, nn.Linear(1, 8)).tolist() == [[[0, 1, 2, 3], [4, 5, 6, 7]]]
+
+
+class Attending(nn.Module):
+    """Two forms in which attention is used, of which the second takes a shortcut in evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.second = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, _ = self.first(x, x, x, need_weights=False)
+        return self.second(x)
+
+
+def test_attention_is_drawn_head_by_head() -> None:
+    model = Attending().eval()
+    nn.init.zeros_(model.first.in_proj_weight)  # all scores are equal
+    x = torch.randn(3, 5, 8, generator=GENERATOR)
+    with torch.no_grad():
+        expected = model(x)
+        with feature_maps.attention_maps(model) as maps:
+            assert torch.allclose(model(x), expected, atol=1e-6)
+    assert {name: tuple(one.shape) for name, one in maps.items()} == {
+        "first": (3, 2, 5, 5),
+        "second.self_attn": (3, 2, 5, 5),
+    }
+    assert torch.allclose(maps["first"], torch.full((3, 2, 5, 5), 1 / 5))
+    assert torch.allclose(maps["second.self_attn"].sum(-1), torch.ones(3, 2, 5))
+    assert not hooks_of(model)
+
+
+# Features
+
+
+def test_what_excites_a_linear_unit_most_is_its_weights() -> None:
+    model = Linear([3, 4], 2).eval()
+    samples = torch.randn(50, 3, 4, generator=GENERATOR)
+    with features.responses(model.head) as given:
+        made = features.ascend(model, given, 2, samples)
+    norm = samples.flatten(1).norm(dim=1).mean()
+    assert torch.allclose(made.flatten(1).norm(dim=1), norm)
+    directions = torch.nn.functional.cosine_similarity(made.flatten(1), model.head.weight)
+    assert (directions > 0.999).all()
+    assert not hooks_of(model)
+
+
+def test_a_unit_that_is_off_is_excited_all_the_same_and_one_without_gradient_is_grey() -> None:
+    model = DeepMLP([4], 2, hidden_size=3, num_layers=1).eval()
+    linear: Any = model.get_submodule("blocks.0.0")
+    with torch.no_grad():
+        linear.bias.fill_(-100)  # no input of this size passes the ReLU
+        model.head.weight.zero_()
+    samples = torch.randn(50, 4, generator=GENERATOR)
+    with features.responses(stages(model)["blocks.0"]) as given:
+        made = features.ascend(model, given, 3, samples)
+        model(samples)
+        assert torch.allclose(given[0], linear(samples)), "what enters the activation"
+    assert (torch.nn.functional.cosine_similarity(made, linear.weight) > 0.999).all()
+    with features.responses(model.head) as given:
+        assert features.ascend(model, given, 2, samples).isnan().all()
+
+
+# Mistakes
+
+
+def test_a_row_of_the_confusion_matrix_is_a_true_class() -> None:
+    logits = torch.eye(3)[torch.tensor([0, 1, 1, 2, 0])]
+    targets = torch.tensor([0, 1, 2, 2, -100])
+    assert mistakes.confusion(logits, targets).tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+    steps = mistakes.confusion(logits[None], targets[None])
+    assert torch.equal(steps, mistakes.confusion(logits, targets)), "of tagging, each step counts"
+
+
+def test_mistakes_are_those_of_the_last_validation(fit: Fit, tmp_path: Path) -> None:
+    cli = fit(SHALLOW, *on("Mistakes"), "--trainer.max_epochs=2")
+    _, targets = cli.datamodule.splits["val"]
+    counted = min(len(targets), 2 * cli.datamodule.batch_size)  # smoke.yaml validates two batches
+    sizes = torch.bincount(targets[:counted], minlength=10)
+    logged = events(tmp_path)
+    curves = [logged.Scalars(f"class_acc/{number}") for number in range(10)]
+    assert all([event.step for event in curve] == [1, 2] for curve in curves)
+    right = sum(int(size) * curve[-1].value for size, curve in zip(sizes, curves, strict=True) if size)
+    assert right / counted == pytest.approx(cli.history.validation[cli.trainer.global_step]["acc"], rel=1e-5)
+    assert epochs_of(tmp_path, "mistakes/confusion") == [1, 2]
+    assert epochs_of(tmp_path, "mistakes/most_confident") == [2]
+
+
+def test_the_most_confident_mistakes_come_first() -> None:
+    inputs = torch.rand(4, 1, 5, 5, generator=GENERATOR)
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0], [5.0, 0.0]])
+    figure = mistakes.worst_figure(inputs, logits, torch.tensor([1, 0, 0, 0]))
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert [text.split(",")[0] for text in texts] == ["0 as 1", "1 as 0", "0 as 1"]
+    assert texts[0].endswith("95.3%")
+    assert figure.axes[0].get_title().startswith("3 of 4 are wrong")
+
+
+# Embedding
+
+
+def test_the_projector_gets_what_enters_the_head_with_labels_and_pictures(fit: Fit, tmp_path: Path) -> None:
+    cli = fit(SHALLOW, *on("Embedding"))
+    inputs, targets = cli.datamodule.splits["val"]
+    chosen = torch.linspace(0, len(inputs) - 1, min(1000, len(inputs))).long()
+    model = cli.model.eval()
+    expected = model.activation(model.hidden(inputs[chosen].flatten(1))).detach()
+    (table,) = tmp_path.rglob("tensors.tsv")
+    with table.open() as file:
+        rows = [[float(value) for value in row] for row in csv.reader(file, delimiter="\t")]
+    assert torch.allclose(torch.tensor(rows), expected, atol=1e-4)
+    labels = (table.parent / "metadata.tsv").read_text().split()
+    assert labels == [str(int(label)) for label in targets[chosen]]
+    assert (table.parent / "sprite.png").is_file()
+    (config,) = tmp_path.rglob("projector_config.pbtxt")
+    assert "sprite.png" in config.read_text()
+
+
+def test_sprites_are_dark_ink_in_squares() -> None:
+    wide = torch.zeros(2, 1, 3, 5)
+    wide[0, 0, 1, 1] = 4
+    squares = embedding.sprites(wide)
+    assert squares.shape == (2, 1, 5, 5)
+    assert squares[0, 0, 1, 1] == 0
+    assert squares.sum() == 2 * 25 - 1
+
+
+# LossSurface
+
+
+def test_the_surface_of_a_linear_network_is_the_quadratic_of_the_formula() -> None:
+    model = Linear([3], 2, task="regression").eval()
+    batch = torch.randn(20, 3, generator=GENERATOR), torch.randn(20, 2, generator=GENERATOR)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.no_grad():
+        losses = loss_surface.surface(model, batch)
+    generator = torch.Generator().manual_seed(loss_surface.SEED)
+    first, second = (loss_surface.filter_normalised(before["head.weight"], generator) for _ in range(2))
+    assert torch.allclose(first.norm(dim=1), before["head.weight"].norm(dim=1))
+    steps = np.linspace(-loss_surface.REACH, loss_surface.REACH, loss_surface.NUM_POINTS)
+    for row, column in ((0, 0), (6, 6), (2, 9), (12, 3)):
+        weight = before["head.weight"] + steps[row] * first + steps[column] * second
+        expected = ((batch[0] @ weight.T + before["head.bias"] - batch[1]) ** 2).mean()
+        assert losses[row, column] == pytest.approx(float(expected), rel=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_the_surface_of_a_run_has_its_training_loss_in_the_middle(fit: Fit, tmp_path: Path) -> None:
+    cli = fit(BUMPS, *on("LossSurface"))
+    inputs, targets = cli.datamodule.splits["train"]
+    chosen = torch.linspace(0, len(inputs) - 1, loss_surface.NUM_SAMPLES).long()
+    loss, _ = cli.model.eval().loss((inputs[chosen], targets[chosen]))
+    middle = loss_surface.NUM_POINTS // 2
+    losses = numbers(tmp_path, "LossSurface")["losses"]
+    assert losses[middle, middle] == pytest.approx(loss.item(), rel=1e-5)
+    assert losses.std() > 0
+
+
+# DecisionBoundary
+
+
+def test_the_field_of_a_linear_network_is_the_formula_at_each_place() -> None:
+    model = Linear([2], 2).eval()
+    with torch.no_grad():
+        model.head.weight.copy_(torch.tensor([[0.0, 0.0], [1.0, -2.0]]))
+        model.head.bias.copy_(torch.tensor([0.0, 0.5]))
+        values = decision_boundary.field(model, reach=3.0)
+    axis = np.linspace(-3, 3, decision_boundary.NUM_POINTS)
+    across, up = np.meshgrid(axis, axis)  # the first input to the right, the second upwards
+    assert np.allclose(values, 1 / (1 + np.exp(-(across - 2 * up + 0.5))), atol=1e-5)
+    heights = Linear([2], 1, task="regression").eval()
+    with torch.no_grad():
+        heights.head.weight.copy_(torch.tensor([[1.0, 0.0]]))
+        heights.head.bias.zero_()
+        assert np.allclose(decision_boundary.field(heights, reach=3.0), across, atol=1e-5)
+
+
+def test_the_boundary_is_replayed_as_an_animation(fit: Fit, tmp_path: Path) -> None:
+    fit(SPIRAL, *on("DecisionBoundary"), "--trainer.max_epochs=3", "--model.hidden_size=8")
+    assert epochs_of(tmp_path, "decision_boundary/plane") == [0, 1, 2, 3]
+    (path,) = tmp_path.rglob("decision_boundary.gif")
+    with Image.open(path) as animation:
+        assert getattr(animation, "n_frames") == 4  # noqa: B009
+    kept = numbers(tmp_path, "DecisionBoundary")
+    assert kept["values"].shape == (decision_boundary.NUM_POINTS, decision_boundary.NUM_POINTS)
+    assert len(kept["train"]) == 400

@@ -1,0 +1,49 @@
+"""What goes on inside several networks, in one figure."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlparse
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import compare
+from comparison import inside
+from tests.conftest import SMOKE
+
+CONFIGS = ["configs/depth/spiral_relu.yaml", "configs/depth/spiral_residual.yaml"]
+
+
+def row(config: str, seed: int, status: str = "finished") -> dict[str, Any]:
+    return {"config": config, "seed": seed, "status": status}
+
+
+def test_insight_draws_all_networks_into_one_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--", "-c", SMOKE, "--trainer.limit_train_batches=10", "--model.hidden_size=8"]
+    assert compare.main([*CONFIGS, "--insight", "--name", "two", "--runs_dir", str(tmp_path), *flags]) == 0
+    names = {"gradient_by_depth", "activations_by_depth", "loss_surfaces", "decision_boundaries"}
+    assert names <= {path.stem for path in (tmp_path / "two" / "figures").glob("*.png")}
+    events = EventAccumulator(str(tmp_path / "two" / "comparison"), size_guidance={"images": 0}).Reload()
+    assert {f"inside/{name}" for name in names} <= set(events.Tags()["images"])
+    address = capsys.readouterr().out.splitlines()[-1]
+    pinned = json.loads(parse_qs(urlparse(address).query)["pinnedCards"][0])
+    assert {card["tag"] for card in pinned} >= {"gradient_flow/log10_first_over_last", "inside/gradient_by_depth"}
+
+
+def test_without_insight_nothing_is_said_of_it(tmp_path: Path) -> None:
+    (tmp_path / "relu" / "seed_0").mkdir(parents=True)
+    assert inside.draw(tmp_path, [row("relu", 0), row("residual", 0)]) == {}
+
+
+def test_the_first_seed_that_finished_stands_for_a_config(tmp_path: Path) -> None:
+    for config, seed in (("relu", 0), ("relu", 1), ("relu", 2), ("tanh", 1)):
+        folder = tmp_path / config / f"seed_{seed}" / "insight"
+        folder.mkdir(parents=True)
+        np.savez(folder / "GradientFlow.npz", norms=np.full(3, 10.0**-seed))
+    rows = [row("relu", 0, "failed"), row("relu", 1), row("relu", 2), row("tanh", 1)]
+    kept = inside.kept(tmp_path, rows, "GradientFlow")
+    assert {config: own["norms"][0] for config, own in kept.items()} == {"relu": 0.1, "tanh": 0.1}
+    (figure,) = inside.draw(tmp_path, rows).values()
+    assert [line.get_label() for line in figure.axes[0].lines] == ["relu", "tanh"]
