@@ -4,7 +4,7 @@ RUN = .venv/bin/python
 # an index with another build of PyTorch than the usual one, such as the small one for CPUs
 TORCH_INDEX ?=
 
-.PHONY: setup compare results depth-study test lint
+.PHONY: setup compare results depth-study inside test lint
 
 setup: .venv/installed
 
@@ -34,6 +34,9 @@ results: setup
 
 depth-study: setup
 	$(RUN) -m benchmarks.depth_study
+
+inside: setup
+	$(RUN) -m benchmarks.inside_page
 
 test: setup
 	$(RUN) -m pytest

@@ -1,6 +1,6 @@
-"""The pictures and tables of docs/inside.md, from the comparisons that it walks through.
+"""The pictures and tables of docs/inside.md: the comparisons that it walks through, and what looking inside costs.
 
-python -m benchmarks.inside_page    # about 6 minutes on 2 cores; python -m benchmarks.insight_cost writes what it costs
+python -m benchmarks.inside_page    # about 20 minutes on 2 cores
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from comparison.inspection import git
 PAGE = PROJECT / "docs" / "inside.md"
 PICTURES = PAGE.with_suffix("")
 RESULTS = PROJECT / "benchmarks" / "results" / "inside"
+COSTS = RESULTS / "cost.csv"
 FILES = ("results.csv", "environment.json", "summary.md")
 COMPARISONS = {  # the arguments of compare.py, by name
     "vanishing": [
@@ -72,7 +73,8 @@ def measure() -> None:
     for name, arguments in COMPARISONS.items():
         if compare.main(["--insight", "--name", folders[name].name, "--runs_dir", str(RUNS), *arguments]):
             raise ValueError(f"{name} did not finish")
-    PICTURES.mkdir(exist_ok=True)
+    costs = insight_cost.measure()
+    PICTURES.mkdir(exist_ok=True)  # only now: what is written here would be uncommitted
     for name, folder in folders.items():
         (RESULTS / name).mkdir(parents=True, exist_ok=True)
         for file in FILES:
@@ -81,6 +83,10 @@ def measure() -> None:
         events = EventAccumulator(str(folders[picture.comparison] / picture.run), size_guidance={"images": 0}).Reload()
         (PICTURES / f"{name}.png").write_bytes(events.Images(picture.tag)[-1].encoded_image_string)
     shutil.copy(folders["spiral"] / ANIMATION, PICTURES / "decision_boundary.gif")
+    with COSTS.open("w", newline="", encoding="utf-8") as table:
+        writer = csv.DictWriter(table, costs[0])
+        writer.writeheader()
+        writer.writerows(costs)
 
 
 def page(text: str) -> str:
@@ -88,12 +94,12 @@ def page(text: str) -> str:
     for name in COMPARISONS:
         table, _, _ = (RESULTS / name / "summary.md").read_text(encoding="utf-8").partition("\n\n")
         text = between_marks(name).sub(f"\n{table}\n\n".replace("\\", r"\\"), text)
-    return between_marks("cost").sub(f"\n{costs()}\n", text)
+    return between_marks("cost").sub(f"\n{cost_table()}\n", text)
 
 
-def costs() -> str:
+def cost_table() -> str:
     """What each callback costs in each run, in per cent of training."""
-    with (insight_cost.RESULTS / "cost.csv").open(newline="", encoding="utf-8") as file:
+    with COSTS.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     callbacks = list(dict.fromkeys(row["callback"] for row in rows))
     lines = ["| run | training | " + " | ".join(callbacks) + " |", "| --- " * (len(callbacks) + 2) + "|"]

@@ -1,14 +1,8 @@
-"""What looking inside costs: seconds in each callback of configs/extras/insight.yaml, as a share of those of training.
-
-python -m benchmarks.insight_cost    # about 15 minutes on 2 cores; writes benchmarks/results/insight/
-"""
+"""What looking inside costs: seconds in each callback of insight.yaml, as a share of those of training."""
 
 from __future__ import annotations
 
-import csv
-import json
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -17,13 +11,10 @@ from typing import Any
 from unittest.mock import patch
 
 import train
-from arguments import PROJECT
 from callbacks.insight import Insight
 from cli import CLI
-from comparison.inspection import environment, git
-from results import write_whole
+from results import Row
 
-RESULTS = PROJECT / "benchmarks" / "results" / "insight"
 RUNS = {  # of every kind, from seconds to minutes
     "mnist/shallow_mlp": [],
     "mnist/deep_mlp": [],
@@ -70,10 +61,8 @@ def costs(config: str, flags: list[str], seed: int) -> tuple[float, dict[str, fl
     }
 
 
-def main() -> int:
-    if git("status", "--porcelain") != "":
-        print("benchmarks.insight_cost: a result belongs to a commit; commit what `git status` shows", file=sys.stderr)
-        return 2
+def measure() -> list[Row]:
+    """A row for each run and callback: the median over the seeds, and the lowest and highest share."""
     rows = []
     for config, flags in RUNS.items():
         measured = [costs(config, flags, seed) for seed in SEEDS]
@@ -81,26 +70,15 @@ def main() -> int:
         for callback in measured[0][1]:
             own = [spent[callback] for _, spent in measured]
             shares = [spent[callback] / alone for alone, spent in measured]
-            rows.append(
-                {
-                    "config": " ".join([config, *flags]),
-                    "training_seconds": f"{training:.1f}",
-                    "callback": callback,
-                    "seconds": f"{statistics.median(own):.2f}",
-                    "share": f"{statistics.median(shares):.4f}",
-                    "lowest_share": f"{min(shares):.4f}",
-                    "highest_share": f"{max(shares):.4f}",
-                }
-            )
-            print(" ".join(rows[-1].values()), flush=True)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / "cost.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    write_whole(RESULTS / "environment.json", json.dumps(environment(), indent=2) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            row = {
+                "config": " ".join([config, *flags]),
+                "training_seconds": f"{training:.1f}",
+                "callback": callback,
+                "seconds": f"{statistics.median(own):.2f}",
+                "share": f"{statistics.median(shares):.4f}",
+                "lowest_share": f"{min(shares):.4f}",
+                "highest_share": f"{max(shares):.4f}",
+            }
+            rows.append(row)
+            print(" ".join(row.values()), flush=True)
+    return rows
