@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from arguments import PROJECT
+from tests.callbacks.test_insight import INSIGHT, ONE_A_MODEL
 from tests.conftest import CONFIGS, SMOKE, Fit, config_id
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
@@ -28,6 +29,19 @@ def test_bf16_trains(path: Path, fit: Fit) -> None:
     cli = fit(path, "-c", gpu, *few, "--trainer.accelerator=cuda")
     first, *_, last = (row["loss"] for row in cli.history.validation.values())
     assert last < first
+
+
+@pytest.mark.parametrize("path", ONE_A_MODEL, ids=config_id)
+def test_looking_inside_changes_nothing_on_a_gpu_either(path: Path, fit: Fit) -> None:
+    flags = [
+        "-c",
+        SMOKE,
+        "-c",
+        str(PROJECT / "configs" / "extras" / "deterministic.yaml"),
+        "--trainer.accelerator=cuda",
+    ]
+    without, looked_at = fit(path, *flags), fit(path, *flags, "-c", INSIGHT)
+    assert looked_at.result["val_loss"] == without.result["val_loss"]
 
 
 def test_deterministic_gives_the_same_bits(fit: Fit) -> None:

@@ -11,7 +11,7 @@ import yaml
 import datamodules
 import models
 from arguments import PROJECT, extras, located
-from benchmarks import report
+from benchmarks import inside_page, report
 from tests.conftest import CONFIGS, config_id, expected_to, why_it_cannot
 
 # what a part of the tree may import of the others
@@ -151,6 +151,24 @@ def test_documents_name_files_that_exist() -> None:
     for document in documents:
         for name in re.findall(r"[\w./]+\.(?:py|yaml|md|csv|json)\b", document.read_text()):
             assert Path(name).name in existing | example, f"{document.name} names {name}"
+
+
+def test_documents_show_pictures_that_exist_and_no_other_is_kept() -> None:
+    documents = [*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")]
+    shown = {
+        (document.parent / name).resolve()
+        for document in documents
+        for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", document.read_text())
+    }
+    assert shown == {path.resolve() for path in (PROJECT / "docs").glob("*/*")}
+
+
+def test_tables_of_the_inside_are_those_of_the_committed_results() -> None:
+    text = inside_page.PAGE.read_text(encoding="utf-8")
+    assert inside_page.page(text) == text, "make inside rewrites docs/inside.md"
+    for arguments in inside_page.COMPARISONS.values():
+        configs = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        assert f"compare.py {' '.join(configs)} --insight" in text, "the command that made the pictures"
 
 
 def test_numbers_are_those_of_the_committed_results() -> None:
