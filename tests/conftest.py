@@ -71,17 +71,18 @@ def _make_data_once() -> Iterator[None]:
         yield
 
 
+def fit_in(folder: Path, path: Path | str, *flags: str) -> CLI:
+    """Runs `train.py fit` on a config with flags, small data and its results in the folder."""
+    path = PROJECT / "configs" / path
+    place = [f"--trainer.logger.init_args.save_dir={folder}", "--trainer.enable_model_summary=false"]
+    place.append("--trainer.accelerator=cpu")  # results are compared to the bit; test_cuda.py has the others
+    return train.main(["fit", "-c", str(path), *small_data_flags(path), *place, *flags])
+
+
 Fit = Callable[..., CLI]
 
 
 @pytest.fixture
 def fit(tmp_path: Path) -> Fit:
-    """Runs `train.py fit` on a config with flags, small data and its results under `tmp_path`."""
-
-    def fit(path: Path | str, *flags: str) -> CLI:
-        path = PROJECT / "configs" / path
-        place = [f"--trainer.logger.init_args.save_dir={tmp_path}", "--trainer.enable_model_summary=false"]
-        place.append("--trainer.accelerator=cpu")  # results are compared to the bit; test_cuda.py has the others
-        return train.main(["fit", "-c", str(path), *small_data_flags(path), *place, *flags])
-
-    return fit
+    """`fit_in` a folder of the test's own."""
+    return functools.partial(fit_in, tmp_path)

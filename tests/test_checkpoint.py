@@ -15,22 +15,31 @@ from torch import Tensor
 import cli
 import train
 from callbacks import Predictions
-from tests.conftest import Fit
+from cli import quiet
+from tests.conftest import Fit, fit_in
 
 SHALLOW = "mnist/shallow_mlp.yaml"
 
 
+@pytest.fixture(scope="module")
+def best(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The best checkpoint of a short run, with nothing else left of the run."""
+    quiet()
+    folder = tmp_path_factory.mktemp("run")
+    fit_in(folder, SHALLOW, "--trainer.max_epochs=1", "--model.hidden_size=32", "--data.batch_size=200")
+    content = next(folder.rglob("best.ckpt")).read_bytes()
+    shutil.rmtree(folder)
+    return content
+
+
 @pytest.fixture
-def checkpoint(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
-    """The best checkpoint of a short run, copied to another name, with nothing else left of the run."""
-    fit(SHALLOW, "--trainer.max_epochs=1", "--model.hidden_size=32", "--data.batch_size=200")
+def checkpoint(best: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it under another name, in the current folder."""
     copied = tmp_path / "elsewhere" / "renamed.ckpt"
     copied.parent.mkdir()
-    shutil.copy(next(tmp_path.rglob("best.ckpt")), copied)
-    shutil.rmtree(tmp_path / "shallow_mlp")
+    copied.write_bytes(best)
     monkeypatch.chdir(copied.parent)
     monkeypatch.setattr(cli, "RUNS", tmp_path / "runs")
-    capsys.readouterr()
     return copied
 
 
