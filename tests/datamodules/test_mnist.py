@@ -2,14 +2,14 @@
 
 import gzip
 import hashlib
+import multiprocessing
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +17,11 @@ import pytest
 import torch
 
 import datamodules.mnist
+from comparison.processes import Task, in_children
 from datamodules import MNIST
 from datamodules.mnist import FILES as NAMES
 from datamodules.mnist import RECORD, VARIANTS
+from results import Row
 
 DATA = MNIST()  # where this machine has the digits, if it has
 
@@ -274,37 +276,26 @@ def test_the_environment_names_a_mirror_that_is_tried_first(
         MNIST("kmnist", str(tmp_path / "other")).prepare_data()
 
 
-FETCH = """
-import sys
-import pytest
-from tests.datamodules import test_mnist
-patch = pytest.MonkeyPatch()
-test_mnist.pretend_miniature(patch)
-test_mnist.use_mirrors(patch, "mnist", sys.argv[1])
-datamodule = test_mnist.MNIST(data_dir=sys.argv[2], source="full", val_size=10)
-print("ready", flush=True)
-sys.stdin.readline()
-datamodule.prepare_data()
-datamodule.setup()
-"""
+def fetch(mirror: str, folder: Path, together: Barrier) -> Row:
+    """What is done in a process of its own; it waits until the other one has loaded what it needs too."""
+    patch = pytest.MonkeyPatch()
+    pretend_miniature(patch)
+    use_mirrors(patch, "mnist", mirror)
+    datamodule = MNIST(data_dir=str(folder), source="full", val_size=10)
+    together.wait()
+    datamodule.prepare_data()
+    datamodule.setup()
+    return {}
 
 
 def test_two_processes_that_start_at_once_fetch_the_files_once(server: Server, tmp_path: Path) -> None:
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     (raw / NAMES[0]).write_bytes(b"damaged")
-    command = [sys.executable, "-c", FETCH, server.url("slow"), str(tmp_path)]
-    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    for process in processes:  # both have loaded what they need
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate()
-    assert [process.returncode for process in processes] == [0, 0]
+    # of "spawn": it is handed to processes that do not inherit it; if one dies, the other does not wait for ever
+    together = multiprocessing.get_context("spawn").Barrier(2, timeout=120)
+    task = Task(fetch, (server.url("slow"), tmp_path, together))
+    assert [row for _, row in in_children([task, task], jobs=2)] == [{}, {}]
     assert len(server.requests) == len(NAMES)
     for name in NAMES:
         assert (raw / name).read_bytes() == MINIATURE[name]
