@@ -111,7 +111,7 @@ def test_the_seed_decides_the_weights(path: Path) -> None:
 
 @every_config
 def test_fit_then_test_then_load(path: Path, fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cli = fit(path, "-c", SMOKE)
+    cli = fit(path, "-c", SMOKE, "--trainer.limit_train_batches=5")
     assert cli.result["train_loss"] > 0
     assert f"epoch 1, best {cli.datamodule.monitor}: " in capsys.readouterr().out
     checkpoint = next(tmp_path.rglob("best.ckpt"))

@@ -15,6 +15,7 @@ from cli import CLI
 from tests.conftest import Fit
 
 SHALLOW, DEEP = "mnist/shallow_mlp.yaml", "mnist/deep_mlp.yaml"
+NARROW = "--model.hidden_size=32"
 Curves = dict[str, list[tuple[int, float]]]
 
 
@@ -44,7 +45,7 @@ def same_weights(one: CLI, other: CLI) -> bool:
 
 
 def test_steps_per_execution_changes_nothing_but_the_speed(fit: Fit, tmp_path: Path) -> None:
-    flags = ["--trainer.max_epochs=2", "--trainer.log_every_n_steps=3", "--data.batch_size=400"]
+    flags = ["--trainer.max_epochs=2", "--trainer.log_every_n_steps=3", "--data.batch_size=400", NARROW]
     one = fit(DEEP, *flags, "--trainer.logger.init_args.name=one")
     seven = fit(DEEP, *flags, "--trainer.logger.init_args.name=seven", "--data.steps_per_execution=7")
     assert one.trainer.global_step == seven.trainer.global_step == 20
@@ -57,7 +58,7 @@ def test_steps_per_execution_changes_nothing_but_the_speed(fit: Fit, tmp_path: P
 
 
 def test_max_steps_may_fall_inside_a_chunk(fit: Fit, tmp_path: Path) -> None:
-    flags = ["--trainer.max_steps=12", "--data.batch_size=400", "--trainer.log_every_n_steps=1"]
+    flags = ["--trainer.max_steps=12", "--data.batch_size=400", "--trainer.log_every_n_steps=1", NARROW]
     one = fit(DEEP, *flags, "--trainer.logger.init_args.name=one")
     seven = fit(DEEP, *flags, "--trainer.logger.init_args.name=seven", "--data.steps_per_execution=7")
     assert seven.trainer.global_step == 12
@@ -125,6 +126,7 @@ def test_fit_tests_the_checkpoint_it_was_told(
 def test_a_resumed_run_equals_an_unbroken_one(which: str, fit: Fit, tmp_path: Path) -> None:
     # dropout and batch norm are on, but nothing restores PyTorch's generators yet: dropout is switched off
     flags = [
+        NARROW,
         "--model.dropout=0.0",
         "--model.schedule=constant",
         "--model.warmup_ratio=0",

@@ -17,20 +17,21 @@ def graphs(folder: Path) -> int:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=config_id)
 def test_every_config_draws_its_graph(path: Path, fit: Fit, tmp_path: Path) -> None:
-    fit(path, "-c", SMOKE, "--test_checkpoint=none")
+    fit(path, "-c", SMOKE, "--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1", "--test_checkpoint=none")
     assert graphs(tmp_path) == 1
 
 
 def test_a_graph_too_large_to_read_is_left_out_with_a_word(
     fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fit("mnist/deep_mlp.yaml", "-c", SMOKE, "--model.num_layers=60", "--test_checkpoint=none")
+    flags = ["--model.num_layers=60", "--model.hidden_size=8", "--test_checkpoint=none"]
+    fit("mnist/deep_mlp.yaml", "-c", SMOKE, *flags)
     assert graphs(tmp_path) == 0
     assert "No model graph: 303 modules are more than the 200 it can show." in capsys.readouterr().out
 
 
 def test_drawing_the_graph_changes_nothing(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
-    flags = ["mnist/deep_mlp.yaml", "-c", SMOKE, "--test_checkpoint=none"]
+    flags = ["mnist/deep_mlp.yaml", "-c", SMOKE, "--model.hidden_size=32", "--test_checkpoint=none"]
     with_graph = fit(*flags).result["train_loss"]
     monkeypatch.setattr("callbacks.model_graph.MOST_MODULES", 0)
     assert fit(*flags).result["train_loss"] == with_graph
