@@ -1,8 +1,11 @@
-"""Models that fail, for tests of what a comparison does then, and one whose option is a tuple."""
+"""Models that fail or wait, for tests of what a comparison does then, and one whose option is a tuple."""
 
 import os
+import time
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from models import ShallowMLP
@@ -26,6 +29,19 @@ class Dies(Raises):
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             os._exit(7)
+        return super().forward(x)
+
+
+class Waits(ShallowMLP):
+    """Stands still in its second epoch while the folder `waiting` holds a file named after its seed."""
+
+    def __init__(self, input_shape: list[int], num_outputs: int, waiting: str, **training: Any) -> None:
+        super().__init__(input_shape, num_outputs, **training)
+        self.file = Path(waiting, str(torch.initial_seed()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        while self.training and self.current_epoch == 1 and self.file.exists():
+            time.sleep(0.05)
         return super().forward(x)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import pytest
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
@@ -21,7 +22,7 @@ from arguments import PROJECT
 from comparison import inspection
 from tests.conftest import SMOKE
 
-FLAGS = ["--", "-c", SMOKE, "--data.source=subset"]
+FLAGS = ["--", "-c", SMOKE, "--data.source=subset", "--trainer.limit_train_batches=5"]
 SHALLOW, GRU = "configs/mnist/shallow_mlp.yaml", "configs/sequence/gru.yaml"
 SMALL = "configs/depth/spiral_relu.yaml"  # a run takes no second
 SMALL_FLAGS = ["--", "-c", SMOKE, "--trainer.limit_train_batches=10"]
@@ -31,11 +32,20 @@ def command(runs_dir: Path, *arguments: str) -> list[str]:
     return [sys.executable, str(PROJECT / "compare.py"), "--runs_dir", str(runs_dir), *arguments]
 
 
-def run(runs_dir: Path, *arguments: str, threads: int = 1) -> subprocess.CompletedProcess[str]:
-    """The command as it is typed: processes that it starts write to where it writes."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+def run(runs_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as it is typed: processes that it starts write to where it writes.
+
+    It loads PyTorch for them, which takes seconds; where what they write is not the question, `compare.main` does.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     typed = command(runs_dir, *arguments)
     return subprocess.run(typed, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of `compare.main` are those of `run` to the bit."""
+    monkeypatch.setattr("comparison.processes.cores", lambda: 1)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -43,10 +53,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def config_of(model: str, folder: Path, extra: str = "") -> str:
+def config_of(model: str, folder: Path, **options: str) -> str:
     """A config of a model of tests/broken.py."""
     path = folder / f"{model.lower()}.yaml"
-    path.write_text(f"model:\n  class_path: tests.broken.{model}\ndata:\n  class_path: MNIST\n{extra}")
+    data = {"class_path": "Plane", "init_args": {"shape": "spiral"}}
+    broken = {"class_path": f"tests.broken.{model}", "init_args": options}
+    path.write_text(yaml.safe_dump({"model": broken, "data": data}))
     return str(path)
 
 
@@ -125,24 +137,25 @@ def test_a_comparison_is_a_table_and_a_tensorboard_page(tmp_path: Path) -> None:
 
 
 def test_runs_that_fail_are_rows_and_the_others_finish(tmp_path: Path) -> None:
-    configs = [config_of("Raises", tmp_path), config_of("Dies", tmp_path), SHALLOW]
-    done = run(tmp_path, *configs, "--name", "some", *FLAGS)
+    configs = [config_of("Raises", tmp_path), config_of("Dies", tmp_path), SMALL]
+    done = run(tmp_path, *configs, "--name", "some", *SMALL_FLAGS)
     assert done.returncode == 1
-    raises, dies, shallow = rows(tmp_path / "some")
+    raises, dies, small = rows(tmp_path / "some")
     assert (raises["status"], raises["error"]) == ("failed", "ZeroDivisionError: a bug in forward")
     assert (dies["status"], dies["error"]) == ("failed", "the process ended with exit code 7 and no result")
-    assert shallow["status"] == "finished"
+    assert small["status"] == "finished"
     assert raises["test_acc"] == ""
     assert "raises, seed 0 failed: ZeroDivisionError: a bug in forward" in done.stdout
     assert ", in forward" in done.stderr, "a bug keeps its traceback"
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_jobs_share_the_work_and_change_no_result(tmp_path: Path) -> None:
     arguments = [SMALL, "--seeds", "0", "1"]
     narrow = [*SMALL_FLAGS, "--model.hidden_size=16"]
-    one = run(tmp_path, *arguments, "--name", "one", *narrow)
+    assert compare.main(["--runs_dir", str(tmp_path), *arguments, "--name", "one", *narrow]) == 0
     two = run(tmp_path, *arguments, "--name", "two", "--jobs", "2", *narrow)
-    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    assert two.returncode == 0, two.stderr
     same = ("config", "seed", "train_loss", "val_loss", "val_acc", "test_loss", "test_acc", "parameters")
     first, second = ([[row[name] for name in same] for row in rows(tmp_path / name)] for name in ("one", "two"))
     assert first == second
@@ -152,17 +165,18 @@ def test_jobs_share_the_work_and_change_no_result(tmp_path: Path) -> None:
     assert "spiral_relu, seed 1: test acc" in two.stdout
 
 
-def test_widths_are_matched_to_the_first(tmp_path: Path) -> None:
+def test_widths_are_matched_to_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     linear = tmp_path / "straight.yaml"
     linear.write_text((PROJECT / "configs/depth/spiral_linear.yaml").read_text())
     residual = "configs/depth/spiral_residual.yaml"
-    done = run(tmp_path, SMALL, residual, str(linear), "--match", "parameters", "--name", "m", *SMALL_FLAGS)
-    assert done.returncode == 0, done.stderr
+    place = ["--runs_dir", str(tmp_path), "--name", "m"]
+    assert compare.main([SMALL, residual, str(linear), *place, "--match", "parameters", *SMALL_FLAGS]) == 0
     first, other, straight = (int(row["parameters"]) for row in rows(tmp_path / "m"))
     assert other == pytest.approx(first, rel=0.02)
     assert straight == 6
-    assert f"| {first:,} " in done.stdout
-    assert "| ≈ 6 " in done.stdout
+    printed = capsys.readouterr().out
+    assert f"| {first:,} " in printed
+    assert "| ≈ 6 " in printed
     assert json.loads((tmp_path / "m/spiral_residual/seed_0/result.json").read_text())["parameters"] == other
 
 
@@ -175,29 +189,35 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_stopped_leaves_a_table_and_goes_on(stop: signal.Signals, tmp_path: Path) -> None:
-    whole = [SMALL, "--seeds", "0", "1", "--name", "long", "--", "-c", SMOKE, "--trainer.max_epochs=60"]
+def test_what_is_stopped_leaves_a_table_and_goes_on(
+    stop: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config_of("Waits", tmp_path, waiting=str(tmp_path))
+    (tmp_path / "1").touch()
+    whole = [config, "--seeds", "0", "1", "--name", "long", *SMALL_FLAGS, "--trainer.max_epochs=2"]
     with subprocess.Popen(
         command(tmp_path, *whole), cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         folder = tmp_path / "long"
-        wait_for(folder / "spiral_relu" / "seed_1" / "checkpoints" / "last.ckpt", process)
-        process.send_signal(stop)
-        out, err = process.communicate(timeout=120)
+        try:
+            wait_for(folder / "waits" / "seed_1" / "checkpoints" / "last.ckpt", process)
+            process.send_signal(stop)
+            out, err = process.communicate(timeout=120)
+        finally:
+            (tmp_path / "1").unlink()  # else a run that is not stopped would wait for ever
     assert process.returncode == 128 + stop, err
     assert "To go on, type the same command with --resume" in out
     assert "| 1 of 2 |" in out
     assert [row["seed"] for row in rows(folder)] == ["0"]
-    first = (folder / "spiral_relu" / "seed_0" / "result.json").read_bytes()
+    first = (folder / "waits" / "seed_0" / "result.json").read_bytes()
 
-    split = whole.index("--")
-    again = run(tmp_path, *whole[:split], "--resume", *whole[split:])
-    assert again.returncode == 0, again.stderr
-    assert "1 of 2 runs have finished before" in again.stdout
-    assert "spiral_relu, seed 1 was interrupted: it starts again" in again.stdout
+    assert compare.main(["--runs_dir", str(tmp_path), "--resume", *whole]) == 0
+    again = capsys.readouterr().out
+    assert "1 of 2 runs have finished before" in again
+    assert "waits, seed 1 was interrupted: it starts again" in again
     assert [row["seed"] for row in rows(folder)] == ["0", "1"]
-    assert (folder / "spiral_relu" / "seed_0" / "result.json").read_bytes() == first
-    assert {row["epochs"] for row in rows(folder)} == {"60"}
+    assert (folder / "waits" / "seed_0" / "result.json").read_bytes() == first
+    assert {row["epochs"] for row in rows(folder)} == {"2"}
 
 
 def test_going_on_is_refused_with_anything_else_and_takes_more_seeds(
@@ -215,6 +235,7 @@ def test_going_on_is_refused_with_anything_else_and_takes_more_seeds(
     assert [row["seed"] for row in rows(folder)] == ["0", "1"]
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_printed_lines_run_anywhere_and_are_collected(tmp_path: Path) -> None:
     arguments = [SMALL, "--vary", "model.num_layers=1,2", "--match", "parameters", "--name", "far"]
     printed = run(tmp_path, *arguments, "--print-commands", *SMALL_FLAGS)
@@ -229,10 +250,9 @@ def test_printed_lines_run_anywhere_and_are_collected(tmp_path: Path) -> None:
     ]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
     assert "--collect far" in printed.stderr
-    collected = run(tmp_path, "--collect", "far")
-    assert collected.returncode == 0, collected.stderr
-    here = run(tmp_path, *arguments[:-1], "here", *SMALL_FLAGS)
-    assert here.returncode == 0
+    place = ["--runs_dir", str(tmp_path)]
+    assert compare.main([*place, "--collect", "far"]) == 0
+    assert compare.main([*place, *arguments[:-1], "here", *SMALL_FLAGS]) == 0
     same = ("config", "seed", "train_loss", "val_acc", "test_acc", "parameters")
     far, near = ([[row[name] for name in same] for row in rows(tmp_path / name)] for name in ("far", "here"))
     assert far == near
@@ -299,41 +319,40 @@ def test_what_cannot_start_is_refused_before_anything_is_trained(
         assert arguments[-1] in typed
 
 
-def test_what_is_running_is_neither_pruned_nor_gone_on_with(tmp_path: Path) -> None:
+def test_what_is_running_is_neither_pruned_nor_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ["--runs_dir", str(tmp_path)]
     typed = [SMALL, "--name", "live", "--", "-c", SMOKE, "--trainer.max_epochs=2000"]
     with subprocess.Popen(
         command(tmp_path, *typed), cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         own = tmp_path / "live" / "spiral_relu" / "seed_0"
         wait_for(own / "checkpoints" / "last.ckpt", process)
-        pruned = run(tmp_path, "prune", "live")
-        again = run(tmp_path, typed[0], "--resume", *typed[1:])
+        codes = [compare.main([*place, *refused]) for refused in (["prune", "live"], ["--resume", *typed])]
         process.kill()  # as a crash would: nothing is tidied up
         process.communicate(timeout=120)  # returns when nobody can write to the console any more: the child has ended
-    for refused in (pruned, again):
-        assert refused.returncode == 2
-        assert "is running; wait until it ends, or stop it" in refused.stderr
+    assert codes == [2, 2]
+    assert capsys.readouterr().err.count("is running; wait until it ends, or stop it\n") == 2
     assert (own / "checkpoints" / "last.ckpt").exists()
     assert not (own / results.FILE).exists(), "it went on without its parent, to its end"
-    assert run(tmp_path, "prune", "live").returncode == 0
+    assert compare.main([*place, "prune", "live"]) == 0
     assert not own.exists()
 
 
-def test_a_failure_is_remembered_and_tried_again(tmp_path: Path) -> None:
-    config = config_of("Raises", tmp_path)
-    assert run(tmp_path, config, "--name", "f", *FLAGS).returncode == 1
-    collected = run(tmp_path, "--collect", "f")
-    assert collected.returncode == 1
-    assert "raises, seed 0 failed: ZeroDivisionError: a bug in forward" in collected.stdout
+def test_a_failure_is_remembered_and_tried_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, place = config_of("Raises", tmp_path), ["--runs_dir", str(tmp_path)]
+    assert compare.main([config, *place, "--name", "f", *SMALL_FLAGS]) == 1
+    capsys.readouterr()
+    assert compare.main([*place, "--collect", "f"]) == 1
+    assert "raises, seed 0 failed: ZeroDivisionError: a bug in forward" in capsys.readouterr().out
     assert [row["status"] for row in rows(tmp_path / "f")] == ["failed"]
-    again = run(tmp_path, config, "--name", "f", "--resume", *FLAGS)
-    assert "raises, seed 0 failed: it starts again" in again.stdout
+    assert compare.main([config, *place, "--name", "f", "--resume", *SMALL_FLAGS]) == 1
+    assert "raises, seed 0 failed: it starts again" in capsys.readouterr().out
 
 
 def test_networks_that_diverge_leave_a_table(tmp_path: Path) -> None:
     wild = ["--", "-c", SMOKE, "--model.lr=1e30", "--model.optimizer=sgd"]
-    done = run(tmp_path, "configs/plane/bumps.yaml", "--seeds", "0", "1", "--name", "wild", *wild)
-    assert done.returncode == 0, done.stderr
+    place = ["--runs_dir", str(tmp_path), "--name", "wild"]
+    assert compare.main(["configs/plane/bumps.yaml", "--seeds", "0", "1", *place, *wild]) == 0
     assert "2 of 2 diverged" in (tmp_path / "wild" / "summary.md").read_text()
     assert (tmp_path / "wild" / "comparison").is_dir()
 
