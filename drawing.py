@@ -49,6 +49,13 @@ def panels(
     return figure, list(axes.flat)
 
 
+def line_style(number: int, num_points: int) -> dict[str, Any]:
+    """Of one line among others: a colour and a mark, and from the eighth line on another stroke."""
+    stroke = ["-", "--", ":", "-."][number // 7 % 4]
+    mark = MARKS[number % 7] if num_points <= 12 else ""
+    return {"color": COLOURS[number % 7], "linestyle": stroke, "marker": mark, "linewidth": 2}
+
+
 def logarithmic(axes: Axes, low: float, high: float) -> None:
     """A logarithmic y axis from low to high, with plain numbers: typeset powers take half the time of a figure."""
     axes.set_yscale("log")
@@ -73,12 +80,7 @@ def colour_scale(figure: Figure, axes: Axes | list[Axes], drawn: ScalarMappable,
 
 
 def mosaic(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Pictures `(N, H, W)` side by side, `columns` in a row, as one with NaN between them: to be drawn at once.
-
-    Pictures of a few pixels are enlarged, so that the gap between them is thin.
-    """
-    enlarged = max(1, 12 // max(pictures.shape[1:])) if gap else 1
-    pictures = pictures.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
+    """Pictures `(N, H, W)` side by side, `columns` in a row, as one with NaN between them: to be drawn at once."""
     num_pictures, height, width = pictures.shape
     rows = math.ceil(num_pictures / columns)
     canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
@@ -87,6 +89,12 @@ def mosaic(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
         top, left = row * (height + gap), column * (width + gap)
         canvas[top : top + height, left : left + width] = picture
     return canvas
+
+
+def enlarged(pictures: np.ndarray) -> np.ndarray:
+    """Pictures `(N, H, W)` of a few pixels with more of them, so that the gap between them is thin."""
+    factor = max(1, 12 // max(pictures.shape[1:]))
+    return pictures.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def show(axes: Axes, picture: np.ndarray, norm: Normalize, colours: str | Colormap) -> ScalarMappable:
@@ -103,8 +111,9 @@ def symmetric(values: np.ndarray) -> Normalize:
 
     One value in 200 may lie outside: it has the colour of the limit.
     """
-    largest = float(np.nanquantile(np.abs(values), 0.995))
-    if not math.isfinite(largest) or largest == 0:
+    finite = np.abs(values[np.isfinite(values)])
+    largest = float(np.quantile(finite, 0.995)) if len(finite) else 0.0
+    if largest == 0:
         return Normalize(-1, 1)
     power = 10.0 ** math.floor(math.log10(largest))
     limit = next(step * power for step in (1, 2, 5, 10) if largest <= 1.0001 * step * power)

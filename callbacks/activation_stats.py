@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from callbacks.insight import NONLINEARITIES, Insight, array, by_unit, recorded, some, stages
-from drawing import COLOURS, MARKS, depth_axis, logarithmic, panels
+from drawing import depth_axis, line_style, logarithmic, panels
 
 NUM_SAMPLES = 256
 MOST_HISTOGRAMS = 10
@@ -41,32 +40,34 @@ class ActivationStats(Insight):
     """
 
     def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        inputs, _ = self.samples(trainer, NUM_SAMPLES)
         parts = stages(model)
         inner = {name: nonlinearities(part) for name, part in parts.items()}
         watched = {f"{name}/{number}": one for name, own in inner.items() for number, one in enumerate(own)}
         with recorded({**parts, **watched}) as given:
-            model(self.samples(trainer, NUM_SAMPLES)[0])
+            model(inputs)
+        names = [name for name in given if name in parts]
         curves: dict[str, float] = {}
-        stuck: dict[str, float] = {}
-        for name in parts:
-            output = given[name].float()
-            curves[f"activation_mean/{name}"] = float(output.mean())
-            curves[f"activation_std/{name}"] = float(output.std())
-            own = [stuck_share(given[f"{name}/{number}"], one) for number, one in enumerate(inner[name])]
-            stuck[name] = sum(own) / len(own)
+        stuck: list[float] = []
+        for name in names:
+            shares = [stuck_share(given[one], watched[one], model) for one in given if one.startswith(f"{name}/")]
+            shares = shares or [stuck_share(given[name], parts[name], model)]
+            stuck.append(sum(shares) / len(shares))
             is_bounded = any(type(one) in BOUNDS for one in inner[name])
-            curves[f"{'saturated' if is_bounded else 'dead'}/{name}"] = stuck[name]
-        for name in some(parts, MOST_HISTOGRAMS):
+            curves[f"activation_mean/{name}"] = float(given[name].float().mean())
+            curves[f"activation_std/{name}"] = float(given[name].float().std(correction=0))
+            curves[f"{'saturated' if is_bounded else 'dead'}/{name}"] = stuck[-1]
+        self.write_curves(trainer, curves, self.epoch)
+        for name in some(names, MOST_HISTOGRAMS):
             values = given[name].flatten()
-            every = math.ceil(len(values) / MOST_VALUES)
-            self.writer(trainer).add_histogram(f"activations/{name}", array(values[::every]), self.epoch, bins=64)
-        self.write_curves(trainer, curves, step=self.epoch)
-        deviations = np.array([curves[f"activation_std/{name}"] for name in parts])
-        shares = np.array(list(stuck.values()))
+            values = values[:: math.ceil(len(values) / MOST_VALUES)]
+            if values.isfinite().all():  # of a network that diverged there is no histogram
+                self.writer(trainer).add_histogram(f"activations/{name}", array(values), self.epoch, bins=64)
+        deviations = np.array([curves[f"activation_std/{name}"] for name in names])
         figure, (above, below) = panels(4.8, 2.5, rows=2)
-        draw_signal(above, below, {"": (deviations, shares)})
+        draw_signal(above, below, {"": (deviations, np.array(stuck))})
         self.draw(trainer, "activations/by_depth", figure)
-        self.keep(trainer, deviations=deviations, stuck=shares, parts=np.array(list(parts)))
+        self.keep(trainer, deviations=deviations, stuck=np.array(stuck), parts=np.array(names))
 
 
 def nonlinearities(part: nn.Module) -> list[nn.Module]:
@@ -75,13 +76,13 @@ def nonlinearities(part: nn.Module) -> list[nn.Module]:
     return layers or [part]
 
 
-def stuck_share(output: Tensor, layer: nn.Module) -> float:
+def stuck_share(output: Tensor, layer: nn.Module, model: nn.Module) -> float:
     """The share of values close to a bound of the layer; where it has none, of units that are 0 for every sample."""
     if type(layer) in BOUNDS:
         low, high = BOUNDS[type(layer)]
         margin = CLOSE * (high - low)
         return float(((output < low + margin) | (output > high - margin)).float().mean())
-    return float((by_unit(output, layer) == 0).all(dim=(0, 2)).float().mean())
+    return float((by_unit(output, model) == 0).all(dim=(0, 2)).float().mean())
 
 
 def draw_signal(first: Axes, second: Axes, networks: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -95,9 +96,9 @@ def draw_signal(first: Axes, second: Axes, networks: dict[str, tuple[np.ndarray,
     is_relative = len(networks) > 1
     for number, (name, (deviations, stuck)) in enumerate(networks.items()):
         where = np.linspace(0, 1, len(deviations)) if is_relative else np.arange(1, len(deviations) + 1)
-        style: Any = {"color": COLOURS[number % 7], "marker": MARKS[number % 7] if len(deviations) <= 12 else ""}
-        first.plot(where, np.clip(deviations, *RANGE), label=name, linewidth=2, **style)
-        second.plot(where, 100 * stuck, linewidth=2, **style)
+        style = line_style(number, len(deviations))
+        first.plot(where, np.clip(deviations, *RANGE), label=name, **style)
+        second.plot(where, 100 * stuck, **style)
     logarithmic(first, *RANGE)
     first.set_ylabel("standard deviation")
     second.set_ylim(-3, 103)

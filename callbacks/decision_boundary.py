@@ -11,6 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from callbacks.insight import Insight, array
@@ -32,8 +33,11 @@ class DecisionBoundary(Insight):
     num_intervals = 9  # with the look before training as many pictures as the slider keeps
 
     def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        shape = list(model.hparams["input_shape"])
-        return None if shape == [2] else f"it draws inputs of 2 numbers, not input_shape={shape}"
+        shape, num_outputs = list(model.hparams["input_shape"]), model.hparams["num_outputs"]
+        if shape != [2]:
+            return f"it draws inputs of 2 numbers, not input_shape={shape}"
+        has_colours = model.hparams["task"] == "regression" or num_outputs <= len(COLOURS)
+        return None if has_colours else f"it has colours for {len(COLOURS)} classes, not {num_outputs}"
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.frames: list[Image.Image] = []
@@ -44,24 +48,26 @@ class DecisionBoundary(Insight):
         seen = {name: datamodule.splits[name] for name in ("train", "test")}
         reach = MARGIN * max(float(inputs.abs().max()) for inputs, _ in seen.values())
         num_classes = 0 if datamodule.task == "regression" else datamodule.num_outputs
-        numbers = {"values": field(model, reach), "reach": np.array(reach), "num_classes": np.array(num_classes)}
+        limit = symmetric(array(seen["train"][1])).vmax  # of the heights
+        numbers = {
+            "values": field(model, reach),
+            **{"reach": np.array(reach), "num_classes": np.array(num_classes), "limit": np.array(limit)},
+        }
         for name, (inputs, targets) in seen.items():
             numbers |= {name: array(inputs), f"{name}_targets": array(targets).reshape(len(targets), -1)[:, 0]}
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)
         drawn = draw_field(axes, numbers)
-        axes.set_title(f"after {self.epoch} epochs")
+        axes.set_title(f"finished epochs: {self.epoch}")
         if num_classes <= 2:
             colour_scale(figure, axes, drawn, "value" if num_classes == 0 else "probability of class 1")
         self.frames.append(Image.fromarray(self.draw(trainer, "decision_boundary/plane", figure)))
         self.keep(trainer, **numbers)
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        super().on_train_end(trainer, pl_module)
-        if self.frames:
-            first, *others = self.frames
-            durations = [*[MILLISECONDS] * len(others), 4 * MILLISECONDS]
-            path = self.folder(trainer) / "decision_boundary.gif"
-            first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
+    def finish(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        first, *others = self.frames
+        durations = [*[MILLISECONDS] * len(others), 4 * MILLISECONDS]
+        path = self.folder(trainer) / "decision_boundary.gif"
+        first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
 
 
 def field(model: L.LightningModule, reach: float) -> np.ndarray:
@@ -88,7 +94,7 @@ def draw_field(axes: Axes, numbers: Mapping[str, np.ndarray]) -> ScalarMappable:
     reach, num_classes = float(numbers["reach"]), int(numbers["num_classes"])
     colours: Colormap = SIGNED
     if num_classes == 0:
-        norm = symmetric(numbers["train_targets"])
+        norm = Normalize(-float(numbers["limit"]), float(numbers["limit"]))
     elif num_classes == 2:
         norm = Normalize(0, 1)
     else:
@@ -100,9 +106,10 @@ def draw_field(axes: Axes, numbers: Mapping[str, np.ndarray]) -> ScalarMappable:
         axis = np.linspace(-reach, reach, NUM_POINTS)
         axes.contour(axis, axis, numbers["values"], levels=[0.5], colors="black", linewidths=1.5)
     for name, marked in (("train", {"edgecolors": "white", "linewidths": 0.4}), ("test", {"marker": "x"})):
-        style: Any = {"cmap": colours, "norm": norm, "s": 16, "label": name, **marked}
+        style: Any = {"cmap": colours, "norm": norm, "s": 16, **marked}
         axes.scatter(numbers[name][:, 0], numbers[name][:, 1], c=numbers[f"{name}_targets"], **style)
+    marks = [Line2D([], [], color="black", marker=mark, linestyle="", markersize=4) for mark in "ox"]
     axes.set_xlabel("first input")
     axes.set_ylabel("second input")
-    axes.legend(fontsize=9, loc="upper right")
+    axes.legend(marks, ["train", "test"], fontsize=9, loc="upper right")
     return drawn

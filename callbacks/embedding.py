@@ -31,11 +31,16 @@ class Embedding(Insight):
     def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         inputs, targets = self.samples(trainer, MOST_SAMPLES)
         entered: list[Tensor] = []
-        handle = model.get_submodule("head").register_forward_pre_hook(lambda _, given: entered.append(given[0]))
+        handle = model.get_submodule("head").register_forward_pre_hook(
+            lambda _, given, named: entered.append([*given, *named.values()][0]), with_kwargs=True
+        )
         try:
             model(inputs)
         finally:
             handle.remove()
+        if not entered:
+            print("Nothing is embedded: the network does not call its head.", flush=True)
+            return
         labels = [", ".join(f"{value:g}" for value in target) for target in targets.view(len(targets), -1).tolist()]
         self.writer(trainer).add_embedding(
             entered[0].flatten(1).float(),
@@ -49,6 +54,6 @@ class Embedding(Insight):
 def sprites(inputs: Tensor) -> Tensor:
     """Pictures of ink on white, `(N, 1, H, H)`, from 0 to 1; the projector takes squares only."""
     ink = torch.from_numpy(pictures(inputs))[:, None]
-    ink = (ink - ink.min()) / (ink.max() - ink.min())
+    ink = (ink - ink.min()) / (ink.max() - ink.min()).clamp_min(torch.finfo(ink.dtype).tiny)
     missing = ink.shape[2] - ink.shape[3]
     return 1 - F.pad(ink, (0, max(missing, 0), 0, max(-missing, 0)))

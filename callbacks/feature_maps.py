@@ -15,7 +15,7 @@ from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
 from callbacks.insight import Insight, array, by_unit, pictures, recorded, some, stages
-from drawing import HEIGHT, INK, SIGNED, columns_for, mosaic, panels, show, symmetric
+from drawing import HEIGHT, INK, SIGNED, columns_for, enlarged, mosaic, panels, show, symmetric
 
 NUM_SAMPLES = 3
 MOST_ROWS = 7  # parts of the network in one figure
@@ -32,15 +32,16 @@ class FeatureMaps(Insight):
     square. Of more than 7 parts every so many are shown, the first and the last always.
 
     The weights of each `nn.MultiheadAttention` are drawn under `attention/<layer>`: a map a head and sample, whose
-    rows say at which steps a step looks.
+    rows say at which steps a step looks; yellow is all of its attention.
     """
 
     def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         inputs, labels = self.samples_of_different_classes(trainer)
-        parts = some(stages(model), MOST_ROWS)
+        parts = stages(model)
         with attention_maps(model) as maps, recorded(parts) as given:
             model(inputs)
-        rows = {"input": pictures(inputs)} | {name: tiles(given[name], part) for name, part in parts.items()}
+        rows = {"input": pictures(inputs)}
+        rows |= {name: tiles(given[name], model) for name in some(given, MOST_ROWS)}
         over_time = [name for name in rows if name != "input" and given[name].ndim == 3]
         # units over time have no shape of their own
         heights = [0.4 if name in over_time else row.shape[1] / row.shape[2] for name, row in rows.items()]
@@ -51,13 +52,13 @@ class FeatureMaps(Insight):
             draw_row(axes, row, name)
             axes.set_aspect("auto" if name in over_time or row.shape[1] == 1 else "equal")
         every_axes[0].set_title(labels)
-        self.draw(trainer, "feature_maps/layers", figure)
+        self.draw(trainer, "feature_maps/layers", figure, is_alike=False)
         for name, one in maps.items():
             figure, every_axes = panels(4.8, 1.6, rows=len(one), is_plot=False)
             for axes, of_sample in zip(every_axes, array(one), strict=True):
                 show(axes, mosaic(of_sample, len(of_sample)), Normalize(0, 1), HEIGHT)
                 axes.set_ylabel("from step", fontsize=10)
-            every_axes[-1].set_xlabel(f"to step, for each of {one.shape[1]} heads; yellow is all of the attention")
+            every_axes[-1].set_xlabel("to step, head by head")
             self.draw(trainer, f"attention/{name}", figure)
 
     def samples_of_different_classes(self, trainer: L.Trainer) -> tuple[Tensor, str]:
@@ -71,12 +72,12 @@ class FeatureMaps(Insight):
         return inputs[indices], "samples of class " + ", ".join(str(int(one)) for one in chosen)
 
 
-def tiles(output: Tensor, part: nn.Module) -> np.ndarray:
+def tiles(output: Tensor, model: nn.Module) -> np.ndarray:
     """What a part made of each sample, as a picture: `(B, H, W)`."""
     if output.ndim == 4:
         channels = array(output[:, :MOST_CHANNELS])
-        return np.stack([mosaic(one, columns_for(len(one))) for one in channels])
-    units = array(by_unit(output, part))  # (B, U, P)
+        return np.stack([mosaic(enlarged(one), columns_for(len(one))) for one in channels])
+    units = array(by_unit(output, model))  # (B, U, P)
     if output.ndim == 3:
         return units[:, :MOST_LINES]
     squares = units[:, :MOST_UNITS]  # (B, U, 1)
@@ -101,7 +102,8 @@ def attention_maps(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     maps: dict[str, Tensor] = {}
 
     def ask(module: nn.Module, inputs: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        return inputs, {**options, "need_weights": True, "average_attn_weights": False}
+        named = dict(zip(("key_padding_mask", "need_weights", "attn_mask"), inputs[3:], strict=False))
+        return inputs[:3], {**options, **named, "need_weights": True, "average_attn_weights": False}
 
     def record(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +12,8 @@ import torch
 from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
-from callbacks.insight import NONLINEARITIES, Insight, by_unit, pictures, some, stages
-from drawing import INK, SIGNED, mosaic, panels, show, symmetric
+from callbacks.insight import NONLINEARITIES, Insight, by_unit, hooked, pictures, recorded, some, stages
+from drawing import INK, SIGNED, enlarged, mosaic, panels, show, symmetric
 
 NUM_UNITS = 8
 NUM_SAMPLES = 9
@@ -31,9 +30,8 @@ class Features(Insight):
     Of up to four parts of the network, the first and the head among them, the first eight units: on the left an
     input found by gradient ascent from noise, beside it the nine of 1,000 validation samples that excite the unit
     most. The inputs found have the mean norm of the samples, since without a bound there is no most. The response of a
-    channel is its mean over positions, that of a recurrent unit its mean over time; where a part ends in an
-    activation, the response is what enters it, since a unit that is off has no gradient. Where no gradient
-    reaches the input, the picture is grey.
+    channel is its mean over positions, that of a recurrent unit its mean over time. Of a neuron it is what enters its
+    activation: when it is off, what leaves has no gradient. Where no gradient reaches the input, the picture is grey.
 
     Source: Erhan et al. 2009, "Visualizing Higher-Layer Features of a Deep Network", section 3.2.
     """
@@ -41,15 +39,17 @@ class Features(Insight):
     num_intervals = 0
 
     def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        if math.prod(model.hparams["input_shape"]) == 2:
+        if list(model.hparams["input_shape"]) == [2]:
             return "inputs of 2 numbers are no picture; DecisionBoundary draws them"
         return None
 
     def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         samples, _ = self.samples(trainer, MOST_SAMPLES)
         parts = {name: part for name, part in stages(model).items() if list(part.parameters())}
-        for name, part in some(parts, MOST_PARTS).items():
-            with responses(part) as given:
+        with recorded(parts) as called:
+            model(samples[:2])
+        for name in some(called, MOST_PARTS):
+            with responses(parts[name], model) as given:
                 model(samples)
                 num_units = min(NUM_UNITS, given[0].shape[1])
                 best = given[0][:, :num_units].topk(min(NUM_SAMPLES, len(samples)), dim=0).indices  # (S, U)
@@ -57,6 +57,7 @@ class Features(Insight):
             self.draw_units(trainer, f"features/{name}", pictures(made), pictures(samples[best.T.flatten()]))
 
     def draw_units(self, trainer: L.Trainer, tag: str, made: np.ndarray, samples: np.ndarray) -> None:
+        made, samples = enlarged(made), enlarged(samples)
         columns = len(samples) // len(made)
         figure, (left, right) = panels(
             2.7, 4.6, columns=2, is_plot=False, width_ratios=[made.shape[2], columns * made.shape[2]]
@@ -72,20 +73,23 @@ class Features(Insight):
 
 
 @contextmanager
-def responses(part: nn.Module) -> Iterator[list[Tensor]]:
+def responses(part: nn.Module, model: nn.Module) -> Iterator[list[Tensor]]:
     """While it is open, the one item is how strongly each unit of the part responded last: `(B, U)`."""
     given: list[Tensor] = [torch.empty(0)]
-    activations = [module for module in part.modules() if isinstance(module, NONLINEARITIES)]
+    layers = [one for one in part.children() if not isinstance(one, nn.Dropout)] or [part]
+    ends = isinstance(part, nn.Sequential) and isinstance(layers[-1], NONLINEARITIES)
 
-    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        value = inputs[0] if activations else output[0] if isinstance(output, tuple) else output
-        given[0] = by_unit(value, part).mean(-1)
+    def enters(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        if inputs[0].ndim == 2:
+            given[0] = inputs[0]
 
-    handle = (activations[-1] if activations else part).register_forward_hook(hook)
-    try:
+    def leaves(module: nn.Module, inputs: Any, output: Any) -> None:
+        first = output[0] if isinstance(output, tuple) else output
+        if not ends or first.ndim > 2:
+            given[0] = by_unit(first, model).mean(-1)
+
+    with hooked([(layers[-1], enters), (part, leaves)] if ends else [(part, leaves)]):
         yield given
-    finally:
-        handle.remove()
 
 
 def ascend(model: nn.Module, given: list[Tensor], num_units: int, samples: Tensor) -> Tensor:
@@ -99,7 +103,8 @@ def ascend(model: nn.Module, given: list[Tensor], num_units: int, samples: Tenso
         for _ in range(NUM_STEPS):
             inputs = inputs.detach().requires_grad_()
             model(inputs)
-            (gradient,) = torch.autograd.grad(given[0].diagonal().sum(), inputs)
+            (gradient,) = torch.autograd.grad(given[0].diagonal().sum(), inputs, allow_unused=True)
+            gradient = torch.zeros_like(inputs) if gradient is None else gradient
             inputs = on_sphere(inputs + STEP * on_sphere(gradient, norm), norm)
     is_moved = gradient.flatten(1).any(dim=1)
     return torch.where(is_moved.view(-1, *[1] * (inputs.ndim - 1)), inputs.detach(), torch.nan)

@@ -9,8 +9,8 @@ import lightning as L
 import numpy as np
 from torch import Tensor
 
-from callbacks.insight import Insight, array, is_picture, pictures, weights
-from drawing import SIGNED, colour_scale, columns_for, mosaic, panels, show, symmetric
+from callbacks.insight import Insight, array, is_picture, lacks_weights, pictures, weights
+from drawing import SIGNED, colour_scale, columns_for, enlarged, mosaic, panels, show, symmetric
 
 MOST_UNITS = 64
 
@@ -24,19 +24,17 @@ class Filters(Insight):
     """
 
     def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        if not weights(model):
-            return "the network has no weights"
-        if math.prod(model.hparams["input_shape"]) == 2:
+        if list(model.hparams["input_shape"]) == [2]:
             return "inputs of 2 numbers are no picture; DecisionBoundary draws them"
-        return None
+        return lacks_weights(model)
 
     def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        ((name, weight),) = islice(weights(model).items(), 1)
+        ((name, weight),) = islice(weights(model, self.samples(trainer, 2)[0]).items(), 1)
         units = as_seen(weight[:MOST_UNITS], list(model.hparams["input_shape"]))
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)
         number = f"units 1 to {len(units)} of {len(weight)}"
         if units.ndim == 3:
-            drawn = show(axes, mosaic(units, columns_for(len(units))), symmetric(units), SIGNED)
+            drawn = show(axes, mosaic(enlarged(units), columns_for(len(units))), symmetric(units), SIGNED)
             axes.set_xlabel(number)
         else:
             drawn = show(axes, units, symmetric(units), SIGNED)

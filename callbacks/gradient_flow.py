@@ -7,12 +7,11 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from callbacks.insight import Insight, weights
-from drawing import COLOURS, MARKS, depth_axis, logarithmic, panels
+from callbacks.insight import Insight, aside, data_of, weights
+from drawing import COLOURS, depth_axis, line_style, logarithmic, panels
 
 SMALLEST = 1e-45  # the least that float32 holds: stands for a gradient of 0 in a logarithm
 RANGE = (1e-12, 1e2)  # of every figure, so that two can be laid side by side; what is less is drawn at its foot
@@ -23,8 +22,8 @@ class GradientFlow(Insight):
 
     Curves at optimizer steps: `gradient_norm/<layer>`, before clipping; `update_ratio/<layer>`, the norm of what a
     step changes divided by that of the weights; and `gradient_flow/log10_first_over_last`, the power of ten by which
-    the first layer's gradient is smaller than the head's: a curve that can be laid over that of any other network.
-    Measured at the first step, every `trainer.log_every_n_steps`, and when an epoch ends that is drawn.
+    the first layer's gradient is smaller than the last one's: a curve that can be laid over that of any other network.
+    Measured at the first step, every `trainer.log_every_n_steps`, and at the last step of each epoch.
 
     The figure `gradient_flow/by_depth` shows the mean of the norms measured since the last figure, and that of the
     first figure, from input to head; its scale is the same in every run.
@@ -32,11 +31,17 @@ class GradientFlow(Insight):
     Source: vanishing gradients: Hochreiter 1991; Glorot & Bengio 2010, section 4.
     """
 
+    def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
+        learns = any(one.ndim >= 2 and one.requires_grad for one in model.parameters())
+        return None if learns else "the network has no weights that learn"
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.layers = weights(pl_module)
+        with aside(pl_module):
+            found = weights(pl_module, self.samples(trainer, 2)[0])
+        self.layers = {name: weight for name, weight in found.items() if weight.requires_grad}
         self.first_step = trainer.global_step
         self.measured: list[list[float]] = []  # norms since the last figure
-        self.drawn: dict[str, np.ndarray] = {}  # what the first and the last figure showed, by its epochs
+        self.first: dict[str, np.ndarray] = {}  # what the first figure showed, by its epochs
         self.before: list[Tensor] = []  # the weights before the step that was measured last
         self.step = 0  # of it
         super().on_train_start(trainer, pl_module)
@@ -48,25 +53,19 @@ class GradientFlow(Insight):
     def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.is_on or not self.is_measured(trainer):
             return
-        # in float64: squares of what has passed 50 sigmoid layers are 0 in float32
-        norms = [
-            math.nan if weight.grad is None else float(torch.linalg.vector_norm(weight.grad, dtype=torch.float64))
-            for weight in self.layers.values()
-        ]
+        norms = [math.nan if weight.grad is None else norm(weight.grad) for weight in self.layers.values()]
         self.step = trainer.global_step + 1  # when the optimizer has taken it
         self.measured.append(norms)
         self.before = [weight.detach().clone() for weight in self.layers.values()]
-        first, last = (math.log10(max(norm, SMALLEST)) for norm in (norms[0], norms[-1]))
+        first, last = (math.log10(max(value, SMALLEST)) for value in (norms[0], norms[-1]))
         self.write(trainer, "gradient_norm", norms)
         self.write_curves(trainer, {"gradient_flow/log10_first_over_last": first - last}, self.step)
 
     def is_measured(self, trainer: Any) -> bool:
-        """Whether the step that is being taken is."""
-        step = trainer.global_step + 1
-        epoch, steps_over = divmod(step, trainer.datamodule.steps_per_epoch)
-        is_last_before_a_look = steps_over == 0 and (self.is_due(epoch) or epoch == self.num_epochs)
-        is_logged = trainer.log_every_n_steps > 0 and step % trainer.log_every_n_steps == 0
-        return step == self.first_step + 1 or is_logged or is_last_before_a_look
+        """Whether the step that is being taken is: the first, those that are logged, and the last of each epoch."""
+        step, log_every = trainer.global_step + 1, trainer.log_every_n_steps
+        ends_epoch = step % data_of(trainer).steps_per_epoch == 0
+        return step == self.first_step + 1 or (log_every > 0 and step % log_every == 0) or ends_epoch
 
     def finish_step(self, trainer: L.Trainer) -> None:
         """Compares the weights with those before the step that was measured last."""
@@ -81,17 +80,24 @@ class GradientFlow(Insight):
 
     def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         self.finish_step(trainer)
-        if not self.measured:  # no step has been taken yet
+        if not self.measured:  # no step has been taken since the last look
             return
-        start = (self.last_look or 0) + 1
+        start = 1 + (self.first_epoch if self.last_look is None else self.last_look)
         label = f"epoch {self.epoch}" if start >= self.epoch else f"epochs {start} to {self.epoch}"
-        self.drawn = {**dict(list(self.drawn.items())[:1]), label: np.mean(self.measured, axis=0)}
+        latest = {label: np.mean(self.measured, axis=0)}
+        self.first = self.first or latest
         self.measured = []
         figure, (axes,) = panels(4.8, 3.8)
-        draw_norms(axes, self.drawn)
+        draw_norms(axes, self.first | latest)
         axes.legend(fontsize=10, loc="lower right")
         self.draw(trainer, "gradient_flow/by_depth", figure)
-        self.keep(trainer, norms=self.drawn[label], layers=np.array(list(self.layers)))
+        self.keep(trainer, norms=latest[label], layers=np.array(list(self.layers)))
+
+
+def norm(gradient: Tensor) -> float:
+    """Of the largest entry's size first: squares of what has passed 50 sigmoid layers are 0 in float32."""
+    largest = float(gradient.abs().max())
+    return largest * float((gradient / largest).norm()) if 0 < largest < math.inf else largest
 
 
 def draw_norms(axes: Axes, norms: dict[str, np.ndarray], is_relative: bool = False) -> None:
@@ -104,8 +110,7 @@ def draw_norms(axes: Axes, norms: dict[str, np.ndarray], is_relative: bool = Fal
     """
     for number, (label, values) in enumerate(norms.items()):
         where = np.linspace(0, 1, len(values)) if is_relative else np.arange(1, len(values) + 1)
-        style: Any = {"color": COLOURS[number % 7], "marker": MARKS[number % 7] if len(values) <= 12 else ""}
-        axes.plot(where, np.maximum(values, RANGE[0]), label=label, linewidth=2, **style)
+        axes.plot(where, np.maximum(values, RANGE[0]), label=label, **line_style(number, len(values)))
         below = where[values < RANGE[0]]
         if len(below):  # a line without points would push the others aside
             axes.plot(below, np.full(len(below), RANGE[0]), "v", color=COLOURS[number % 7], clip_on=False)

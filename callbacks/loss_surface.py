@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from torch import Tensor
 
-from callbacks.insight import Insight, weights
+from callbacks.insight import Insight, lacks_weights, weights
 from drawing import HEIGHT, colour_scale, panels
 
 NUM_SAMPLES = 128
@@ -37,6 +37,9 @@ class LossSurface(Insight):
 
     num_intervals = 0
 
+    def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
+        return lacks_weights(model)
+
     def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         losses = surface(model, self.samples(trainer, NUM_SAMPLES, split="train"))
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)
@@ -49,7 +52,7 @@ class LossSurface(Insight):
 def surface(model: L.LightningModule, batch: tuple[Tensor, Tensor]) -> np.ndarray:
     """Losses on the grid, `(NUM_POINTS, NUM_POINTS)`: the first axis is the first direction."""
     moved: Any = copy.deepcopy(model)
-    parameters = list(weights(moved).values())
+    parameters = list(weights(moved, batch[0]).values())
     ends = [parameter.detach().clone() for parameter in parameters]
     generator = torch.Generator().manual_seed(SEED)
     directions = [[filter_normalised(end, generator) for end in ends] for _ in range(2)]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.insight import Insight, array, is_picture, pictures
-from drawing import INK, colour_scale, mosaic, panels, show
+from drawing import INK, colour_scale, enlarged, mosaic, panels, show
 
 NUM_WORST, COLUMNS = 20, 5
 MOST_WRITTEN = 20  # classes whose counts and accuracies are written down
@@ -34,11 +34,12 @@ class Mistakes(Insight):
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         if datamodule.task == "regression":
             return "regression has no classes"
-        return None if datamodule.val_size else "no samples validate"
+        return None if datamodule.val_size and trainer.limit_val_batches else "no samples validate"
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seen: list[tuple[Tensor, Tensor]] = []  # inputs and logits of each batch of the last validation
         self.targets: list[Tensor] = []
+        self.validated: int | None = None  # finished epochs when they were
         super().on_train_start(trainer, pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -54,22 +55,23 @@ class Mistakes(Insight):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.is_on:
+            self.validated = trainer.current_epoch + 1
             self.handle.remove()
 
     def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        if not self.targets:  # nothing has been validated yet
+        if self.validated != self.epoch:  # an epoch without validation, or before the first
             return
         targets, logits = torch.cat(self.targets), torch.cat([logits for _, logits in self.seen]).float()
         counts = confusion(logits, targets)
         if len(counts) <= MOST_WRITTEN:
             accuracies = counts.diagonal() / counts.sum(1)
-            curves = {f"class_acc/{number}": float(value) for number, value in enumerate(accuracies)}
+            known = accuracies.isfinite()  # a class may have no sample
+            curves = {f"class_acc/{number}": float(accuracies[number]) for number in known.nonzero().flatten().tolist()}
             self.write_curves(trainer, curves, step=self.epoch)
-        self.draw(trainer, "mistakes/confusion", confusion_figure(array(counts)))
+        self.draw(trainer, "mistakes/confusion", confusion_figure(array(counts)), is_alike=False)
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        super().on_train_end(trainer, pl_module)
-        if self.is_on and pl_module.hparams["task"] == "classification" and self.seen and is_picture(self.seen[0][0]):
+    def finish(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if model.hparams["task"] == "classification" and self.seen and is_picture(self.seen[0][0]):
             inputs, logits = (torch.cat(tensors) for tensors in zip(*self.seen, strict=True))
             figure = worst_figure(inputs, logits.float(), torch.cat(self.targets))
             self.draw(trainer, "mistakes/most_confident", figure)
@@ -93,8 +95,13 @@ def confusion_figure(counts: np.ndarray) -> Figure:
             colour = "white" if shares[row, column] > 0.1 else "black"
             axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
         axes.set_xticks(numbers, numbers)
-        axes.set_yticks(numbers, [f"{number}  {shares[number, number]:.1%}" for number in numbers], fontsize=9)
-        axes.tick_params(length=0)
+        known = counts.sum(1) > 0
+        texts = [f"{one}  {shares[one, one]:.1%}" if known[one] else f"{one}  none" for one in numbers]
+        axes.set_yticks(numbers, texts, fontsize=9)
+    else:
+        axes.set_xticks(numbers[::5], numbers[::5])
+        axes.set_yticks(numbers[::5], numbers[::5])
+    axes.tick_params(length=0)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class, and its accuracy")
     colour_scale(figure, axes, drawn, "share of the true class")
@@ -107,8 +114,8 @@ def worst_figure(inputs: Tensor, logits: Tensor, targets: Tensor) -> Figure:
     worst = (probabilities * (predicted != targets)).argsort(descending=True)[: min(NUM_WORST, num_wrong)]
     figure, (axes,) = panels(4.8, 4.6, is_plot=False)
     axes.set_title(f"{num_wrong:,} of {len(targets):,} are wrong; true class as predicted, probability", fontsize=10)
-    tiles = np.full((NUM_WORST, *pictures(inputs[:1]).shape[1:]), np.nan)
-    tiles[: len(worst)] = pictures(inputs[worst])
+    tiles = np.full((NUM_WORST, *enlarged(pictures(inputs[:1])).shape[1:]), np.nan)
+    tiles[: len(worst)] = enlarged(pictures(inputs[worst]))
     gap = math.ceil(tiles.shape[1] / 3)
     show(axes, mosaic(tiles, COLUMNS, gap), Normalize(float(inputs.min()), float(inputs.max())), INK)
     height, width = tiles.shape[1] + gap, tiles.shape[2] + gap

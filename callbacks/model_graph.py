@@ -28,5 +28,6 @@ class ModelGraph(L.Callback):
             # add_graph traces, which torch deprecates; TensorBoard reads no other form
             warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated", category=FutureWarning)
             warnings.filterwarnings("ignore", category=TracerWarning)
-            trainer.logger.experiment.add_graph(pl_module, example.to(pl_module.device))
+            example = trainer.precision_plugin.convert_input(example.to(pl_module.device))
+            trainer.logger.experiment.add_graph(pl_module, example)
         pl_module.train(was_training)

@@ -41,13 +41,15 @@ def draw(folder: Path, rows: list[Row]) -> dict[str, Figure]:
         name_lines(names, left)
     surfaces = kept(folder, rows, "LossSurface")
     if len(surfaces) > 1:
-        label = "loss of training samples"
         figures["loss_surfaces"] = side_by_side(
-            surfaces, lambda axes, own: loss_surface.draw_surface(axes, own["losses"]), label
+            surfaces, lambda axes, own: loss_surface.draw_surface(axes, own["losses"]), "loss of training samples"
         )
     fields = kept(folder, rows, "DecisionBoundary")
     if len(fields) > 1:
-        label = "value" if any(own["num_classes"] == 0 for own in fields.values()) else "probability of class 1"
+        highest = max(own["limit"] for own in fields.values())
+        fields = {config: own | {"limit": highest} for config, own in fields.items()}
+        most = max(int(own["num_classes"]) for own in fields.values())
+        label = {0: "value", 2: "probability of class 1"}.get(most)
         figures["decision_boundaries"] = side_by_side(fields, decision_boundary.draw_field, label)
     return figures
 
@@ -77,8 +79,8 @@ def name_lines(names: Axes, axes: Axes) -> None:
     legend.set_in_layout(False)  # it has its room
 
 
-def side_by_side(networks: dict[str, Numbers], draw_one: Callable[[Axes, Any], Any], label: str) -> Figure:
-    """A panel a network, on one scale."""
+def side_by_side(networks: dict[str, Numbers], draw_one: Callable[[Axes, Any], Any], label: str | None) -> Figure:
+    """A panel a network, on one scale; without a label nothing says which."""
     columns = min(len(networks), MOST_COLUMNS)
     figure, every_axes = panels(3.6, 3.4, -(-len(networks) // columns), columns, is_plot=False)
     for axes in every_axes[len(networks) :]:
@@ -87,5 +89,6 @@ def side_by_side(networks: dict[str, Numbers], draw_one: Callable[[Axes, Any], A
         drawn = draw_one(axes, own)
         axes.set_title(config, fontsize=10)
         axes.label_outer()
-    colour_scale(figure, every_axes, drawn, label)
+    if label is not None:
+        colour_scale(figure, every_axes, drawn, label)
     return figure

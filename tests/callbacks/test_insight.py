@@ -116,6 +116,46 @@ def test_it_looks_at_the_end_of_a_run_that_ends_early(fit: Fit, tmp_path: Path) 
     assert epochs_of(tmp_path, "loss_surface/around_the_end") == [2]
 
 
+@pytest.mark.parametrize(
+    ("model", "parts"),
+    [
+        ("Listed", ["blocks.0", "blocks.1", "head"]),
+        ("Rounding", ["blocks.0", "blocks.1", "head"]),
+        ("Attending", ["embed", "attention", "last"]),
+        ("Scaled", []),
+    ],
+)
+def test_a_model_of_any_form_can_be_looked_at(model: str, parts: list[str], fit: Fit, tmp_path: Path) -> None:
+    path = tmp_path / "odd.yaml"
+    data = "data:\n  class_path: Plane\n  init_args:\n    shape: bumps\n"
+    path.write_text(f"model:\n  class_path: tests.odd.{model}\n{data}")
+    cli = fit(path, "-c", SMOKE, "-c", INSIGHT, "--test_checkpoint=none")
+    assert not hooks_of(cli.model)
+    assert list(numbers(tmp_path, "ActivationStats")["parts"]) == parts
+
+
+def test_a_run_that_diverges_is_looked_at_too(fit: Fit, tmp_path: Path) -> None:
+    fit("plane/bumps.yaml", "-c", SMOKE, "-c", INSIGHT, "--model.lr=1e30", "--test_checkpoint=none")
+    assert epochs_of(tmp_path, "activations/by_depth") == [0, 1]
+    assert epochs_of(tmp_path, "decision_boundary/plane") == [0, 1]
+
+
+def test_what_is_named_twice_looks_once(fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["-c", SMOKE, "--trainer.callbacks+=Filters", "--trainer.callbacks+=Filters", "--test_checkpoint=none"]
+    fit("mnist/linear.yaml", *flags)
+    assert epochs_of(tmp_path, "filters/head") == [0, 1]
+    assert capsys.readouterr().out.count("Filters is off: it was named twice.") == 1
+
+
+def test_seconds_leave_out_what_looking_took(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(self: Insight, *_: object) -> None:
+        self.seconds += 1000  # as if it had taken so long
+
+    monkeypatch.setattr(callbacks.LossSurface, "look", look)
+    cli = fit("plane/bumps.yaml", "-c", SMOKE, "--trainer.callbacks+=LossSurface", "--test_checkpoint=none")
+    assert cli.result["seconds"] < 0
+
+
 def test_an_interval_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="Filters: every_n_epochs=0 is too small; type 1 or more"):
         callbacks.Filters(every_n_epochs=0)
@@ -131,16 +171,38 @@ def test_stages_are_what_the_input_passes_one_after_another() -> None:
 
 
 def test_some_parts_are_the_first_and_the_last_and_those_between() -> None:
-    parts: dict[str, nn.Module] = {str(number): nn.Identity() for number in range(9)}
-    assert list(some(parts, 3)) == ["0", "4", "8"]
-    assert list(some(parts, 20)) == list(parts)
+    parts = [str(number) for number in range(9)]
+    assert some(parts, 3) == ["0", "4", "8"]
+    assert some(parts, 20) == parts
 
 
-def test_weights_are_those_with_two_dimensions_that_learn() -> None:
+def test_weights_are_those_with_two_dimensions() -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
-    assert list(weights(model)) == ["0", "2"]
-    model[2].weight.requires_grad_(False)
-    assert list(weights(model)) == ["0"]
+    assert list(weights(model, torch.zeros(4, 2))) == ["0", "2"]
+
+
+class Backwards(nn.Module):
+    """Its parts are defined in another order than they are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 1)
+        self.unused = nn.Linear(7, 7)
+        self.blocks = nn.ModuleList([nn.Linear(2, 3), nn.Linear(3, 3)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = block(x).relu()
+        return self.head(x)
+
+
+def test_layers_stand_in_the_order_in_which_samples_pass_them() -> None:
+    model = Backwards()
+    assert list(weights(model, torch.zeros(4, 2))) == ["blocks.0", "blocks.1", "head", "unused"]
+    with recorded(stages(model)) as given:
+        model(torch.zeros(4, 2))
+    assert list(given) == ["blocks.0", "blocks.1", "head"]
+    assert not hooks_of(model)
 
 
 def test_recorded_gives_the_states_of_a_recurrent_layer_and_removes_its_hooks() -> None:
@@ -157,7 +219,7 @@ def test_recorded_gives_the_states_of_a_recurrent_layer_and_removes_its_hooks() 
 def test_units_come_second_whatever_the_layer() -> None:
     assert by_unit(torch.zeros(2, 3), nn.Linear(1, 3)).shape == (2, 3, 1)
     assert by_unit(torch.zeros(2, 3, 4, 5), nn.Conv2d(1, 3, 3)).shape == (2, 3, 20)
-    assert by_unit(torch.zeros(2, 3, 7), nn.Sequential(nn.Conv1d(1, 3, 3))).shape == (2, 3, 7)
+    assert by_unit(torch.zeros(2, 3, 7), nn.Sequential(nn.Conv1d(1, 3, 3), nn.ReLU())).shape == (2, 3, 7)
     assert by_unit(torch.zeros(2, 7, 3), nn.LSTM(1, 3)).shape == (2, 3, 7)
 
 

@@ -33,11 +33,14 @@ def on(name: str) -> list[str]:
 
 def test_a_unit_is_dead_if_no_sample_wakes_it_and_saturated_near_a_bound() -> None:
     values = torch.tensor([[0.0, 0.0, 3.0], [0.0, 1.0, 2.0]])
-    assert stuck_share(values, nn.ReLU()) == pytest.approx(1 / 3)
-    assert stuck_share(torch.tensor([0.0, 0.005, 0.5, 0.985, 1.0]), nn.Sigmoid()) == pytest.approx(3 / 5)
-    assert stuck_share(torch.tensor([-1.0, -0.99, 0.0, 0.97]), nn.Tanh()) == pytest.approx(2 / 4)
-    one_dead_channel = torch.cat([torch.zeros(2, 1, 3, 3), torch.ones(2, 3, 3, 3)], dim=1)
-    assert stuck_share(one_dead_channel, nn.Sequential()) == pytest.approx(1 / 4)
+    assert stuck_share(values, nn.ReLU(), nn.Sequential()) == pytest.approx(1 / 3)
+    from_sigmoid, from_tanh = torch.tensor([0.0, 0.005, 0.5, 0.985, 1.0]), torch.tensor([-1.0, -0.99, 0.0, 0.97])
+    assert stuck_share(from_sigmoid, nn.Sigmoid(), nn.Sequential()) == pytest.approx(3 / 5)
+    assert stuck_share(from_tanh, nn.Tanh(), nn.Sequential()) == pytest.approx(2 / 4)
+    one_dead_channel = torch.cat([torch.zeros(2, 1, 9), torch.ones(2, 3, 9)], dim=1)
+    assert stuck_share(one_dead_channel.view(2, 4, 3, 3), nn.ReLU(), nn.Conv2d(1, 4, 3)) == pytest.approx(1 / 4)
+    over_time = nn.Sequential(nn.Conv1d(1, 4, 3), nn.ReLU())
+    assert stuck_share(one_dead_channel, over_time[1], over_time) == pytest.approx(1 / 4)
 
 
 def test_means_and_deviations_are_those_of_the_validation_samples(fit: Fit, tmp_path: Path) -> None:
@@ -48,8 +51,9 @@ def test_means_and_deviations_are_those_of_the_validation_samples(fit: Fit, tmp_
     logged = events(tmp_path)
     for part, values in (("hidden", hidden), ("activation", hidden.relu())):
         assert [event.step for event in logged.Scalars(f"activation_mean/{part}")] == [0, 1]
-        assert logged.Scalars(f"activation_mean/{part}")[0].value == pytest.approx(values.mean().item(), rel=1e-4)
-        assert logged.Scalars(f"activation_std/{part}")[0].value == pytest.approx(values.std().item(), rel=1e-4)
+        mean, deviation = values.mean().item(), values.std(correction=0).item()
+        assert logged.Scalars(f"activation_mean/{part}")[0].value == pytest.approx(mean, rel=1e-4)
+        assert logged.Scalars(f"activation_std/{part}")[0].value == pytest.approx(deviation, rel=1e-4)
     assert [event.step for event in logged.Histograms("activations/hidden")] == [0, 1]
 
 
@@ -113,7 +117,7 @@ def test_attention_is_drawn_head_by_head() -> None:
 def test_what_excites_a_linear_unit_most_is_its_weights() -> None:
     model = Linear([3, 4], 2).eval()
     samples = torch.randn(50, 3, 4, generator=GENERATOR)
-    with features.responses(model.head) as given:
+    with features.responses(model.head, model) as given:
         made = features.ascend(model, given, 2, samples)
     norm = samples.flatten(1).norm(dim=1).mean()
     assert torch.allclose(made.flatten(1).norm(dim=1), norm)
@@ -129,12 +133,12 @@ def test_a_unit_that_is_off_is_excited_all_the_same_and_one_without_gradient_is_
         linear.bias.fill_(-100)  # no input of this size passes the ReLU
         model.head.weight.zero_()
     samples = torch.randn(50, 4, generator=GENERATOR)
-    with features.responses(stages(model)["blocks.0"]) as given:
+    with features.responses(stages(model)["blocks.0"], model) as given:
         made = features.ascend(model, given, 3, samples)
         model(samples)
         assert torch.allclose(given[0], linear(samples)), "what enters the activation"
     assert (torch.nn.functional.cosine_similarity(made, linear.weight) > 0.999).all()
-    with features.responses(model.head) as given:
+    with features.responses(model.head, model) as given:
         assert features.ascend(model, given, 2, samples).isnan().all()
 
 
