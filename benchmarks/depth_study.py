@@ -16,7 +16,7 @@ import matplotlib as mpl
 
 import compare
 from arguments import PROJECT, RUNS
-from comparison.inspection import git
+from benchmarks.report import clean_commit
 from comparison.table import compared, table
 from drawing import COLOURS, MARKS
 
@@ -63,9 +63,7 @@ def measure() -> None:
     Raises:
         ValueError: there is something uncommitted, which the results could not name, or a run failed.
     """
-    if git("status", "--porcelain") != "":
-        raise ValueError("a result belongs to a commit; commit what `git status` shows, and measure again")
-    commit = str(git("rev-parse", "--short", "HEAD"))
+    commit = clean_commit()
     folders = {name: RUNS / f"depth_{name}_{commit}" for name in commands()}
     for name, arguments in commands().items():
         folder = folders[name]

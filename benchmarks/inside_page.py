@@ -16,8 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import compare
 from arguments import PROJECT, RUNS
 from benchmarks import insight_cost
-from benchmarks.report import between_marks
-from comparison.inspection import git
+from benchmarks.report import between_marks, clean_commit
 
 PAGE = PROJECT / "docs" / "inside.md"
 PICTURES = PAGE.with_suffix("")
@@ -66,9 +65,7 @@ def measure() -> None:
     Raises:
         ValueError: there is something uncommitted, which the results could not name, or a run failed.
     """
-    if git("status", "--porcelain") != "":
-        raise ValueError("a result belongs to a commit; commit what `git status` shows, and measure again")
-    commit = str(git("rev-parse", "--short", "HEAD"))
+    commit = clean_commit()
     folders = {name: RUNS / f"inside_{name}_{commit}" for name in COMPARISONS}
     for name, arguments in COMPARISONS.items():
         if compare.main(["--insight", "--name", folders[name].name, "--runs_dir", str(RUNS), *arguments]):

@@ -84,14 +84,24 @@ def headers() -> dict[Path, str]:
     return lines
 
 
+def clean_commit() -> str:
+    """The short name of the commit that a result belongs to.
+
+    Raises:
+        ValueError: there is something uncommitted, which the result could not name.
+    """
+    if git("status", "--porcelain") != "":
+        raise ValueError("a result belongs to a commit; commit what `git status` shows, and measure again")
+    return str(git("rev-parse", "--short", "HEAD"))
+
+
 def measure(name: str) -> Path:
     """Runs every config of a set with its seeds, and returns the folder of the comparison.
 
     Raises:
         ValueError: there is something uncommitted, which the result could not name, or a run failed.
     """
-    if git("status", "--porcelain") != "":
-        raise ValueError("a result belongs to a commit; commit what `git status` shows, and measure again")
+    clean_commit()
     configs, num_seeds = SETS[name]
     folder = RUNS / f"results_{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     seeds = [str(seed) for seed in range(num_seeds)]
