@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
-from callbacks.insight import NONLINEARITIES, Insight, array, by_unit, recorded, some, stages
+from callbacks.insight import Insight
+from callbacks.parts import NONLINEARITIES, array, by_unit, recorded, some, stages
 from drawing import depth_axis, line_style, logarithmic, panels
 
 NUM_SAMPLES = 256

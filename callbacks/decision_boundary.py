@@ -14,7 +14,8 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from callbacks.insight import Insight, array
+from callbacks.insight import Insight
+from callbacks.parts import array
 from drawing import COLOURS, SIGNED, colour_scale, panels, symmetric
 
 NUM_POINTS = 100  # of the grid along each axis

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from callbacks.insight import Insight, is_picture, pictures
+from callbacks.insight import Insight
+from callbacks.parts import is_picture, pictures
 
 MOST_SAMPLES = 1000
 

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
-from callbacks.insight import Insight, array, by_unit, pictures, recorded, some, stages
+from callbacks.insight import Insight
+from callbacks.parts import array, by_unit, pictures, recorded, some, stages
 from drawing import HEIGHT, INK, SIGNED, columns_for, enlarged, mosaic, panels, show, symmetric
 
 NUM_SAMPLES = 3

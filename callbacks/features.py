@@ -12,7 +12,8 @@ import torch
 from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
-from callbacks.insight import NONLINEARITIES, Insight, by_unit, hooked, pictures, recorded, some, stages
+from callbacks.insight import Insight
+from callbacks.parts import NONLINEARITIES, by_unit, hooked, pictures, recorded, some, stages
 from drawing import INK, SIGNED, enlarged, mosaic, panels, show, symmetric
 
 NUM_UNITS = 8

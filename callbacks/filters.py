@@ -9,7 +9,8 @@ import lightning as L
 import numpy as np
 from torch import Tensor
 
-from callbacks.insight import Insight, array, is_picture, lacks_weights, pictures, weights
+from callbacks.insight import Insight
+from callbacks.parts import array, is_picture, lacks_weights, pictures, weights
 from drawing import SIGNED, colour_scale, columns_for, enlarged, mosaic, panels, show, symmetric
 
 MOST_UNITS = 64

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from callbacks.insight import Insight, aside, data_of, weights
+from callbacks.insight import Insight, aside, data_of
+from callbacks.parts import weights
 from drawing import COLOURS, depth_axis, line_style, logarithmic, panels
 
 SMALLEST = 1e-45  # the least that float32 holds: stands for a gradient of 0 in a logarithm

@@ -13,7 +13,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from torch import Tensor
 
-from callbacks.insight import Insight, lacks_weights, weights
+from callbacks.insight import Insight
+from callbacks.parts import lacks_weights, weights
 from drawing import HEIGHT, colour_scale, panels
 
 NUM_SAMPLES = 128

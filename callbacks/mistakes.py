@@ -12,7 +12,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.insight import Insight, array, is_picture, pictures
+from callbacks.insight import Insight
+from callbacks.parts import array, is_picture, pictures
 from drawing import INK, colour_scale, enlarged, mosaic, panels, show
 
 NUM_WORST, COLUMNS = 20, 5
