@@ -20,8 +20,8 @@ NUM_UNITS = 8
 NUM_SAMPLES = 9
 MOST_SAMPLES = 1000
 MOST_PARTS = 4
-NUM_STEPS = 30
-STEP = 0.2  # of the gradient ascent, as a share of the input's norm
+NUM_STEPS = 25
+STEP = 0.25  # of the gradient ascent, as a share of the input's norm
 SEED = 0  # of the noise it starts from
 
 

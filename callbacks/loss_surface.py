@@ -18,7 +18,7 @@ from callbacks.parts import lacks_weights, weights
 from drawing import HEIGHT, colour_scale, panels
 
 NUM_SAMPLES = 128
-NUM_POINTS = 13  # of the grid along each direction: odd, so that the end point is one
+NUM_POINTS = 11  # of the grid along each direction: odd, so that the end point is one
 REACH = 1.0  # how far the grid goes, in norms of each filter
 SEED = 0  # of the two directions
 RANGE = (1e-3, 1e2)  # of the loss in every figure, so that two can be laid side by side; what lies outside has its ends
