@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import logging
 import os
 import re
@@ -66,12 +67,21 @@ def in_one_line(message: str) -> str:
     said = " ".join(dict.fromkeys(line for line in lines if line and not line.startswith(tried)))
     if said.endswith(":"):  # what it tried is all it says
         said = " ".join(line for line in lines if line)
+    unknown = re.search(r"given class_path '[\w.]*?(\w+)': Option '(\w+)' is not accepted", said)
+    if unknown:
+        (chosen,) = [one for one in known_classes() if one.__name__ == unknown[1]][:1] or [object]
+        near = nearest(unknown[2], set(inspect.signature(chosen).parameters))
+        return f"{unknown[1]} has no option {unknown[2]}" + (f"; type {near}" if near else "")
     misspelt = re.search(r"Expected a dot import path string: (\w+)$", said)
     if misspelt:
-        names = {one.__name__ for base in (L.Callback, Logger) for one in subclasses(base)}
-        near = nearest(misspelt[1], names)
+        near = nearest(misspelt[1], {one.__name__ for one in known_classes()})
         said = f"there is no {misspelt[1]}; " + (f"type {near}" if near else "type the import path of the class")
     return said
+
+
+def known_classes() -> list[type[Any]]:
+    """Callbacks and loggers, of Lightning and of ours."""
+    return [one for base in (L.Callback, Logger) for one in subclasses(base)]
 
 
 def subclasses(base: type[Any]) -> Iterator[type[Any]]:

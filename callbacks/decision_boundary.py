@@ -14,7 +14,7 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from callbacks.insight import Insight
+from callbacks.insight import Insight, data_of
 from callbacks.parts import array
 from drawing import COLOURS, SIGNED, colour_scale, panels, symmetric
 
@@ -45,15 +45,13 @@ class DecisionBoundary(Insight):
         super().on_train_start(trainer, pl_module)
 
     def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        datamodule = data_of(trainer)
         seen = {name: datamodule.splits[name] for name in ("train", "test")}
         reach = MARGIN * max(float(inputs.abs().max()) for inputs, _ in seen.values())
         num_classes = 0 if datamodule.task == "regression" else datamodule.num_outputs
         limit = symmetric(array(seen["train"][1])).vmax  # of the heights
-        numbers = {
-            "values": field(model, reach),
-            **{"reach": np.array(reach), "num_classes": np.array(num_classes), "limit": np.array(limit)},
-        }
+        numbers = {"values": field(model, reach), "reach": np.array(reach)}
+        numbers |= {"num_classes": np.array(num_classes), "limit": np.array(limit)}
         for name, (inputs, targets) in seen.items():
             numbers |= {name: array(inputs), f"{name}_targets": array(targets).reshape(len(targets), -1)[:, 0]}
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)

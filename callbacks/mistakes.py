@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.insight import Insight
+from callbacks.insight import Insight, data_of
 from callbacks.parts import array, is_picture, pictures
 from drawing import INK, colour_scale, enlarged, mosaic, panels, show
 
@@ -32,7 +32,7 @@ class Mistakes(Insight):
     """
 
     def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        datamodule = data_of(trainer)
         if datamodule.task == "regression":
             return "regression has no classes"
         return None if datamodule.val_size and trainer.limit_val_batches else "no samples validate"

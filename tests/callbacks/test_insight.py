@@ -159,3 +159,9 @@ def test_seconds_leave_out_what_looking_took(fit: Fit, monkeypatch: pytest.Monke
 def test_an_interval_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="Filters: every_n_epochs=0 is too small; type 1 or more"):
         callbacks.Filters(every_n_epochs=0)
+
+
+def test_a_misspelt_option_of_a_callback_is_answered_with_the_nearest(fit: Fit) -> None:
+    flags = ["-c", SMOKE, "--trainer.callbacks+=Filters", "--trainer.callbacks.every_n_epoch=2"]
+    with pytest.raises(ValueError, match=r"^Filters has no option every_n_epoch; type every_n_epochs$"):
+        fit("mnist/linear.yaml", *flags)
