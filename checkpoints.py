@@ -26,6 +26,8 @@ LOADING = {*inspect.signature(BaseDataModule).parameters, "data_dir", "source"} 
 class SaveConfig(SaveConfigCallback):
     """Keeps the whole config in every checkpoint, beside them, and with the data's name in TensorBoard's text tab."""
 
+    stored: str | None = None  # as every checkpoint of the run has it
+
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if isinstance(trainer.logger, TensorBoardLogger):
             Path(trainer.logger.log_dir, "config.yaml").write_text(self.text(), encoding="utf-8")
@@ -39,11 +41,13 @@ class SaveConfig(SaveConfigCallback):
         return str(self.parser.dump(config, skip_none=False))
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        config = yaml.safe_load(self.text())
-        datamodule: Any = getattr(trainer, "datamodule", None)
-        if getattr(datamodule, "has_subset", False):
-            config["data"]["init_args"]["source"] = datamodule.source  # what `auto` came to
-        checkpoint["config"] = yaml.safe_dump(config, sort_keys=False)
+        if self.stored is None:  # once: writing it costs more than writing the weights of a small network
+            config = yaml.safe_load(self.text())
+            datamodule: Any = getattr(trainer, "datamodule", None)
+            if getattr(datamodule, "has_subset", False):
+                config["data"]["init_args"]["source"] = datamodule.source  # what `auto` came to
+            self.stored = yaml.safe_dump(config, sort_keys=False)
+        checkpoint["config"] = self.stored
 
 
 class LastCheckpoint(ModelCheckpoint):

@@ -382,6 +382,10 @@ def start(arguments: list[str], run: bool) -> CLI:
         ValueError: wrong input that only the real parser, the checkpoint or the data could see.
     """
     quiet()
+    if not torch.cuda.is_available():
+        # Lightning sets it to 1, and AdamW looks for a GPU at every step: through NVML that takes 30 times as long,
+        # more than the rest of Python's part in the step of a small network
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     stored = None
     if run:
         command, *options = arguments

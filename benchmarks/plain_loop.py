@@ -39,6 +39,7 @@ def fit(model: BaseModel, datamodule: BaseDataModule, max_epochs: int) -> tuple[
         model.eval()
         with torch.inference_mode():
             for samples in datamodule.evaluation_loader("val"):
-                model.measure("val", *model.loss(samples), samples[1])
+                loss, outputs = model.loss(samples)
+                model.measure("val", loss[None], outputs[None], samples[1][None])
         validation.append({name: float(mean.compute()) for name, mean in model.means.pop("val").items()})
     return losses, validation

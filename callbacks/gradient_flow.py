@@ -47,12 +47,11 @@ class GradientFlow(Insight):
         self.step = 0  # of it
         super().on_train_start(trainer, pl_module)
 
-    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
-        if self.is_on:
-            self.finish_step(trainer)
-
     def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.is_on or not self.is_measured(trainer):
+        if not self.is_on:
+            return
+        self.finish_step(trainer)
+        if not self.is_measured(trainer):
             return
         norms = [math.nan if weight.grad is None else norm(weight.grad) for weight in self.layers.values()]
         self.step = trainer.global_step + 1  # when the optimizer has taken it

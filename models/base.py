@@ -5,7 +5,9 @@ A model is a subclass with `__init__` and `forward`; everything here works on wh
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import lightning as L
@@ -13,6 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+log = logging.getLogger(__name__)
 
 Task = Literal["classification", "tagging", "regression"]
 Batch = tuple[Tensor, Tensor]
@@ -52,6 +57,8 @@ class BaseModel(L.LightningModule):
         warmup_ratio: share of all steps in which the learning rate rises to `lr`.
         label_smoothing: in training only; no loss under `val/` or `test/` contains it.
         gradient_clip: largest norm of the whole gradient; 0 does not clip.
+        compile: forward and backward as one program that PyTorch writes for this network, on one device; a few
+            seconds to a minute at the first step. Where that fails, training goes on without it and says so.
 
     Raises:
         ValueError: an option outside its range, or a task that the model cannot do.
@@ -59,6 +66,7 @@ class BaseModel(L.LightningModule):
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "regression")
     width_option: ClassVar[str | None]
+    backward_pass: Callable[[Batch], tuple[Tensor, Tensor]]  # of the training that runs: `gradients`, compiled or not
 
     def __init__(
         self,
@@ -73,6 +81,7 @@ class BaseModel(L.LightningModule):
         warmup_ratio: float = 0.3,
         label_smoothing: float = 0.0,
         gradient_clip: float = 0.0,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if task not in self.tasks:
@@ -136,8 +145,8 @@ class BaseModel(L.LightningModule):
         """The optimizer over `parameter_groups()`; override this one method to use another."""
         lr, momentum = self.hparams["lr"], self.hparams["momentum"]
         if self.hparams["optimizer"] == "sgd":
-            return torch.optim.SGD(self.parameter_groups(), lr, momentum=momentum, nesterov=momentum > 0)
-        return torch.optim.AdamW(self.parameter_groups(), lr)
+            return torch.optim.SGD(self.parameter_groups(), lr, momentum=momentum, nesterov=momentum > 0, fused=True)
+        return torch.optim.AdamW(self.parameter_groups(), lr, fused=True)
 
     def lr_at(self, step: int, total_steps: int) -> float:
         """The learning rate of optimizer step `step`, counted from 0, of `total_steps`.
@@ -189,6 +198,18 @@ class BaseModel(L.LightningModule):
                 f"{type(self).__name__} trains on chunks of batches from a BaseDataModule, not on "
                 f"{type(data).__name__}; see docs/extend.md"
             )
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if type(callback).on_before_backward is not L.Callback.on_before_backward:
+                raise ValueError(
+                    f"{type(callback).__name__}.on_before_backward would not be called: forward and backward are one "
+                    "step here; write it as on_after_backward"
+                )
+        self.is_shared = self.trainer.world_size > 1
+        if self.is_shared and self.hparams["compile"]:
+            raise ValueError(
+                f"compile=true is for one device, not for {self.trainer.world_size}; type --model.compile false"
+            )
+        self.backward_pass = self.compiling if self.hparams["compile"] else self.gradients
         max_epochs, max_steps = self.trainer.max_epochs, self.trainer.max_steps
         limits = [max_steps] if max_steps >= 0 else []
         limits += [max_epochs * data.steps_per_epoch] if max_epochs is not None and max_epochs >= 0 else []
@@ -223,25 +244,33 @@ class BaseModel(L.LightningModule):
 
     def training_step(self, chunk: Batch) -> None:
         """One optimizer step for each batch of the chunk, `(N, B, ...)`: the loop a reader would write."""
-        optimizer: Any = self.optimizers()
         trainer: Any = self.trainer
+        # Lightning's own wrapper around the optimizer costs as much as the step of a small network;
+        # all that it does here is to count the steps, which `global_step` then says
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        count = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        clip, log_every = self.hparams["gradient_clip"], trainer.log_every_n_steps  # 0 logs none
+        losses, outputs = [], []
         for batch in zip(*chunk, strict=True):
             lr = self.lr_at(self.global_step, self.total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr
 
-            loss, outputs = self.loss(batch)
             optimizer.zero_grad()
-            self.manual_backward(loss)
-            log_every = trainer.log_every_n_steps  # 0 logs none
+            loss, output = self.backward_pass(batch)
+            for callback in trainer.callbacks:
+                callback.on_after_backward(trainer, self)
             is_logged = log_every > 0 and (self.global_step + 1) % log_every == 0
-            if is_logged or self.hparams["gradient_clip"]:
-                largest = self.hparams["gradient_clip"] or math.inf
-                grad_norm = nn.utils.clip_grad_norm_(self.parameters(), largest)
+            if is_logged or clip:
+                grad_norm = nn.utils.clip_grad_norm_(self.parameters(), clip or math.inf)
+            for callback in trainer.callbacks:
+                callback.on_before_optimizer_step(trainer, self, optimizer)
+            count.increment_ready()
             optimizer.step()
+            count.increment_completed()
 
-            loss, outputs = loss.detach(), outputs.detach()
-            self.measure("train", loss, outputs, batch[1])
+            losses.append(loss)
+            outputs.append(output)
             if is_logged:
                 values = {"step/loss": float(loss), "step/lr": lr, "step/grad_norm": float(grad_norm)}
                 for logger in self.loggers:
@@ -249,12 +278,37 @@ class BaseModel(L.LightningModule):
             if self.global_step == trainer.max_steps:  # the limit may fall inside a chunk
                 trainer.should_stop = True  # so that Lightning validates what the last steps made
                 break
+        self.measure("train", torch.stack(losses), torch.stack(outputs), chunk[1][: len(losses)])
+
+    def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Leaves the gradient of the batch's loss in the parameters; returns loss and outputs, detached."""
+        loss, outputs = self.loss(batch)
+        if self.is_shared:
+            self.trainer.strategy.pre_backward(loss)  # gradients become means over devices
+        loss.backward()
+        return loss.detach(), outputs.detach()
+
+    def compiling(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """`gradients` of the first batch, compiled for all that follow; where PyTorch cannot, as they are."""
+        torch._dynamo.config.trace_autograd_ops = True  # the backward pass is part of the program
+        # random numbers as without: dropout leaves out the same units
+        options: dict[str, Any] = {"fallback_random": True}
+        self.backward_pass = torch.compile(self.gradients, fullgraph=True, dynamic=False, options=options)
+        try:
+            return self.backward_pass(batch)
+        except Exception as error:  # of many kinds, from PyTorch, its code generator and the machine's C++ compiler
+            reason = str(error).strip().partition("\n")[0]
+            log.warning("compile=true: PyTorch cannot compile %s (%s); going on without.", type(self).__name__, reason)
+            self.backward_pass = self.gradients
+            return self.backward_pass(batch)
 
     def validation_step(self, batch: Batch) -> None:
-        self.measure("val", *self.loss(batch), batch[1])
+        loss, outputs = self.loss(batch)
+        self.measure("val", loss[None], outputs[None], batch[1][None])
 
     def test_step(self, batch: Batch) -> None:
-        self.measure("test", *self.loss(batch), batch[1])
+        loss, outputs = self.loss(batch)
+        self.measure("test", loss[None], outputs[None], batch[1][None])
 
     def predict_step(self, batch: Batch) -> Tensor:
         """Probabilities of the classes, of each time step if tagging; for regression the values."""
@@ -270,18 +324,27 @@ class BaseModel(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.log_epoch("test")
 
-    def measure(self, stage: str, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Adds one batch to the means of the epoch, weighted by what counts: samples, or time steps if tagging."""
+    def measure(self, stage: str, losses: Tensor, outputs: Tensor, targets: Tensor) -> None:
+        """Adds batches to the means of the epoch, weighted by what counts: samples, or time steps if tagging.
+
+        Args:
+            stage: `train`, `val` or `test`.
+            losses: `(N,)`, of N batches.
+            outputs: `(N, B, ...)`, of `forward`.
+            targets: `(N, B, ...)`.
+        """
         if stage not in self.means:
             names = ("loss",) if self.hparams["task"] == "regression" else ("loss", "acc")
             self.means[stage] = {name: WeightedMean().to(self.device) for name in names}
         means = self.means[stage]
         if self.hparams["task"] == "regression":
-            means["loss"].update(loss * len(targets), len(targets))
+            counts = torch.full_like(losses, targets.shape[1])
+            means["loss"].update(losses * counts, counts)
             return
-        num_counted = (targets != IGNORED).sum()
-        means["loss"].update(loss * num_counted, num_counted)
-        means["acc"].update((outputs.argmax(-1) == targets).sum(), num_counted)
+        counts = (targets != IGNORED).flatten(1).sum(1)
+        correct = (outputs.argmax(-1) == targets).flatten(1).sum(1)
+        means["loss"].update(losses * counts, counts)
+        means["acc"].update(correct, counts)
 
     def log_epoch(self, stage: str) -> None:
         """Logs the means of the epoch that ends, at x = finished epochs."""
@@ -300,23 +363,25 @@ class BaseModel(L.LightningModule):
 class WeightedMean(Metric):
     """Sum divided by count, over all batches and devices; a NaN stays one.
 
+    It keeps what it is given until the end of the epoch, so that the sum does not depend on how many came at a time.
     torchmetrics has a MeanMetric, which removes NaN, or, told to leave them, forgets the weights (1.9.0).
     """
 
-    total: Tensor
-    count: Tensor
+    totals: list[Tensor]
+    counts: list[Tensor]
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("totals", [], dist_reduce_fx="cat")
+        self.add_state("counts", [], dist_reduce_fx="cat")
 
-    def update(self, total: Tensor, count: Tensor | int) -> None:
-        self.total += total
-        self.count += count
+    def update(self, totals: Tensor, counts: Tensor) -> None:
+        """Takes `(N,)` sums, and how many samples each is the sum of."""
+        self.totals.append(totals)
+        self.counts.append(counts)
 
     def compute(self) -> Tensor:
-        return self.total / self.count
+        return dim_zero_cat(self.totals).sum() / dim_zero_cat(self.counts).sum()
 
 
 def cosine_between(start: float, end: float, share: float) -> float:

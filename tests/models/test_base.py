@@ -94,8 +94,8 @@ def test_tagging_counts_every_step_that_is_not_ignored() -> None:
     assert logits.shape == (2, 6, 4)
     kept = targets != -100
     torch.testing.assert_close(loss, F.cross_entropy(logits[kept], targets[kept]))
-    model.measure("val", loss, logits, targets)
-    assert model.means["val"]["acc"].count == 9
+    model.measure("val", loss[None], logits[None], targets[None])
+    assert model.means["val"]["acc"].counts == [torch.tensor([9])]
     torch.testing.assert_close(
         model.means["val"]["acc"].compute(), (logits.argmax(-1)[kept] == targets[kept]).float().mean()
     )
@@ -106,7 +106,7 @@ def test_regression_is_the_mean_squared_error_and_has_no_accuracy() -> None:
     inputs, targets = torch.randn(5, 6, 3), torch.randn(5, 2)
     loss, values = model.loss((inputs, targets))
     torch.testing.assert_close(loss, ((values - targets) ** 2).mean())
-    model.measure("val", loss, values, targets)
+    model.measure("val", loss[None], values[None], targets[None])
     assert list(model.means["val"]) == ["loss"]
 
 
@@ -127,10 +127,9 @@ def test_targets_of_another_shape_are_refused(task: Any, targets: torch.Tensor) 
 
 def test_means_count_by_weight_and_keep_a_nan() -> None:
     mean = WeightedMean()
-    mean.update(torch.tensor(0.5 * 100), 100)
-    mean.update(torch.tensor(1.0 * 300), 300)
+    mean.update(torch.tensor([50.0, 300.0]), torch.tensor([100, 300]))
     assert mean.compute() == 0.875
-    mean.update(torch.tensor(float("nan")), 1)
+    mean.update(torch.tensor([float("nan")]), torch.tensor([1]))
     assert mean.compute().isnan()
 
 
