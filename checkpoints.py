@@ -20,7 +20,8 @@ from models import BaseModel
 # what a checkpoint's network and data leave open: how it is trained, and how its data is loaded
 TRAINING = {*inspect.signature(BaseModel).parameters, "dropout"}
 # not val_size: what was trained on would validate
-LOADING = {*inspect.signature(BaseDataModule).parameters, "data_dir", "source"} - {"val_size"}
+AUGMENTATION = {"shift", "rotation", "scale"}
+LOADING = {*inspect.signature(BaseDataModule).parameters, "data_dir", "source", *AUGMENTATION} - {"val_size"}
 
 
 class SaveConfig(SaveConfigCallback):

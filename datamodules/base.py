@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,7 @@ class BaseDataModule(L.LightningDataModule):
     input_shape: list[int]
     num_outputs: int
     task: Literal["classification", "tagging", "regression"]
+    num_draws = 0  # random numbers that `augment` takes for a sample; 0 leaves the samples as they are
 
     def __init__(self, batch_size: int = 128, val_size: int = 0, steps_per_execution: int = 1, seed: int = 0) -> None:
         super().__init__()
@@ -61,6 +62,14 @@ class BaseDataModule(L.LightningDataModule):
         seed: the global one has a different state for every model.
         """
         raise NotImplementedError(f"{type(self).__name__} must load its samples")
+
+    def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
+        """Training inputs `(B, *input_shape)`, changed at random, anew in each epoch.
+
+        What is random comes from `draws`, `(B, num_draws)` uniform from 0 to 1, which like the order of the samples
+        depend on (seed, epoch) alone.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has num_draws={self.num_draws} and must use them")
 
     @property
     def title(self) -> str:
@@ -149,7 +158,8 @@ class BaseDataModule(L.LightningDataModule):
         sampler = EpochSampler(len(self.splits["train"][1]), self.seed)
         sampler.is_fixed = bool(getattr(self.trainer, "overfit_batches", 0))
         shape = (self.steps_per_epoch, world_size, self.batch_size // world_size)
-        return ChunkLoader(self.splits["train"], sampler, shape, rank, self.steps_per_execution)
+        augmentation = (self.augment, self.num_draws) if self.num_draws else None
+        return ChunkLoader(self.splits["train"], sampler, shape, rank, self.steps_per_execution, augmentation)
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         return self.evaluation_loader("val") if self.val_size else []
@@ -194,8 +204,12 @@ class EpochSampler:
 
     def order(self) -> Tensor:
         """Indices of all samples, shuffled: `(N,)`."""
-        # numpy mixes both numbers; PyTorch's CPU generator heeds only the lower 32 bits of one
+        # numpy mixes the numbers; PyTorch's CPU generator heeds only the lower 32 bits of one
         return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.num_samples))
+
+    def draws(self, shape: tuple[int, ...]) -> Tensor:
+        """Random numbers, uniform from 0 to 1, for the samples in the order of the epoch."""
+        return torch.from_numpy(np.random.default_rng([self.seed, self.epoch, 1]).random(shape, dtype=np.float32))
 
 
 class ChunkLoader:
@@ -209,6 +223,7 @@ class ChunkLoader:
         shape: batches an epoch, devices, samples a batch and device.
         rank: which device this is; it takes its slice of every batch.
         steps_per_execution: batches a chunk.
+        augmentation: what changes the inputs of a chunk, and how many random numbers it takes for a sample.
     """
 
     def __init__(
@@ -218,12 +233,14 @@ class ChunkLoader:
         shape: tuple[int, int, int],
         rank: int,
         steps_per_execution: int,
+        augmentation: tuple[Callable[[Tensor, Tensor], Tensor], int] | None = None,
     ) -> None:
         self.samples = samples
         self.sampler = sampler
         self.shape = shape
         self.rank = rank
         self.steps_per_execution = steps_per_execution
+        self.augmentation = augmentation
 
     def __len__(self) -> int:
         return math.ceil(self.shape[0] / self.steps_per_execution)
@@ -233,8 +250,16 @@ class ChunkLoader:
         num_batches, world_size, batch_size = self.shape
         order = self.sampler.order()[: num_batches * world_size * batch_size]
         batches = order.view(self.shape)[:, self.rank].to(inputs.device)
-        for indices in batches.split(self.steps_per_execution):  # (N, B)
-            yield inputs[indices], targets[indices]
+        if self.augmentation is None:
+            for indices in batches.split(self.steps_per_execution):  # (N, B)
+                yield inputs[indices], targets[indices]
+            return
+        augment, num_draws = self.augmentation
+        draws = self.sampler.draws((*self.shape, num_draws))[:, self.rank].to(inputs.device)
+        for indices, numbers in zip(*(x.split(self.steps_per_execution) for x in (batches, draws)), strict=True):
+            # a batch at a time: what is changed then still lies in the cache
+            changed = [augment(inputs[i], number) for i, number in zip(indices, numbers, strict=True)]
+            yield torch.stack(changed), targets[indices]
 
 
 class BatchLoader:

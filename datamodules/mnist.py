@@ -23,6 +23,7 @@ from filelock import FileLock
 from torch import Tensor
 from torchvision.datasets import mnist as torchvision_mnist
 
+from datamodules.augmentation import NUM_DRAWS, moved
 from datamodules.base import BaseDataModule, Samples
 from datamodules.images import read_images
 
@@ -105,6 +106,9 @@ class MNIST(BaseDataModule):
             5,000 digits of the training set: 4,000 to train, 500 to validate, 500 to test. Other variants have none.
         batch_size: samples an optimizer step, over all devices.
         val_size: training samples held back for validation, a tenth of it in the subset; 0 holds none back.
+        shift: in training, largest shift of an image in pixels, across and down; drawn anew for each sample and epoch.
+        rotation: in training, largest rotation of an image in degrees, either way.
+        scale: in training, largest change of an image's size, as a share.
         steps_per_execution: optimizer steps a call of `training_step`.
         seed: of the order of samples; comes from `seed_everything`.
 
@@ -124,12 +128,20 @@ class MNIST(BaseDataModule):
         source: Literal["auto", "full", "subset"] = "auto",
         batch_size: int = 128,
         val_size: int = 5000,
+        shift: float = 0.0,
+        rotation: float = 0.0,
+        scale: float = 0.0,
         steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, val_size, steps_per_execution, seed)
         if variant != "mnist" and source == "subset":
             raise ValueError(f"source=subset is of MNIST's digits, not of {variant}; type --data.source full")
+        for name, value, limit in (("shift", shift, 28), ("rotation", rotation, 180), ("scale", scale, 0.9)):
+            if not 0 <= value <= limit:
+                raise ValueError(f"{name}={value} is not within 0 and {limit}; type another --data.{name}")
+        self.shift, self.rotation, self.scale = shift, rotation, scale
+        self.num_draws = NUM_DRAWS if shift or rotation or scale else 0
         self.input_shape = [1, 28, 28]
         self.variant = VARIANTS[variant]
         self.has_subset = variant == "mnist"
@@ -269,6 +281,11 @@ class MNIST(BaseDataModule):
     def inputs(self, images: Tensor) -> Tensor:
         """Images `(N, 28, 28)` of bytes as network inputs `(N, *input_shape)`."""
         return ((images / 255 - self.variant.mean) / self.variant.std).view(-1, *self.input_shape)
+
+    def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
+        background = -self.variant.mean / self.variant.std
+        images = inputs.view(-1, 1, 28, 28)
+        return moved(images, draws, self.shift, self.rotation, self.scale, background).view_as(inputs)
 
     def read_images(self, path: Path) -> tuple[Tensor, list[str]]:
         images, names = read_images(path, self.variant.box)

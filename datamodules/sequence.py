@@ -47,6 +47,9 @@ class SequenceMNIST(MNIST):
         source: `auto`, `full` or `subset`; see `MNIST`.
         batch_size: samples an optimizer step, over all devices.
         val_size: training samples held back for validation, a tenth of it in the subset; 0 holds none back.
+        shift: in training, largest shift of an image in pixels; see `MNIST`.
+        rotation: in training, largest rotation of an image in degrees.
+        scale: in training, largest change of an image's size, as a share.
         steps_per_execution: optimizer steps a call of `training_step`.
         seed: of the order of samples; comes from `seed_everything`.
 
@@ -62,22 +65,38 @@ class SequenceMNIST(MNIST):
         source: Literal["auto", "full", "subset"] = "auto",
         batch_size: int = 128,
         val_size: int = 5000,
+        shift: float = 0.0,
+        rotation: float = 0.0,
+        scale: float = 0.0,
         steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__(variant, data_dir, source, batch_size, val_size, steps_per_execution, seed)
+        super().__init__(
+            variant, data_dir, source, batch_size, val_size, shift, rotation, scale, steps_per_execution, seed
+        )
         self.order = order
         self.input_shape = [28, 28] if order == "rows" else [784, 1]
 
     def inputs(self, images: Tensor) -> Tensor:
-        sequences = super().inputs(images)  # (N, T, D)
+        return self.in_order(super().inputs(images))
+
+    def in_order(self, sequences: Tensor) -> Tensor:
+        """Sequences `(N, T, D)` of rows or pixels from top to bottom, in the order in which they are read."""
+        return sequences[:, permutation().to(sequences.device)] if self.order == "permuted" else sequences
+
+    def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
         if self.order != "permuted":
-            return sequences
-        generator = torch.Generator().manual_seed(PERMUTATION_SEED)
-        return sequences[:, torch.randperm(784, generator=generator)]
+            return super().augment(inputs, draws)
+        back = permutation().argsort().to(inputs.device)
+        return self.in_order(super().augment(inputs[:, back], draws))
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "order": self.order}
+
+
+def permutation() -> Tensor:
+    """The shuffled order of the pixels: `(784,)`."""
+    return torch.randperm(784, generator=torch.Generator().manual_seed(PERMUTATION_SEED))
 
 
 class MNIST1D(BaseDataModule):
