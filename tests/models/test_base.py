@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import models
-from models import CNN1D, RNN, BaseModel, DeepMLP, Linear, ResidualMLP, ResNet, ShallowMLP
+from models import CNN1D, RNN, BaseModel, DeepMLP, FastCNN, Linear, ResidualMLP, ResNet, ShallowMLP
 from models.base import WeightedMean
 
 MODELS = [getattr(models, name) for name in models.__all__ if name != "BaseModel"]
@@ -181,6 +181,7 @@ def weight_layers(model: nn.Module) -> int:
         DeepMLP([4], 2, num_layers=7, batch_norm=True),
         ResNet([1, 28, 28], 10),
         ResNet([3, 32, 32], 10, blocks_per_stage=3),
+        FastCNN([1, 28, 28], 10),
         RNN([28, 28], 10),
         RNN([28, 28], 10, num_layers=3, bidirectional=True),
     ],

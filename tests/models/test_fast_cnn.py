@@ -1,0 +1,24 @@
+import pytest
+import torch
+
+from models import FastCNN
+
+
+def test_parameter_count() -> None:
+    assert sum(p.numel() for p in FastCNN([1, 28, 28], 10).parameters()) == 33_914
+
+
+def test_a_shift_by_what_pooling_covers_shifts_the_features() -> None:
+    stem = FastCNN([1, 40, 40], 10).eval().stem
+    x = torch.zeros(1, 1, 40, 40)
+    x[..., 15:21, 15:21] = torch.randn(6, 6)
+    torch.testing.assert_close(stem(x.roll(3, dims=-1))[..., 1:], stem(x)[..., :-1])
+
+
+@pytest.mark.parametrize("side", [18, 19])
+def test_the_smallest_image_is_the_one_that_leaves_a_pixel(side: int) -> None:
+    if side < 19:
+        with pytest.raises(ValueError, match=r"19 pixels a side or more, not input_shape=\[1, 18, 40\]"):
+            FastCNN([1, side, 40], 10)
+    else:
+        assert FastCNN([1, side, 40], 10)(torch.zeros(2, 1, side, 40)).shape == (2, 10)
