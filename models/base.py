@@ -250,6 +250,12 @@ class BaseModel(L.LightningModule):
                 trainer.should_stop = True  # so that Lightning validates what the last steps made
                 break
 
+    def on_validation_start(self) -> None:
+        # batch norm's running means: each process has its own, and a checkpoint those of the first
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
     def validation_step(self, batch: Batch) -> None:
         self.measure("val", *self.loss(batch), batch[1])
 
