@@ -67,8 +67,9 @@ class LastCheckpoint(ModelCheckpoint):
 def stored_config(path: str, command: str) -> str | None:
     """What a checkpoint says of its run, as far as the command wants it: the text of a config, none if it has none.
 
-    `fit` goes on with all of it. The others take the network, its data and the precision: on what machine to run and
-    what to write is theirs. Folders of the machine that it was trained on are left out where they do not exist.
+    `fit` goes on with all of it but the number of processes. The others take the network, its data and the precision:
+    on what machine to run and what to write is theirs. Folders of the machine that it was trained on are left out
+    where they do not exist.
 
     Raises:
         ValueError: a file that is not a checkpoint.
@@ -96,6 +97,8 @@ def stored_config(path: str, command: str) -> str | None:
                 logger["init_args"].pop(name, None)  # a run of its own, in the place that is usual here
         for part, name in (("trainer", "default_root_dir"), ("checkpoint", "dirpath")):
             config[part].pop(name)
+        for name in ("devices", "num_nodes", "strategy"):  # one that goes on would wait for those that it had
+            config["trainer"].pop(name)
     return str(yaml.safe_dump(config, sort_keys=False))
 
 

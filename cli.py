@@ -56,6 +56,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=r"GPU available but not used")
     # `val_size: 0` means it
     warnings.filterwarnings("ignore", message=r"Total length of `list` across ranks is zero")
+    # a kernel of one input channel has its numbers in the same places whatever the strides of its gradient
+    warnings.filterwarnings("ignore", message=r"Grad strides do not match bucket view strides")
     # step/ curves count steps across epochs, so an epoch may be shorter than the logging interval
     warnings.filterwarnings("ignore", message=r"The number of training batches \(\d+\) is smaller")
 
@@ -98,6 +100,10 @@ def metrics_table(rows: dict[str, dict[str, float]]) -> str:
         cells = [f"{row[name]:.2%}" if name == "acc" else f"{row[name]:.4f}" for name in names if name in row]
         lines.append(f"{title:8}" + "".join(f"{cell:>10}" for cell in cells))
     return "\n".join(lines)
+
+
+class LostProcess(RuntimeError):
+    """Those that train together have lost one: what the others were doing then says nothing."""
 
 
 class CLI(LightningCLI):
@@ -179,6 +185,12 @@ class CLI(LightningCLI):
                 f"trainer.accelerator={config.trainer.accelerator}, but PyTorch finds none here; "
                 "type --trainer.accelerator cpu"
             )
+        on_cuda = torch.cuda.is_available() and config.trainer.accelerator in ("auto", "cuda", "gpu")
+        if config.trainer.sync_batchnorm and not on_cuda:
+            raise ValueError(
+                "trainer.sync_batchnorm=True needs CUDA: on a CPU each process normalises its own share of a batch; "
+                "type --trainer.sync_batchnorm false"
+            )
         if config.trainer.enable_checkpointing is False:
             raise ValueError("trainer.enable_checkpointing=False would leave nothing to test; leave it out")
         if config.checkpoint.save_weights_only:
@@ -230,9 +242,17 @@ class CLI(LightningCLI):
         if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in others):
             self.trainer_defaults["callbacks"].append(Progress())
         try:
-            return super().instantiate_trainer(**self.batches, **kwargs)
+            built = super().instantiate_trainer(**self.batches, **kwargs)
         except (ValueError, MisconfigurationException) as error:
             raise ValueError(" ".join(str(error).split())) from None
+        started = int(os.environ.get("WORLD_SIZE", "0"))  # by torchrun; else Lightning starts them
+        if started and started != built.num_devices * built.num_nodes:  # each would train alone, in one folder
+            raise ValueError(
+                f"{started} processes were started for trainer.devices={built.num_devices} and "
+                f"trainer.num_nodes={built.num_nodes}; type --trainer.devices with torchrun's --nproc_per_node "
+                "and --trainer.num_nodes with its --nnodes"
+            )
+        return built
 
     def fit(self, **arguments: Any) -> None:
         try:
@@ -242,6 +262,13 @@ class CLI(LightningCLI):
             if self.history.start is None and self.trainer.is_global_zero and isinstance(logger, TensorBoardLogger):
                 self.remove_run(Path(logger.log_dir))
             raise
+        except RuntimeError as error:
+            if "/gloo/" not in str(error):  # the file that gloo says it stands in; it has no type of its own
+                raise
+            path = self.last_checkpoint.best_model_path
+            told = f"to go on: python train.py fit --ckpt_path {path}" if path else "no epoch had ended"
+            reason = str(error).split("] ", 1)[-1].split(". ")[0]
+            raise LostProcess(f"another process of this run has ended or does not answer ({reason}); {told}") from error
 
     def remove_run(self, folder: Path) -> None:
         """Removes the folder of a run that was refused before its first step: it holds nothing but its config."""

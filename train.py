@@ -77,6 +77,11 @@ def command_line() -> int:
             raise
         print(f"train.py: {error}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        if type(error).__name__ != "LostProcess":  # a class of cli.py, which may not have been loaded
+            raise
+        print(f"train.py: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130  # as shells count it
     return 0

@@ -179,10 +179,20 @@ class BaseDataModule(L.LightningDataModule):
         raise ValueError(f"{self.title} is not made of images; leave out --images to predict on its test samples")
 
     def evaluation_loader(self, split: str) -> BatchLoader:
-        """Every sample of the split once, in order; a device takes every world_size-th."""
+        """Every sample of the split once, in order; a device takes every world_size-th, so its share of each batch.
+
+        Raises:
+            ValueError: fewer samples than devices.
+        """
         rank, world_size = self.place()
         inputs, targets = self.splits[split]
-        return BatchLoader((inputs[rank::world_size], targets[rank::world_size]), self.batch_size)
+        if len(targets) < world_size:  # the device without any would leave the others waiting
+            raise ValueError(
+                f"the {len(targets)} {split} samples of {self.title} cannot be shared among {world_size} devices; "
+                f"type --trainer.devices {len(targets)}"
+            )
+        batch_size = max(1, self.batch_size // world_size)
+        return BatchLoader((inputs[rank::world_size], targets[rank::world_size]), batch_size)
 
     def place(self) -> tuple[int, int]:
         """This process among those that train together: (rank, number of processes)."""

@@ -302,6 +302,12 @@ class BaseModel(L.LightningModule):
             self.backward_pass = self.gradients
             return self.backward_pass(batch)
 
+    def on_validation_start(self) -> None:
+        # batch norm's running means: each process has its own, and a checkpoint those of the first
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
     def validation_step(self, batch: Batch) -> None:
         loss, outputs = self.loss(batch)
         self.measure("val", loss[None], outputs[None], batch[1][None])

@@ -218,25 +218,6 @@ def test_going_on_from_inside_an_epoch_is_refused(fit: Fit, tmp_path: Path) -> N
         fit(SHALLOW, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3", "--trainer.max_steps=-1")
 
 
-def test_two_processes_train_as_one(fit: Fit, tmp_path: Path) -> None:
-    flags = ["-c", "configs/mnist/shallow_mlp.yaml", "--data.source=subset", "--trainer.max_epochs=2"]
-    flags += ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
-    flags += ["--data.steps_per_execution=4", f"--trainer.logger.init_args.save_dir={tmp_path / 'two'}"]
-    command = [sys.executable, str(PROJECT / "train.py"), "fit", *flags]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("\ntest ") == 1
-    fit(SHALLOW, "--trainer.max_epochs=2")
-    one, two = (
-        torch.load(next((tmp_path / folder).rglob("last.ckpt")), weights_only=True)["state_dict"]
-        for folder in ("shallow_mlp", "two")
-    )
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-5)
-    found = [curves(tmp_path / folder)["val/acc"] for folder in ("shallow_mlp", "two")]
-    assert found[0] == found[1]
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
