@@ -4,7 +4,7 @@ RUN = .venv/bin/python
 # an index with another build of PyTorch than the usual one, such as the small one for CPUs
 TORCH_INDEX ?=
 
-.PHONY: setup compare results depth-study inside test lint
+.PHONY: setup compare results depth-study inside bench test lint
 
 setup: .venv/installed
 
@@ -37,6 +37,9 @@ depth-study: setup
 
 inside: setup
 	$(RUN) -m benchmarks.inside_page
+
+bench: setup
+	$(RUN) -m benchmarks.speed
 
 test: setup
 	$(RUN) -m pytest

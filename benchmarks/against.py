@@ -24,7 +24,6 @@ from results import Row
 
 BATCH_SIZE, NUM_SAMPLES = 128, 60_000
 NUM_BATCHES = NUM_SAMPLES // BATCH_SIZE
-GOALS = {"eager": 1.05, "compiled": 1.0}  # of Trainer.fit over the hand-written loop
 ROUNDS = 5
 WARM_UPS = 2
 Epoch = Callable[[], float]  # seconds
@@ -205,6 +204,14 @@ CONTESTANTS: dict[str, tuple[Callable[[], Epoch], tuple[str, ...]]] = {  # and w
     "ours, train.py fit, compile": (lambda: ours(compile=True), ()),
     "Lightning as usual": (lightning_as_usual, ()),
 }
+
+
+GOALS = (  # one divided by the other is to be at most this
+    ("ours, train.py fit", "a loop by hand, eager", 1.05),
+    ("ours, train.py fit, compile", "a loop by hand, eager", 1.0),
+    ("ours, train.py fit, compile", "scikit-learn, MLPClassifier", 1.0),
+    ("ours, train.py fit, compile", "JAX, one compiled scan", 1.3),
+)
 
 
 class Contestant:

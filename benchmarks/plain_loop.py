@@ -36,6 +36,8 @@ def fit(model: BaseModel, datamodule: BaseDataModule, max_epochs: int) -> tuple[
                 nn.utils.clip_grad_norm_(model.parameters(), model.hparams["gradient_clip"] or math.inf)
                 optimizer.step()
                 losses.append(loss.item())
+        if datamodule.val_size == 0:
+            continue
         model.eval()
         with torch.inference_mode():
             for samples in datamodule.evaluation_loader("val"):

@@ -29,6 +29,7 @@ SUBJECTS = {  # what is typed behind `python`, and what it is called
     "misspelt config": ["train.py", "fit", "-c", "configs/mnist/shalow_mlp.yaml"],
     "first training step": [*FIT, "--trainer.max_steps=1", "--trainer.callbacks+=benchmarks.startup.FirstStep"],
 }
+ANSWERS, LONGEST = ("help", "misspelt option", "misspelt config"), 3.0  # seconds
 ROUNDS = 5
 
 

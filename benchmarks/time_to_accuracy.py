@@ -112,7 +112,7 @@ def table(found: Row) -> str:
     seconds = found["seconds"]
     rows = []
     for name, epochs in (("example", found["epochs"]), ("ours", 1)):
-        accuracies = [100 * value for value in found.get("accuracies", {}).get(name, [])]
+        accuracies = [100 * value for value in (found.get("accuracies") or {}).get(name, [])]
         reached = f"{statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} %" if accuracies else ""
         factor = shown(ratio(seconds["example"], seconds[name]))
         rows.append([name, str(epochs), f"{statistics.median(seconds[name]):.3g}", factor, reached])

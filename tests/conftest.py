@@ -45,9 +45,11 @@ def expected_to(what: str, path: Path) -> Any:
 
 
 def small_data_flags(path: Path) -> list[str]:
-    """Flags that make the data of this config small and independent of the network."""
-    name = yaml.safe_load(path.read_text())["data"]["class_path"]
-    return ["--data.source=subset"] if issubclass(getattr(datamodules, name), datamodules.MNIST) else []
+    """Flags that make the data of this config small, and give it validation samples if it has none."""
+    data = yaml.safe_load(path.read_text())["data"]
+    is_mnist = issubclass(getattr(datamodules, data["class_path"]), datamodules.MNIST)
+    flags = ["--data.source=subset"] if is_mnist else []
+    return [*flags, "--data.val_size=5000"] if data.get("init_args", {}).get("val_size") == 0 else flags
 
 
 def build(path: Path, *flags: str) -> CLI:

@@ -1,0 +1,137 @@
+"""How fast is it? Runs every benchmark and writes what it found to runs/speed/, or to the repository's own page.
+
+python -m benchmarks.speed                      # the short form: fewer rounds and sizes, under 10 minutes on 2 cores
+python -m benchmarks.speed --full               # all of it, with nothing uncommitted; rewrites benchmarks/README.md
+python -m benchmarks.speed --full overhead      # one of them
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from arguments import PROJECT, RUNS
+from benchmarks import against, choices, overhead, pipeline, scaling, startup, time_to_accuracy
+from benchmarks.measure import RESULTS, keep, kept, markdown, ratio
+from benchmarks.report import clean_commit
+from results import Row
+
+PAGE = PROJECT / "benchmarks" / "README.md"
+
+
+class Benchmark(NamedTuple):
+    """One of the programs: how it measures in full and in short, and its table."""
+
+    full: Callable[[], Row]
+    short: Callable[[], Row]
+    table: Callable[[Row], str]
+
+
+BENCHMARKS = {
+    "overhead": Benchmark(overhead.measure, lambda: overhead.measure(2, (128,)), overhead.table),
+    "pipeline": Benchmark(pipeline.measure, lambda: pipeline.measure(1), pipeline.table),
+    "time_to_accuracy": Benchmark(
+        lambda: {**time_to_accuracy.measure(), "accuracies": kept("accuracies")},
+        lambda: time_to_accuracy.measure(1),
+        time_to_accuracy.table,
+    ),
+    "startup": Benchmark(startup.measure, lambda: startup.measure(2), startup.table),
+    "scaling": Benchmark(scaling.measure, lambda: scaling.measure(1), scaling.table),
+    "choices": Benchmark(
+        choices.measure, lambda: choices.measure(1, ("mnist/shallow_mlp", "mnist/fast_cnn"), False), choices.table
+    ),
+    "against": Benchmark(against.measure, lambda: against.measure(2), against.table),
+}
+
+
+def goals(found: dict[str, Row]) -> str:
+    """Every goal beside what was measured for it, and whether it is met."""
+    rows: list[list[str]] = []
+
+    def goal(what: str, limit: float, value: float | None, is_least: bool = False) -> None:
+        if value is None:
+            rows.append([what, f"{'≥' if is_least else '≤'} {limit:g}", "not measured", ""])
+            return
+        is_met = value >= limit if is_least else value <= limit
+        rows.append([what, f"{'≥' if is_least else '≤'} {limit:g}", f"{value:.3g}", "yes" if is_met else "**no**"])
+
+    for cell in found["overhead"].get("cells", []):
+        if cell["batch_size"] >= 128:
+            what = f"`fit` ÷ loop by hand, {cell['config']}, batch {cell['batch_size']}, CPU"
+            goal(what, overhead.GOAL, ratio(cell["as_shipped"], cell["by_hand"])["ratio"])
+    goal("`fit` ÷ loop by hand, ResNet and LSTM, CUDA", overhead.CUDA_GOAL, None)
+    loaders = found["pipeline"].get("loader")
+    faster = ratio(loaders["0 workers"], loaders["ours"])["ratio"] if loaders else None
+    goal("torchvision and DataLoader ÷ our loader, no workers", pipeline.GOAL, faster, is_least=True)
+    reached = found["time_to_accuracy"].get("accuracies", {})
+    seconds = found["time_to_accuracy"].get("seconds")
+    for name in ("example", "ours"):
+        accuracy = 100 * statistics.mean(reached[name]) if reached.get(name) else None
+        goal(f"mean test accuracy in %, {name}", 100 * time_to_accuracy.TARGET, accuracy, is_least=True)
+    factor = ratio(seconds["example"], seconds["ours"])["ratio"] if seconds else None
+    goal("seconds to 99 %: example ÷ ours", time_to_accuracy.GOAL, factor, is_least=True)
+    goal("the same, stretch", time_to_accuracy.STRETCH, factor, is_least=True)
+    started = found["startup"].get("seconds", {})
+    if started:
+        imports = ratio(started["all imports of train.py"], started["import lightning"])["ratio"]
+        goal("all imports of `train.py` ÷ `import lightning`", startup.GOAL, imports)
+        for what in startup.ANSWERS:
+            goal(f"seconds to the answer: {what}", startup.LONGEST, statistics.median(started[what]))
+    for axis, points in found["scaling"].get("axes", {}).items():
+        work, time, memory = (scaling.exponent(points, name) for name in ("work", "milliseconds", "mebibytes"))
+        goal(f"exponent of time or memory less that of the work, {axis}", scaling.SLACK, max(time, memory) - work)
+    epochs = found["against"].get("seconds", {})
+    for name, other, limit in against.GOALS if epochs else ():
+        value = ratio(epochs[name], epochs[other])["ratio"] if epochs[name] and epochs[other] else None
+        goal(f"784-128-10, an epoch: {name} ÷ {other}", limit, value)
+    return markdown(["goal", "limit", "measured", "met"], rows)
+
+
+def page(text: str, found: dict[str, Row]) -> str:
+    """The page with each table in its place."""
+    tables = {"goals": goals(found)}
+    for name, benchmark in BENCHMARKS.items():
+        if found[name]:
+            where = found[name]["environment"]
+            at = f"{where['cores']} cores of a shared {where['machine']}, PyTorch {where['torch']}"
+            tables[name] = f"{benchmark.table(found[name])}\n\nOn {at}; commit {where['commit'][:7]}."
+    for name, table in tables.items():
+        marked = re.compile(rf"(?<=<!-- results: {name} -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
+        text = marked.sub(lambda _, table=table: f"\n{table}\n\n", text)  # type: ignore[misc]
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all, if none is given")
+    parser.add_argument("--full", action="store_true", help="measure everything and rewrite the page")
+    options = parser.parse_args(arguments)
+    torch.manual_seed(0)
+    names = options.names or list(BENCHMARKS)
+    try:
+        for name in names:
+            if name not in BENCHMARKS:
+                raise ValueError(f"there is no benchmark {name}; type one of {', '.join(BENCHMARKS)}")
+        if options.full:
+            clean_commit()
+        for name in names:
+            print(f"\n{name}", flush=True)
+            found = BENCHMARKS[name].full() if options.full else BENCHMARKS[name].short()
+            keep(name, found, RESULTS if options.full else RUNS / "speed")
+    except ValueError as error:
+        print(f"benchmarks.speed: {error}", file=sys.stderr)
+        return 2
+    if options.full:
+        text = page(PAGE.read_text(encoding="utf-8"), {name: kept(name) for name in BENCHMARKS})
+        PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
