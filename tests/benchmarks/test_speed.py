@@ -1,0 +1,65 @@
+"""The programs that measure speed: what they compare is the same work, and the pages say what was measured."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from arguments import PROJECT
+from benchmarks import overhead, scaling, speed, time_to_accuracy
+from benchmarks.measure import interleaved, kept, ratio
+from tests.conftest import SMOKE, Fit, build, config_id
+from tests.test_train import DEEP, SHALLOW, same_weights
+
+
+def test_subjects_take_turns_and_the_first_round_warms_up() -> None:
+    turns: list[str] = []
+
+    def subject(name: str) -> float:
+        turns.append(name)
+        return float(len(turns))
+
+    found = interleaved(2, {"a": lambda: subject("a"), "b": lambda: subject("b")})
+    assert turns == ["a", "b"] * 3
+    assert found == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
+
+
+def test_a_ratio_is_the_median_of_pairs() -> None:
+    assert ratio([2.0, 6.0, 40.0], [1.0, 2.0, 10.0]) == {"ratio": 3.0, "lowest": 2.0, "highest": 4.0}
+
+
+@pytest.mark.parametrize("config", [SHALLOW, DEEP, "mnist/resnet.yaml", "sequence/lstm.yaml"])
+def test_the_loop_by_hand_takes_the_steps_of_the_trainer(config: str, fit: Fit) -> None:
+    flags = ["-c", SMOKE, "--trainer.max_epochs=2", "--test_checkpoint=none"]
+    by_hand = build(PROJECT / "configs" / config, *flags)
+    torch.manual_seed(7)  # of dropout
+    assert overhead.by_hand(by_hand) > 0
+    by_trainer = fit(config, *flags)
+    if by_trainer.model.hparams.get("dropout"):  # fit draws other units, after its own seed
+        assert by_hand.model.state_dict().keys() == by_trainer.model.state_dict().keys()
+    else:
+        assert same_weights(by_hand, by_trainer)
+
+
+def test_growth_is_the_slope_between_the_largest() -> None:
+    points = {str(n): {"milliseconds": 7 + 0.5 * n**2} for n in (10, 10_000, 100_000)}
+    assert scaling.exponent(points, "milliseconds") == pytest.approx(2.0, abs=1e-3)
+
+
+def test_the_example_is_the_published_network() -> None:
+    example = time_to_accuracy.Example()
+    assert sum(parameter.numel() for parameter in example.parameters()) == 1_199_882
+    assert example(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("path", speed.PAGES, ids=config_id)
+def test_the_pages_are_those_of_the_committed_results(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    found = {name: kept(name) for name in speed.BENCHMARKS}
+    assert speed.page(text, found) == text
+    assert "not measured" in speed.goals({name: {} for name in found})
+
+
+def test_a_benchmark_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert speed.main(["overheat"]) == 2
+    assert capsys.readouterr().err.startswith("benchmarks.speed: there is no benchmark overheat; type one of overhead")
