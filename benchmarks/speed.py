@@ -74,6 +74,7 @@ def goals(found: dict[str, Row]) -> str:
     factor = ratio(seconds["example"], seconds["ours"])["ratio"] if seconds else None
     goal("seconds to 99 %: example ÷ ours", time_to_accuracy.GOAL, factor, is_least=True)
     goal("the same, stretch", time_to_accuracy.STRETCH, factor, is_least=True)
+    goal("seconds to 99 % on an H100", time_to_accuracy.H100_GOAL, None)
     started = found["startup"].get("seconds", {})
     if started:
         imports = ratio(started["all imports of train.py"], started["import lightning"])["ratio"]

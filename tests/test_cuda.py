@@ -1,11 +1,15 @@
 """What needs a GPU; the same runs on a CPU are in the other files."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from arguments import PROJECT
+from datamodules import MNIST
 from tests.callbacks.test_insight import INSIGHT, ONE_A_MODEL
 from tests.conftest import CONFIGS, SMOKE, Fit, config_id
 
@@ -49,3 +53,31 @@ def test_deterministic_gives_the_same_bits(fit: Fit) -> None:
     first, second = (fit("mnist/resnet.yaml", "-c", SMOKE, "-c", extra, "--trainer.accelerator=cuda") for _ in range(2))
     assert first.result["train_loss"] == second.result["train_loss"]
     assert first.result["test_loss"] == second.result["test_loss"]
+
+
+def test_compiled_training_is_that_of_the_eager_path(fit: Fit) -> None:
+    flags = ["-c", SMOKE, "--trainer.accelerator=cuda", "--model.optimizer=sgd", "--model.lr=0.01"]
+    eager, compiled = (fit("mnist/shallow_mlp.yaml", *flags, *more) for more in ([], ["--model.compile=true"]))
+    assert compiled.model.backward_pass != compiled.model.gradients, "it did compile"
+    assert compiled.result["val_loss"] == pytest.approx(eager.result["val_loss"], rel=1e-3)
+
+
+def test_images_are_moved_where_they_are_as_on_the_cpu() -> None:
+    data = MNIST(shift=2, rotation=10, scale=0.1)
+    images, draws = torch.randn(5, 1, 28, 28), torch.rand(5, data.num_draws)
+    moved = data.augment(images.cuda(), draws.cuda())
+    assert moved.is_cuda
+    torch.testing.assert_close(moved.cpu(), data.augment(images, draws), atol=1e-4, rtol=0)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA GPUs on this machine")
+def test_two_gpus_train_as_one(tmp_path: Path) -> None:
+    command = [sys.executable, "train.py", "fit", "-c", "configs/mnist/shallow_mlp.yaml", "-c", SMOKE]
+    losses = []
+    for devices in (1, 2):
+        flags = ["--data.source=subset", "--data.batch_size=100", "--trainer.accelerator=cuda"]
+        place = f"--trainer.logger.init_args.save_dir={tmp_path / str(devices)}"
+        subprocess.run([*command, *flags, place, f"--trainer.devices={devices}"], cwd=PROJECT, check=True)
+        (result,) = (tmp_path / str(devices)).rglob("result.json")
+        losses.append(json.loads(result.read_text())["val_loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
