@@ -31,7 +31,7 @@ CONFIGS = {  # and how many steps make a measurement
     "sequence/gru": 10,
     "depth/mnist_residual": 20,
 }
-CHUNKS = {"mnist/shallow_mlp": 5, "mnist/deep_mlp": 1, "mnist/resnet": 1, "sequence/lstm": 1}  # epochs a run
+CHUNKS = {"mnist/shallow_mlp": 5, "mnist/resnet": 1, "sequence/lstm": 1}  # epochs a run
 STEPS_PER_EXECUTION = (1, 10, 50)
 ROUNDS = 5
 Step = Callable[[], object]

@@ -1,6 +1,6 @@
 """Measures what README.md promises, and writes it there: the tables, and the headers of the configs.
 
-python -m benchmarks.report                     # runs the comparisons again, about 20 minutes on 2 cores
+python -m benchmarks.report                     # runs the comparisons again, about half an hour on 2 cores
 python -m benchmarks.report mnist               # one of them
 python -m benchmarks.report mnist runs/mnist    # takes one that was run already
 """

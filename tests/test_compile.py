@@ -19,7 +19,7 @@ ON = "--model.compile=true"
     ("config", "flags"),
     [
         (SHALLOW, ["--model.gradient_clip=0.1"]),
-        ("mnist/deep_mlp.yaml", ["--model.hidden_size=32"]),  # with batch norm and dropout
+        ("mnist/deep_mlp.yaml", ["--model.hidden_size=32", "--model.num_layers=1"]),  # with batch norm and dropout
     ],
 )
 def test_compiled_training_is_that_of_the_eager_path(config: str, flags: list[str], fit: Fit, tmp_path: Path) -> None:

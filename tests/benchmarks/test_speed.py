@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from arguments import PROJECT
-from benchmarks import overhead, scaling, speed, time_to_accuracy
+from benchmarks import overhead, processes, scaling, speed, time_to_accuracy
 from benchmarks.measure import interleaved, kept, ratio
 from tests.conftest import SMOKE, Fit, build, config_id
 from tests.test_train import DEEP, SHALLOW, same_weights
@@ -58,6 +58,20 @@ def test_the_pages_are_those_of_the_committed_results(path: Path) -> None:
     found = {name: kept(name) for name in speed.BENCHMARKS}
     assert speed.page(text, found) == text
     assert "not measured" in speed.goals({name: {} for name in found})
+
+
+def test_the_table_of_processes_is_that_of_the_committed_result() -> None:
+    text = processes.PAGE.read_text(encoding="utf-8")
+    assert processes.page(text, kept("processes")) == text
+
+
+def test_the_share_is_of_twice_the_speed_of_one() -> None:
+    speeds = {"one": [100.0], "two_threads": [150.0], "two_processes": [200.0]}
+    assert (
+        processes.table({"speeds": {"x": speeds}})
+        .splitlines()[-1]
+        .endswith("| 150: 75% (75% to 75%) | 200: 100% (100% to 100%) |")
+    )
 
 
 def test_a_benchmark_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
