@@ -1,6 +1,6 @@
 """The same network in other hands: 784-128-10, ReLU, AdamW, batches of 128, seconds an epoch of 60,000 digits.
 
-python -m benchmarks.against        # JAX, Keras and scikit-learn are optional: pip install jax keras scikit-learn
+python -m benchmarks.against        # JAX, Keras and scikit-learn are optional: pip install --editable '.[bench]'
 
 Each has a process of its own, which stays and is told when to run, so that rounds are interleaved and what is compiled
 is compiled once. An epoch is shuffled, and starts from what the one before has learned.
