@@ -19,7 +19,7 @@ from benchmarks.measure import interleaved, markdown, quietly, ratio, shown, wai
 from cli import CLI
 from results import Row
 
-EPOCHS = {"mnist/shallow_mlp": 5, "mnist/deep_mlp": 1, "mnist/resnet": 1, "sequence/lstm": 1}
+EPOCHS = {"mnist/shallow_mlp": 5, "mnist/deep_mlp": 1, "mnist/fast_cnn": 1, "mnist/resnet": 1, "sequence/lstm": 1}
 BATCH_SIZES = (64, 128, 512)
 GOAL, CUDA_GOAL = 1.05, 1.10  # at batches of 128 and more
 ROUNDS = 5
