@@ -2,9 +2,9 @@
 
 python -m benchmarks.scaling
 
-Each measurement has a process of its own, so that its peak of memory is its own, as Linux counts it. An exponent is the slope of a straight
-line through the logarithms: 1 is linear growth. It is held against that of the work, the operations of one sample times
-the batch; nothing should grow faster than the work it does.
+Each measurement has a process of its own, so that its peak of memory is its own, as Linux counts it. An exponent is the
+slope of a straight line through the logarithms: 1 is linear growth. It is held against that of the work, the operations
+of one sample times the batch; nothing should grow faster than the work it does.
 """
 
 from __future__ import annotations
