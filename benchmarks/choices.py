@@ -32,7 +32,7 @@ CONFIGS = {  # and how many steps make a measurement
     "depth/mnist_residual": 20,
 }
 CHUNKS = {"mnist/shallow_mlp": 5, "mnist/resnet": 1, "sequence/lstm": 1}  # epochs a run
-STEPS_PER_EXECUTION = (1, 10, 50)
+STEPS_PER_EXECUTION = (1, 10, 100)
 ROUNDS = 5
 Step = Callable[[], object]
 

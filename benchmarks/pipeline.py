@@ -57,7 +57,7 @@ def ours() -> float:
     data = MNIST(source="full", batch_size=BATCH_SIZE, val_size=0)
     data.prepare_data()
     data.setup()
-    return epoch_of((x, y) for chunk in data.train_dataloader() for x, y in zip(*chunk, strict=True))
+    return epoch_of(batch for chunk in data.train_dataloader() for batch in chunk)
 
 
 def stock_epoch(loader: Iterable[Any]) -> float:

@@ -27,7 +27,7 @@ def fit(model: BaseModel, datamodule: BaseDataModule, max_epochs: int) -> tuple[
         model.train()
         train_loader.sampler.set_epoch(epoch)
         for chunk in train_loader:
-            for batch in zip(*chunk, strict=True):
+            for batch in chunk:
                 for group in optimizer.param_groups:
                     group["lr"] = model.lr_at(len(losses), total_steps)
                 loss, _ = model.loss(batch)

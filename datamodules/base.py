@@ -222,8 +222,22 @@ class EpochSampler:
         return torch.from_numpy(np.random.default_rng([self.seed, self.epoch, 1]).random(shape, dtype=np.float32))
 
 
+class Chunk:
+    """Batches in a row, each cut from the samples when its turn comes: it is then used while it lies in the cache."""
+
+    def __init__(self, cut: Callable[[int], Samples], numbers: range) -> None:
+        self.cut = cut
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[Samples]:
+        return map(self.cut, self.numbers)
+
+
 class ChunkLoader:
-    """Training batches, `steps_per_execution` at a time: `(N, B, ...)` by one indexing operation.
+    """Training batches `(B, ...)`, `steps_per_execution` at a time, each by one indexing operation.
 
     The last partial batch of an epoch is dropped. The last chunk may hold fewer batches than the others.
 
@@ -233,7 +247,7 @@ class ChunkLoader:
         shape: batches an epoch, devices, samples a batch and device.
         rank: which device this is; it takes its slice of every batch.
         steps_per_execution: batches a chunk.
-        augmentation: what changes the inputs of a chunk, and how many random numbers it takes for a sample.
+        augmentation: what changes the inputs of a batch, and how many random numbers it takes for a sample.
     """
 
     def __init__(
@@ -255,21 +269,20 @@ class ChunkLoader:
     def __len__(self) -> int:
         return math.ceil(self.shape[0] / self.steps_per_execution)
 
-    def __iter__(self) -> Iterator[Samples]:
+    def __iter__(self) -> Iterator[Chunk]:
         inputs, targets = self.samples
         num_batches, world_size, batch_size = self.shape
         order = self.sampler.order()[: num_batches * world_size * batch_size]
         batches = order.view(self.shape)[:, self.rank].to(inputs.device)
-        if self.augmentation is None:
-            for indices in batches.split(self.steps_per_execution):  # (N, B)
-                yield inputs[indices], targets[indices]
-            return
-        augment, num_draws = self.augmentation
+        augment, num_draws = self.augmentation or (lambda unchanged, _: unchanged, 0)
         draws = self.sampler.draws((*self.shape, num_draws))[:, self.rank].to(inputs.device)
-        for indices, numbers in zip(*(x.split(self.steps_per_execution) for x in (batches, draws)), strict=True):
-            # a batch at a time: what is changed then still lies in the cache
-            changed = [augment(inputs[i], number) for i, number in zip(indices, numbers, strict=True)]
-            yield torch.stack(changed), targets[indices]
+
+        def cut(number: int) -> Samples:
+            indices = batches[number]  # `index_select` takes a third of the time of `inputs[indices]` on a CPU
+            return augment(inputs.index_select(0, indices), draws[number]), targets.index_select(0, indices)
+
+        for first in range(0, num_batches, self.steps_per_execution):
+            yield Chunk(cut, range(first, min(first + self.steps_per_execution, num_batches)))
 
 
 class BatchLoader:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
 
 import lightning as L
@@ -242,16 +242,16 @@ class BaseModel(L.LightningModule):
         for group, wanted in zip(optimizer.param_groups, self.make_optimizer().param_groups, strict=True):
             group.update({name: value for name, value in wanted.items() if name != "params"})
 
-    def training_step(self, chunk: Batch) -> None:
-        """One optimizer step for each batch of the chunk, `(N, B, ...)`: the loop a reader would write."""
+    def training_step(self, chunk: Iterable[Batch]) -> None:
+        """One optimizer step for each batch of the chunk: the loop a reader would write."""
         trainer: Any = self.trainer
         # Lightning's own wrapper around the optimizer costs as much as the step of a small network;
         # all that it does here is to count the steps, which `global_step` then says
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         count = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         clip, log_every = self.hparams["gradient_clip"], trainer.log_every_n_steps  # 0 logs none
-        losses, outputs = [], []
-        for batch in zip(*chunk, strict=True):
+        losses, outputs, targets = [], [], []
+        for batch in chunk:
             lr = self.lr_at(self.global_step, self.total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -271,6 +271,7 @@ class BaseModel(L.LightningModule):
 
             losses.append(loss)
             outputs.append(output)
+            targets.append(batch[1])
             if is_logged:
                 values = {"step/loss": float(loss), "step/lr": lr, "step/grad_norm": float(grad_norm)}
                 for logger in self.loggers:
@@ -278,7 +279,7 @@ class BaseModel(L.LightningModule):
             if self.global_step == trainer.max_steps:  # the limit may fall inside a chunk
                 trainer.should_stop = True  # so that Lightning validates what the last steps made
                 break
-        self.measure("train", torch.stack(losses), torch.stack(outputs), chunk[1][: len(losses)])
+        self.measure("train", torch.stack(losses), torch.stack(outputs), torch.stack(targets))
 
     def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Leaves the gradient of the batch's loss in the parameters; returns loss and outputs, detached."""

@@ -46,7 +46,7 @@ def same_weights(one: CLI, other: CLI) -> bool:
 
 def test_steps_per_execution_changes_nothing_but_the_speed(fit: Fit, tmp_path: Path) -> None:
     flags = ["--trainer.max_epochs=2", "--trainer.log_every_n_steps=3", "--data.batch_size=400", NARROW]
-    one = fit(DEEP, *flags, "--trainer.logger.init_args.name=one")
+    one = fit(DEEP, *flags, "--trainer.logger.init_args.name=one", "--data.steps_per_execution=1")
     seven = fit(DEEP, *flags, "--trainer.logger.init_args.name=seven", "--data.steps_per_execution=7")
     assert one.trainer.global_step == seven.trainer.global_step == 20
     assert one.trainer.fit_loop.total_batch_idx > seven.trainer.fit_loop.total_batch_idx
@@ -59,7 +59,7 @@ def test_steps_per_execution_changes_nothing_but_the_speed(fit: Fit, tmp_path: P
 
 def test_max_steps_may_fall_inside_a_chunk(fit: Fit, tmp_path: Path) -> None:
     flags = ["--trainer.max_steps=12", "--data.batch_size=400", "--trainer.log_every_n_steps=1", NARROW]
-    one = fit(DEEP, *flags, "--trainer.logger.init_args.name=one")
+    one = fit(DEEP, *flags, "--trainer.logger.init_args.name=one", "--data.steps_per_execution=1")
     seven = fit(DEEP, *flags, "--trainer.logger.init_args.name=seven", "--data.steps_per_execution=7")
     assert seven.trainer.global_step == 12
     assert same_weights(one, seven)

@@ -31,8 +31,7 @@ def test_norm_and_update_are_those_of_the_formula(gradient_clip: float, fit: Fit
     path = linear_config(tmp_path)
     clip = f"--model.gradient_clip={gradient_clip}"
     cli = build(path, clip)
-    (chunk, *_) = cli.datamodule.train_dataloader()
-    inputs, targets = chunk[0][0].double(), chunk[1][0].double()
+    inputs, targets = (part.double() for part in next(iter(next(iter(cli.datamodule.train_dataloader())))))
     weight, bias = cli.model.head.weight.detach().double(), cli.model.head.bias.detach().double()
     errors = inputs @ weight.T + bias - targets
     by_weight = 2 / len(inputs) * errors.T @ inputs  # of the mean squared error

@@ -51,7 +51,7 @@ def loader(steps_per_execution: int = 3, rank: int = 0, world_size: int = 1, epo
 
 def changes(*loaders: ChunkLoader) -> torch.Tensor:
     """What was added to each batch, `(5, 4, NUM_DRAWS)`, ranks side by side."""
-    return torch.cat([torch.cat([inputs for inputs, _ in one]) for one in loaders], dim=1)
+    return torch.cat([torch.stack([inputs for chunk in one for inputs, _ in chunk]) for one in loaders], dim=1)
 
 
 def test_the_amounts_depend_on_neither_chunks_nor_devices() -> None:
