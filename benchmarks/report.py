@@ -39,12 +39,13 @@ def between_marks(name: str) -> re.Pattern[str]:
 
 
 def rows_of(name: str) -> list[dict[str, str]]:
-    """The committed rows of a set; none if it was never measured."""
-    path = RESULTS / name / "results.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
+    with (RESULTS / name / "results.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def committed() -> list[str]:
+    """The sets that have been measured."""
+    return [name for name in SETS if (RESULTS / name).is_dir()]
 
 
 def environment(name: str) -> Row:
@@ -61,7 +62,7 @@ def hardware(name: str) -> str:
 
 def readme(text: str) -> str:
     """The text of README.md with the committed tables in their places."""
-    for name in SETS:
+    for name in committed():
         text = between_marks(name).sub(quoted(name).replace("\\", r"\\"), text)
     return text
 
@@ -76,8 +77,8 @@ def quoted(name: str) -> str:
 def headers() -> dict[Path, str]:
     """The line on its results that each config of a committed comparison carries below its command."""
     lines = {}
-    for name, (configs, _) in SETS.items():
-        for config in configs:
+    for name in committed():
+        for config in SETS[name][0]:
             runs = [row for row in rows_of(name) if row["config"] == Path(config).stem]
             accuracies = [100 * float(row["test_acc"]) for row in runs]
             seconds = statistics.mean(float(row["seconds"]) for row in runs)

@@ -182,7 +182,7 @@ def test_intervals_that_would_count_chunks_are_refused(fit: Fit) -> None:
 def test_the_row_has_the_validation_of_the_tested_checkpoint(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     # validated twice an epoch, and uphill in its second half
     monkeypatch.setattr("models.BaseModel.lr_at", lambda self, step, total_steps: 0.01 if step < 7 else -0.01)
-    cli = fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.val_check_interval=7")
+    cli = fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.val_check_interval=7", "--data.steps_per_execution=1")
     assert list(cli.history.validation) == [7, 14]
     assert cli.result["val_acc"] == cli.history.validation[7]["acc"] > cli.history.validation[14]["acc"]
 
