@@ -72,6 +72,10 @@ class Setting:
 # What was typed.
 
 
+class LostProcess(RuntimeError):
+    """Those that train together have lost one: what the others were doing then says nothing."""
+
+
 def located(argument: str) -> str:
     """A config path that is not in the working directory is looked for in the project."""
     option, equals, path = argument.rpartition("=")

@@ -23,7 +23,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 import results
 import sizes
-from arguments import DEFAULTS, RUNS, check, configs_to_type, flags, nearest, settings
+from arguments import DEFAULTS, RUNS, LostProcess, check, configs_to_type, flags, nearest, settings
 from callbacks import History, ModelGraph, Predictions, Progress
 from callbacks.predictions import new_folder
 from checkpoints import LastCheckpoint, SaveConfig, refuse_an_ended_run, refuse_another_network, stored_config
@@ -100,10 +100,6 @@ def metrics_table(rows: dict[str, dict[str, float]]) -> str:
         cells = [f"{row[name]:.2%}" if name == "acc" else f"{row[name]:.4f}" for name in names if name in row]
         lines.append(f"{title:8}" + "".join(f"{cell:>10}" for cell in cells))
     return "\n".join(lines)
-
-
-class LostProcess(RuntimeError):
-    """Those that train together have lost one: what the others were doing then says nothing."""
 
 
 class CLI(LightningCLI):
@@ -245,7 +241,8 @@ class CLI(LightningCLI):
             built = super().instantiate_trainer(**self.batches, **kwargs)
         except (ValueError, MisconfigurationException) as error:
             raise ValueError(" ".join(str(error).split())) from None
-        started = int(os.environ.get("WORLD_SIZE", "0"))  # by torchrun; else Lightning starts them
+        # torchrun says how many it started; Lightning, which sets the same number, starts as many as it is told
+        started = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
         if started and started != built.num_devices * built.num_nodes:  # each would train alone, in one folder
             raise ValueError(
                 f"{started} processes were started for trainer.devices={built.num_devices} and "

@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arguments import PROJECT, check, configs_first, help_text, located, overview
+from arguments import PROJECT, LostProcess, check, configs_first, help_text, located, overview
 
 if TYPE_CHECKING:
     from cli import CLI
@@ -77,9 +77,7 @@ def command_line() -> int:
             raise
         print(f"train.py: {error}", file=sys.stderr)
         return 2
-    except RuntimeError as error:
-        if type(error).__name__ != "LostProcess":  # a class of cli.py, which may not have been loaded
-            raise
+    except LostProcess as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 python -m benchmarks.overhead
 
 Both take the same steps on the same tensors with the same optimizer and schedule. As shipped: TensorBoard, metrics,
-progress line, two checkpoints an epoch, and the config's own `steps_per_execution`; validation is left out of both.
+progress line, checkpoints, and the config's own `steps_per_execution`. Validation, where a config has it, is left out.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def by_hand(cli: CLI) -> float:
             for group in optimizer.param_groups:
                 group["lr"] = model.lr_at(step, total_steps)
             optimizer.zero_grad()
-            F.cross_entropy(model(inputs[indices]), targets[indices], label_smoothing=smoothing).backward()
+            batch, labels = inputs.index_select(0, indices), targets.index_select(0, indices)
+            F.cross_entropy(model(batch), labels, label_smoothing=smoothing).backward()
             if clip:
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
             optimizer.step()

@@ -1,13 +1,12 @@
-"""How much faster do two processes train than one? Samples a second, into the table of docs/scaling.md.
+"""How much faster do two processes train than one? Samples a second on the CPU.
 
-python -m benchmarks.processes        # with nothing uncommitted; 8 minutes on 2 cores
+python -m benchmarks.processes
 
 The ways to train take turns, so that what else the machine does meets all of them.
 """
 
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -16,8 +15,7 @@ from pathlib import Path
 
 import results
 from arguments import PROJECT
-from benchmarks.measure import keep, kept, markdown
-from benchmarks.report import clean_commit
+from benchmarks.measure import markdown
 from results import Row
 
 CONFIGS = ("mnist/shallow_mlp", "mnist/resnet", "sequence/lstm")
@@ -25,7 +23,6 @@ BATCH_SIZE = 512
 WAYS = {"one": (1, 1), "two_threads": (1, 2), "two_processes": (2, 1)}  # processes, threads of each
 STEPS = 50  # an epoch, of which a run has three
 ROUNDS = 5
-PAGE = PROJECT / "docs" / "scaling.md"
 
 
 def speed(config: str, way: str) -> float:
@@ -65,17 +62,5 @@ def table(found: Row) -> str:
     return markdown(["config", "1 process, 1 thread", "1 process, 2 threads", "2 processes, 1 thread each"], rows)
 
 
-def page(text: str, found: Row) -> str:
-    """The page with the table in its place."""
-    marked = re.compile(r"(?<=<!-- results: processes -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
-    return marked.sub(lambda _: f"\n{table(found)}\n\n", text)
-
-
-def main() -> None:
-    clean_commit()
-    keep("processes", measure())
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), kept("processes")), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    measure()

@@ -19,16 +19,19 @@ def moved(images: Tensor, draws: Tensor, shift: float, rotation: float, scale: f
     Args:
         images: the originals; they are left as they are.
         draws: `(B, 4)`, uniform from 0 to 1.
-        shift: largest way in pixels, across and down.
+        shift: largest way in pixels of the original, across and down.
         rotation: largest angle in degrees, either way.
         scale: largest change of size, as a share: 0.1 makes an image up to a tenth smaller or larger.
         background: the value of pixels that come from outside of the image.
     """
+    height, width = images.shape[-2:]
     side = 2 / torch.tensor(images.shape[:-3:-1], device=images.device)  # a pixel, where an image is from -1 to 1
     amounts = 2 * draws - 1
     move = amounts[:, :2] * shift * side
     angle = amounts[:, 2] * math.radians(rotation)
     cos, sin = (f(angle) / (1 + amounts[:, 3] * scale) for f in (torch.cos, torch.sin))
-    maps = torch.stack([cos, -sin, move[:, 0], sin, cos, move[:, 1]], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(maps, list(images.shape), align_corners=False)
-    return F.grid_sample(images - background, grid, align_corners=False) + background
+    # a height is as long as a width there, whatever it is in pixels
+    rows = [cos, -sin * height / width, move[:, 0], sin * width / height, cos, move[:, 1]]
+    with torch.autocast(images.device.type, enabled=False):  # places in 16 bits would be off by half a pixel
+        grid = F.affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(images.shape), align_corners=False)
+        return F.grid_sample(images - background, grid, align_corners=False) + background

@@ -223,7 +223,11 @@ class EpochSampler:
 
 
 class Chunk:
-    """Batches in a row, each cut from the samples when its turn comes: it is then used while it lies in the cache."""
+    """Batches in a row, each cut from the samples when its turn comes: it is then used while it lies in the cache.
+
+    Lightning's hooks that move and convert a batch do not look into it: what is in it lies on the device already, and
+    `training_step` converts it.
+    """
 
     def __init__(self, cut: Callable[[int], Samples], numbers: range) -> None:
         self.cut = cut
@@ -274,12 +278,14 @@ class ChunkLoader:
         num_batches, world_size, batch_size = self.shape
         order = self.sampler.order()[: num_batches * world_size * batch_size]
         batches = order.view(self.shape)[:, self.rank].to(inputs.device)
-        augment, num_draws = self.augmentation or (lambda unchanged, _: unchanged, 0)
-        draws = self.sampler.draws((*self.shape, num_draws))[:, self.rank].to(inputs.device)
+        if self.augmentation:
+            augment, num_draws = self.augmentation
+            draws = self.sampler.draws((*self.shape, num_draws))[:, self.rank].to(inputs.device)
 
         def cut(number: int) -> Samples:
             indices = batches[number]  # `index_select` takes a third of the time of `inputs[indices]` on a CPU
-            return augment(inputs.index_select(0, indices), draws[number]), targets.index_select(0, indices)
+            chosen, labels = inputs.index_select(0, indices), targets.index_select(0, indices)
+            return (augment(chosen, draws[number]) if self.augmentation else chosen), labels
 
         for first in range(0, num_batches, self.steps_per_execution):
             yield Chunk(cut, range(first, min(first + self.steps_per_execution, num_batches)))

@@ -106,7 +106,7 @@ class MNIST(BaseDataModule):
             5,000 digits of the training set: 4,000 to train, 500 to validate, 500 to test. Other variants have none.
         batch_size: samples an optimizer step, over all devices.
         val_size: training samples held back for validation, a tenth of it in the subset; 0 holds none back.
-        shift: in training, largest shift of an image in pixels, across and down; drawn anew for each sample and epoch.
+        shift: in training, largest shift in pixels of the original, across and down; new in each epoch.
         rotation: in training, largest rotation of an image in degrees, either way.
         scale: in training, largest change of an image's size, as a share.
         steps_per_execution: optimizer steps a call of `training_step`.

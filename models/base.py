@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import Metric
@@ -198,12 +199,18 @@ class BaseModel(L.LightningModule):
                 f"{type(self).__name__} trains on chunks of batches from a BaseDataModule, not on "
                 f"{type(data).__name__}; see docs/extend.md"
             )
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if type(callback).on_before_backward is not L.Callback.on_before_backward:
+        unchanged = (L.Callback.on_before_backward, L.LightningModule.on_before_backward)
+        for owner in (self, *self.trainer.callbacks):  # type: ignore[attr-defined]
+            if type(owner).on_before_backward not in unchanged:
                 raise ValueError(
-                    f"{type(callback).__name__}.on_before_backward would not be called: forward and backward are one "
+                    f"{type(owner).__name__}.on_before_backward would not be called: forward and backward are one "
                     "step here; write it as on_after_backward"
                 )
+        if not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+            raise ValueError(
+                f"trainer.strategy={type(self.trainer.strategy).__name__} would want to take the steps itself; "
+                "type --trainer.strategy ddp, or leave it out"
+            )
         self.is_shared = self.trainer.world_size > 1
         if self.is_shared and self.hparams["compile"]:
             raise ValueError(
@@ -252,6 +259,7 @@ class BaseModel(L.LightningModule):
         clip, log_every = self.hparams["gradient_clip"], trainer.log_every_n_steps  # 0 logs none
         losses, outputs, targets = [], [], []
         for batch in chunk:
+            batch = trainer.precision_plugin.convert_input(batch)  # noqa: PLW2901  # Lightning sees chunks, not batches
             lr = self.lr_at(self.global_step, self.total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -260,11 +268,13 @@ class BaseModel(L.LightningModule):
             loss, output = self.backward_pass(batch)
             for callback in trainer.callbacks:
                 callback.on_after_backward(trainer, self)
+            self.on_after_backward()
             is_logged = log_every > 0 and (self.global_step + 1) % log_every == 0
             if is_logged or clip:
                 grad_norm = nn.utils.clip_grad_norm_(self.parameters(), clip or math.inf)
             for callback in trainer.callbacks:
                 callback.on_before_optimizer_step(trainer, self, optimizer)
+            self.on_before_optimizer_step(optimizer)
             count.increment_ready()
             optimizer.step()
             count.increment_completed()
@@ -301,6 +311,7 @@ class BaseModel(L.LightningModule):
             reason = str(error).strip().partition("\n")[0]
             log.warning("compile=true: PyTorch cannot compile %s (%s); going on without.", type(self).__name__, reason)
             self.backward_pass = self.gradients
+            self.zero_grad()  # of what it may have begun
             return self.backward_pass(batch)
 
     def on_validation_start(self) -> None:

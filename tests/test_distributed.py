@@ -169,7 +169,8 @@ def test_synchronised_batch_norm_is_refused_on_a_cpu(fit: Fit) -> None:
 
 
 def test_processes_that_would_train_one_by_one_are_refused(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun sets it
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun sets them
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     with pytest.raises(ValueError, match=r"2 processes were started for trainer.devices=1 and trainer.num_nodes=1"):
         fit(SHALLOW)
 

@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import train
 from arguments import PROJECT
 from cli import CLI
+from models import ShallowMLP
 from tests.conftest import Fit
 
 SHALLOW, DEEP = "mnist/shallow_mlp.yaml", "mnist/deep_mlp.yaml"
@@ -288,3 +289,31 @@ def test_everything_is_built_without_running() -> None:
     trainer: Any = cli.trainer
     assert trainer.max_epochs != 10, "the config wins over the defaults"
     assert trainer.num_sanity_val_steps == 0, "configs/defaults.yaml was read: Lightning's own default is 2"
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+def test_other_precisions_train(precision: str, fit: Fit) -> None:
+    cli = fit(
+        "mnist/resnet_best.yaml", "-c", str(PROJECT / "configs/extras/smoke.yaml"), f"--trainer.precision={precision}"
+    )
+    assert cli.result["train_loss"] < 2.5
+
+
+class Hooked(ShallowMLP):
+    """Says which of its hooks are called."""
+
+    def on_after_backward(self) -> None:
+        self.called = {*getattr(self, "called", ()), "on_after_backward"}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.called = {*getattr(self, "called", ()), "on_before_optimizer_step"}
+
+
+def test_hooks_of_a_model_are_called_too(fit: Fit) -> None:
+    cli = fit(SHALLOW, f"--model={__name__}.Hooked", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
+    assert cli.model.called == {"on_after_backward", "on_before_optimizer_step"}
+
+
+def test_a_strategy_that_takes_the_steps_itself_is_refused(fit: Fit) -> None:
+    with pytest.raises(ValueError, match="type --trainer.strategy ddp, or leave it out"):
+        fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.strategy=fsdp")

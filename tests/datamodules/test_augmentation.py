@@ -77,3 +77,15 @@ def test_sequences_move_as_their_images_do() -> None:
 def test_amounts_outside_their_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name}={value} is not within .* --data.{name}"):
         MNIST(**{name: value})  # type: ignore[arg-type]
+
+
+def test_places_are_exact_in_mixed_precision_and_in_oblong_images() -> None:
+    draws = torch.rand(1, NUM_DRAWS, generator=torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = moved(IMAGE, draws, **WHOLE)
+    assert mixed.equal(moved(IMAGE, draws, **WHOLE))
+    oblong = torch.zeros(1, 1, 20, 60)
+    oblong[..., 9:11, 20:40] = 1.0
+    turned = moved(oblong, drawn(angle=1.0), shift=0.0, rotation=90.0, scale=0.0, background=0.0)
+    assert (turned[0, 0] > 0.5).nonzero().amin(0).tolist() == [0, 29]
+    assert (turned[0, 0] > 0.5).nonzero().amax(0).tolist() == [19, 30]
