@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import train
 from arguments import PROJECT
 from cli import CLI
 from models import ShallowMLP
-from tests.conftest import Fit
+from tests.conftest import SMOKE, Fit
 
 SHALLOW, DEEP = "mnist/shallow_mlp.yaml", "mnist/deep_mlp.yaml"
 NARROW = "--model.hidden_size=32"
@@ -293,9 +294,7 @@ def test_everything_is_built_without_running() -> None:
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
 def test_other_precisions_train(precision: str, fit: Fit) -> None:
-    cli = fit(
-        "mnist/resnet_best.yaml", "-c", str(PROJECT / "configs/extras/smoke.yaml"), f"--trainer.precision={precision}"
-    )
+    cli = fit("mnist/fast_cnn.yaml", "-c", SMOKE, "--data.shift=2", f"--trainer.precision={precision}")
     assert cli.result["train_loss"] < 2.5
 
 
@@ -314,6 +313,11 @@ def test_hooks_of_a_model_are_called_too(fit: Fit) -> None:
     assert cli.model.called == {"on_after_backward", "on_before_optimizer_step"}
 
 
-def test_a_strategy_that_takes_the_steps_itself_is_refused(fit: Fit) -> None:
-    with pytest.raises(ValueError, match="type --trainer.strategy ddp, or leave it out"):
-        fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.strategy=fsdp")
+def test_a_strategy_that_takes_the_steps_itself_is_refused() -> None:
+    model = ShallowMLP([4], 2)
+    data = SimpleNamespace(steps_per_epoch=1)
+    model._trainer = SimpleNamespace(datamodule=data, callbacks=[], strategy=data)  # type: ignore[assignment]
+    with pytest.raises(
+        ValueError, match=r"SimpleNamespace would want .* type --trainer\.strategy ddp, or leave it out"
+    ):
+        model.on_fit_start()
