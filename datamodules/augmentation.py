@@ -25,9 +25,8 @@ def moved(images: Tensor, draws: Tensor, shift: float, rotation: float, scale: f
         background: the value of pixels that come from outside of the image.
     """
     height, width = images.shape[-2:]
-    side = 2 / torch.tensor(
-        images.shape[:-3:-1], dtype=images.dtype, device=images.device
-    )  # a pixel, where an image is from -1 to 1
+    # a pixel, where an image is from -1 to 1
+    side = 2 / torch.tensor([width, height], dtype=images.dtype, device=images.device)
     amounts = 2 * draws - 1
     move = amounts[:, :2] * shift * side
     angle = amounts[:, 2] * math.radians(rotation)
