@@ -7,7 +7,7 @@ import torch
 
 import models
 import sizes
-from models import CNN1D, RNN, BaseModel, DeepMLP, Linear, ResidualMLP, ResNet, ShallowMLP
+from models import CNN1D, RNN, BaseModel, DeepMLP, FastCNN, Linear, ResidualMLP, ResNet, ShallowMLP
 
 # multiplications by hand; a multiplication and its addition are 2 operations
 BY_HAND: list[tuple[BaseModel, int]] = [
@@ -21,6 +21,8 @@ BY_HAND: list[tuple[BaseModel, int]] = [
     (RNN([28, 28], 10, cell="tanh"), 28 * 1 * 128 * (28 + 128) + 128 * 10),
     (RNN([28, 28], 10, cell="gru"), 28 * 3 * 128 * (28 + 128) + 128 * 10),
     (RNN([28, 28], 10, cell="lstm"), 28 * 4 * 128 * (28 + 128) + 128 * 10),
+    # 24x24 places of 5x5 pixels; after pooling 8x8, of which 6x6 and then 4x4 have all their neighbours
+    (FastCNN([1, 28, 28], 10), 24 * 24 * 25 * 16 + 6 * 6 * 9 * 16 * 32 + 4 * 4 * 9 * 32 * 64 + 4 * 4 * 64 * 10),
     (
         ResNet([1, 28, 28], 10),
         14 * 14 * 9 * (1 * 16 + 16 * 16 + 16 * 16)  # stem and first stage
