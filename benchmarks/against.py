@@ -48,7 +48,7 @@ def numbers() -> tuple[np.ndarray, np.ndarray]:
 
 def matrix_products() -> Epoch:
     """Only the products of the inputs, forward and for the gradient of the first layer's weights: the floor."""
-    import torch  # noqa: PLC0415  # each in its process only
+    import torch
 
     inputs, weight, gradient = torch.rand(BATCH_SIZE, 784), torch.rand(784, 128), torch.rand(BATCH_SIZE, 128)
 
@@ -62,9 +62,9 @@ def matrix_products() -> Epoch:
 
 def by_hand(fused: bool = False) -> Epoch:
     """The loop of every tutorial, on tensors in memory; `fused` with what is quicker: one call for all parameters."""
-    import torch  # noqa: PLC0415
-    from torch import nn  # noqa: PLC0415
-    from torch.nn import functional as F  # noqa: PLC0415
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
 
     inputs, targets = (torch.from_numpy(array) for array in numbers())
     model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
@@ -86,7 +86,7 @@ def by_hand(fused: bool = False) -> Epoch:
 
 def ours(compile: bool = False) -> Epoch:
     """`train.py fit` with everything on; the time of an epoch is a fifth of a run of 5, checkpoints and all."""
-    from benchmarks.measure import quietly  # noqa: PLC0415
+    from benchmarks.measure import quietly
 
     flags = [f"--data.batch_size={BATCH_SIZE}", "--data.val_size=0", "--model.label_smoothing=0"]
     flags += ["--trainer.max_epochs=5", "--trainer.accelerator=cpu", "--test_checkpoint=none"]
@@ -96,14 +96,14 @@ def ours(compile: bool = False) -> Epoch:
 
 def lightning_as_usual() -> Epoch:
     """Lightning as its pages show it: automatic optimization, a DataLoader of tensors, each loss logged."""
-    import logging  # noqa: PLC0415
-    import warnings  # noqa: PLC0415
+    import logging
+    import warnings
 
-    import lightning as L  # noqa: PLC0415
-    import torch  # noqa: PLC0415
-    from torch import Tensor, nn  # noqa: PLC0415
-    from torch.nn import functional as F  # noqa: PLC0415
-    from torch.utils.data import DataLoader, TensorDataset  # noqa: PLC0415
+    import lightning as L
+    import torch
+    from torch import Tensor, nn
+    from torch.nn import functional as F
+    from torch.utils.data import DataLoader, TensorDataset
 
     class Usual(L.LightningModule):
         def __init__(self) -> None:
@@ -141,7 +141,7 @@ def lightning_as_usual() -> Epoch:
 
 
 def scikit_learn() -> Epoch:
-    from sklearn.neural_network import MLPClassifier  # noqa: PLC0415
+    from sklearn.neural_network import MLPClassifier
 
     inputs, targets = numbers()
     network = MLPClassifier((128,), solver="adam", batch_size=BATCH_SIZE)
@@ -150,7 +150,7 @@ def scikit_learn() -> Epoch:
 
 def keras_on_jax() -> Epoch:
     os.environ["KERAS_BACKEND"] = "jax"
-    import keras  # noqa: PLC0415
+    import keras
 
     inputs, targets = numbers()
     layers = keras.layers
@@ -161,8 +161,8 @@ def keras_on_jax() -> Epoch:
 
 def jax_scan() -> Epoch:
     """The whole epoch as one compiled program."""
-    import jax  # noqa: PLC0415
-    from jax import numpy as jnp  # noqa: PLC0415
+    import jax
+    from jax import numpy as jnp
 
     inputs, targets = (jnp.asarray(array) for array in numbers())
     keys = jax.random.split(jax.random.key(0), 2)
@@ -266,7 +266,7 @@ def measure(rounds: int = ROUNDS) -> Row:
 
 
 def table(found: Row) -> str:
-    from benchmarks.measure import markdown, ratio, shown  # noqa: PLC0415  # not in the contestants' processes
+    from benchmarks.measure import markdown, ratio, shown
 
     eager = found["seconds"]["a loop by hand, eager"]
     rows = [

@@ -37,26 +37,21 @@ ROUNDS = 5
 Step = Callable[[], object]
 
 
-def as_it_is(model: BaseModel, batch: tuple[Tensor, Tensor]) -> Step:
-    optimizer = model.make_optimizer()
-
+def eager(model: BaseModel, batch: tuple[Tensor, Tensor], optimizer: torch.optim.Optimizer) -> Step:
     def step() -> None:
         optimizer.zero_grad()
         model.loss(batch)[0].backward()
         optimizer.step()
 
     return step
+
+
+def as_it_is(model: BaseModel, batch: tuple[Tensor, Tensor]) -> Step:
+    return eager(model, batch, model.make_optimizer())
 
 
 def unfused(model: BaseModel, batch: tuple[Tensor, Tensor]) -> Step:
-    optimizer = torch.optim.AdamW(model.parameter_groups(), fused=False)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        model.loss(batch)[0].backward()
-        optimizer.step()
-
-    return step
+    return eager(model, batch, torch.optim.AdamW(model.parameter_groups(), fused=False))
 
 
 def rows_first(model: BaseModel, batch: tuple[Tensor, Tensor]) -> Step:

@@ -1,6 +1,6 @@
 """How fast is it? Runs every benchmark and writes what it found to runs/speed/, or to the repository's own page.
 
-python -m benchmarks.speed                      # the short form: fewer rounds and sizes, under 10 minutes on 2 cores
+python -m benchmarks.speed                      # the short form: fewer rounds and sizes
 python -m benchmarks.speed --full               # all of it, with nothing uncommitted; rewrites benchmarks/README.md
 python -m benchmarks.speed --full overhead      # one of them
 """
