@@ -27,28 +27,23 @@ LOADING = {*inspect.signature(BaseDataModule).parameters, "data_dir", "source", 
 class SaveConfig(SaveConfigCallback):
     """Keeps the whole config in every checkpoint, beside them, and with the data's name in TensorBoard's text tab."""
 
-    stored: str | None = None  # as every checkpoint of the run has it
+    text: str  # written once, before the first step: that costs more than writing the weights of a small network
 
     def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if isinstance(trainer.logger, TensorBoardLogger):
-            Path(trainer.logger.log_dir, "config.yaml").write_text(self.text(), encoding="utf-8")
-            datamodule: Any = getattr(trainer, "datamodule", None)
-            trainer.logger.experiment.add_text("data", datamodule.title)
-            trainer.logger.experiment.add_text("config", f"```yaml\n{self.text()}\n```")
-
-    def text(self) -> str:
         config = self.config.clone()
         config.ckpt_path = None  # who runs it again begins anew
-        return str(self.parser.dump(config, skip_none=False))
+        datamodule: Any = getattr(trainer, "datamodule", None)
+        if getattr(datamodule, "has_subset", False):
+            config.data.init_args.source = datamodule.source  # what `auto` came to
+        self.text = str(self.parser.dump(config, skip_none=False))
+        if isinstance(trainer.logger, TensorBoardLogger):
+            Path(trainer.logger.log_dir, "config.yaml").write_text(self.text, encoding="utf-8")
+            trainer.logger.experiment.add_text("data", datamodule.title)
+            trainer.logger.experiment.add_text("config", f"```yaml\n{self.text}\n```")
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        if self.stored is None:  # once: writing it costs more than writing the weights of a small network
-            config = yaml.safe_load(self.text())
-            datamodule: Any = getattr(trainer, "datamodule", None)
-            if getattr(datamodule, "has_subset", False):
-                config["data"]["init_args"]["source"] = datamodule.source  # what `auto` came to
-            self.stored = yaml.safe_dump(config, sort_keys=False)
-        checkpoint["config"] = self.stored
+        if trainer.is_global_zero:  # the one that writes it
+            checkpoint["config"] = self.text
 
 
 class LastCheckpoint(ModelCheckpoint):

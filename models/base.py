@@ -129,10 +129,10 @@ class BaseModel(L.LightningModule):
         if task == "regression":
             return F.mse_loss(outputs, targets), outputs
         smoothing = self.hparams["label_smoothing"] if self.training else 0.0
-        # tagging: every time step is a sample, and the mean is over those that count
-        return F.cross_entropy(
-            outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, label_smoothing=smoothing
-        ), outputs
+        logits = outputs
+        if task == "tagging":  # every time step is a sample, and the mean is over those that count
+            logits, targets = outputs.flatten(0, 1), targets.flatten()
+        return F.cross_entropy(logits, targets, ignore_index=IGNORED, label_smoothing=smoothing), outputs
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Matrices and kernels decay; biases and norm scales, which have one dimension, do not."""
