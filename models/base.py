@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
 import lightning as L
@@ -199,13 +199,12 @@ class BaseModel(L.LightningModule):
                 f"{type(self).__name__} trains on chunks of batches from a BaseDataModule, not on "
                 f"{type(data).__name__}; see docs/extend.md"
             )
-        unchanged = (L.Callback.on_before_backward, L.LightningModule.on_before_backward)
-        for owner in (self, *self.trainer.callbacks):  # type: ignore[attr-defined]
-            if type(owner).on_before_backward not in unchanged:
-                raise ValueError(
-                    f"{type(owner).__name__}.on_before_backward would not be called: forward and backward are one "
-                    "step here; write it as on_after_backward"
-                )
+        callbacks: list[L.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        for hook in [*hooks("on_before_backward", callbacks), *hooks("on_before_backward", [self])]:
+            raise ValueError(
+                f"{hook.__qualname__} would not be called: forward and backward are one step here; "
+                "write it as on_after_backward"
+            )
         if not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
             raise ValueError(
                 f"trainer.strategy={type(self.trainer.strategy).__name__} would want to take the steps itself; "
@@ -216,6 +215,8 @@ class BaseModel(L.LightningModule):
             raise ValueError(
                 f"compile=true is for one device, not for {self.trainer.world_size}; type --model.compile false"
             )
+        self.after_backward = hooks("on_after_backward", callbacks)
+        self.before_optimizer_step = hooks("on_before_optimizer_step", callbacks)
         self.backward_pass = self.compiling if self.hparams["compile"] else self.gradients
         max_epochs, max_steps = self.trainer.max_epochs, self.trainer.max_steps
         limits = [max_steps] if max_steps >= 0 else []
@@ -257,27 +258,30 @@ class BaseModel(L.LightningModule):
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         count = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         clip, log_every = self.hparams["gradient_clip"], trainer.log_every_n_steps  # 0 logs none
+        step = self.global_step
         losses, outputs, targets = [], [], []
         for batch in chunk:
             batch = trainer.precision_plugin.convert_input(batch)  # noqa: PLW2901  # Lightning sees chunks, not batches
-            lr = self.lr_at(self.global_step, self.total_steps)
+            lr = self.lr_at(step, self.total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr
+                for parameter in group["params"]:
+                    parameter.grad = None  # as `optimizer.zero_grad()`, in a tenth of its time
 
-            optimizer.zero_grad()
             loss, output = self.backward_pass(batch)
-            for callback in trainer.callbacks:
-                callback.on_after_backward(trainer, self)
+            for hook in self.after_backward:
+                hook(trainer, self)
             self.on_after_backward()
-            is_logged = log_every > 0 and (self.global_step + 1) % log_every == 0
+            is_logged = log_every > 0 and (step + 1) % log_every == 0
             if is_logged or clip:
                 grad_norm = nn.utils.clip_grad_norm_(self.parameters(), clip or math.inf)
-            for callback in trainer.callbacks:
-                callback.on_before_optimizer_step(trainer, self, optimizer)
+            for hook in self.before_optimizer_step:
+                hook(trainer, self, optimizer)
             self.on_before_optimizer_step(optimizer)
             count.increment_ready()
             optimizer.step()
             count.increment_completed()
+            step += 1
 
             losses.append(loss)
             outputs.append(output)
@@ -285,8 +289,8 @@ class BaseModel(L.LightningModule):
             if is_logged:
                 values = {"step/loss": float(loss), "step/lr": lr, "step/grad_norm": float(grad_norm)}
                 for logger in self.loggers:
-                    logger.log_metrics(values, step=self.global_step)
-            if self.global_step == trainer.max_steps:  # the limit may fall inside a chunk
+                    logger.log_metrics(values, step=step)
+            if step == trainer.max_steps:  # the limit may fall inside a chunk
                 trainer.should_stop = True  # so that Lightning validates what the last steps made
                 break
         self.measure("train", torch.stack(losses), torch.stack(outputs), torch.stack(targets))
@@ -400,6 +404,13 @@ class WeightedMean(Metric):
 
     def compute(self) -> Tensor:
         return dim_zero_cat(self.totals).sum() / dim_zero_cat(self.counts).sum()
+
+
+def hooks(name: str, owners: Sequence[L.Callback | L.LightningModule]) -> list[Callable[..., Any]]:
+    """The hooks of that name that do something."""
+    unchanged = (getattr(L.Callback, name), getattr(L.LightningModule, name))
+    found = [getattr(owner, name) for owner in owners]
+    return [hook for hook in found if getattr(hook, "__func__", None) not in unchanged]
 
 
 def cosine_between(start: float, end: float, share: float) -> float:
