@@ -91,7 +91,7 @@ def wrong(name: str, cli: CLI, folder: Path) -> list[str]:
     return found
 
 
-def test_two_processes_train_every_config_as_one_does(tmp_path: Path) -> None:
+def test_two_processes_train_every_model_as_one_does(tmp_path: Path) -> None:
     folders = tmp_path / "one", tmp_path / "two"
     for folder in folders:
         folder.mkdir()
