@@ -29,8 +29,9 @@ endif
 compare: setup
 	$(RUN) compare.py configs/mnist/shallow_mlp.yaml configs/mnist/deep_mlp.yaml configs/mnist/resnet.yaml configs/sequence/lstm.yaml
 
+# SET=quick: one seed of each config
 results: setup
-	$(RUN) -m benchmarks.report
+	$(RUN) -m benchmarks.report $(if $(filter quick,$(SET)),--quick)
 
 depth-study: setup
 	$(RUN) -m benchmarks.depth_study

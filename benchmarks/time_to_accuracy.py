@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.committed import rows_of
 from benchmarks.measure import interleaved, keep, kept, markdown, quietly, ratio, shown
 from benchmarks.pipeline import digits
-from benchmarks.report import rows_of
 from results import Row
 
 TARGET = 0.99

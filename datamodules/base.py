@@ -159,7 +159,14 @@ class BaseDataModule(L.LightningDataModule):
         sampler.is_fixed = bool(getattr(self.trainer, "overfit_batches", 0))
         shape = (self.steps_per_epoch, world_size, self.batch_size // world_size)
         augmentation = (self.augment, self.num_draws) if self.num_draws else None
-        return ChunkLoader(self.splits["train"], sampler, shape, rank, self.steps_per_execution, augmentation)
+        return ChunkLoader(self.training_samples, sampler, shape, rank, self.steps_per_execution, augmentation)
+
+    def training_samples(self, epoch: int) -> Samples:
+        """What an epoch trains on: always the same here. Override it for data that is drawn anew in each epoch.
+
+        It is to depend on (seed, epoch) alone, to have as many samples as `splits["train"]`, and to be on its device.
+        """
+        return self.splits["train"]
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         return self.evaluation_loader("val") if self.val_size else []
@@ -246,7 +253,7 @@ class ChunkLoader:
     The last partial batch of an epoch is dropped. The last chunk may hold fewer batches than the others.
 
     Args:
-        samples: inputs and targets.
+        samples: gives inputs and targets of an epoch.
         sampler: gives the order of the samples in an epoch.
         shape: batches an epoch, devices, samples a batch and device.
         rank: which device this is; it takes its slice of every batch.
@@ -256,7 +263,7 @@ class ChunkLoader:
 
     def __init__(
         self,
-        samples: Samples,
+        samples: Callable[[int], Samples],
         sampler: EpochSampler,
         shape: tuple[int, int, int],
         rank: int,
@@ -274,7 +281,7 @@ class ChunkLoader:
         return math.ceil(self.shape[0] / self.steps_per_execution)
 
     def __iter__(self) -> Iterator[Chunk]:
-        inputs, targets = self.samples
+        inputs, targets = self.samples(self.sampler.epoch)
         num_batches, world_size, batch_size = self.shape
         order = self.sampler.order()[: num_batches * world_size * batch_size]
         batches = order.view(self.shape)[:, self.rank].to(inputs.device)

@@ -1,11 +1,13 @@
-"""A residual network for small images: three stages of blocks that each learn a correction to their input.
+"""A residual network: stages of blocks that each learn a correction to their input.
 
-Shapes: `(B, C, H, W)` to `(B, K)`; the stages have `width`, 2x and 4x as many channels at 1/1, 1/2 and 1/4
-of the stem's resolution.
-Parameters: width 16 with one block a stage has 77,754 on MNIST.
-Source: He et al. 2016, "Deep Residual Learning", section 4.2 (CIFAR-10).
+Shapes: `(B, C, H, W)` to `(B, K)`; each stage has twice the channels of the one before at half of its resolution.
+Parameters: width 16 with one block a stage has 77,754 on MNIST; ResNet-18 (`num_stages` 4, `blocks_per_stage` 2,
+`width` 64, `stem_stride` 4) 11,689,512 for `(3, 224, 224)` and 1,000 classes.
+Source: He et al. 2016a, "Deep Residual Learning", section 4.2 (CIFAR-10) and table 1 (ImageNet); pre-activation:
+He et al. 2016b, "Identity Mappings in Deep Residual Networks", figure 4e.
 Differences: a shortcut between stages is a 1x1 convolution (the paper's option B; for CIFAR-10 it pads with
-zeros), and the stem may stride: by 2 it costs a quarter.
+zeros) of what comes in, also in pre-activation; a bottleneck strides in its 3x3 convolution; the stem may stride:
+by 2 it costs a quarter.
 """
 
 from typing import Any
@@ -17,33 +19,63 @@ from models.base import BaseModel
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions added to the input: `(B, C, H, W)` to `(B, channels_out, H/stride, W/stride)`."""
+    """Convolutions added to the input: `(B, C, H, W)` to `(B, channels_out, H/stride, W/stride)`.
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
+    Two of 3x3, or as a bottleneck 1x1, 3x3 and 1x1, the first two with a quarter of the channels. ReLU and norm come
+    after the convolutions or, in pre-activation, before them, so that nothing changes what goes from block to block.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        stride: int = 1,
+        bottleneck: bool = False,
+        pre_activation: bool = False,
+        shortcut: bool = True,
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(channels_out)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(channels_out)
+        inner = channels_out // 4 if bottleneck else channels_out
+        kernels, sizes = ((1, 3, 1), (inner, inner, channels_out)) if bottleneck else ((3, 3), (inner, channels_out))
+        self.layers = nn.Sequential()
+        size_in = channels_in
+        for number, (kernel, size) in enumerate(zip(kernels, sizes, strict=True)):
+            is_strided = number == len(kernels) - 2
+            convolution = nn.Conv2d(size_in, size, kernel, stride if is_strided else 1, padding=kernel // 2, bias=False)
+            if pre_activation:
+                self.layers.extend([nn.BatchNorm2d(size_in), nn.ReLU(), convolution])
+            else:
+                self.layers.extend([convolution, nn.BatchNorm2d(size), nn.ReLU()])
+            size_in = size
+        if not pre_activation:
+            del self.layers[-1]  # its ReLU comes after the sum
+        self.activation = nn.Identity() if pre_activation else nn.ReLU()
+        self.has_shortcut = shortcut
         self.shortcut = nn.Sequential()  # the identity, where shapes allow it
-        if stride != 1 or channels_in != channels_out:
+        if shortcut and (stride != 1 or channels_in != channels_out):
             self.shortcut.append(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False))
-            self.shortcut.append(nn.BatchNorm2d(channels_out))
+            if not pre_activation:
+                self.shortcut.append(nn.BatchNorm2d(channels_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = self.norm2(self.conv2(self.norm1(self.conv1(x)).relu()))
-        return (residual + self.shortcut(x)).relu()
+        residual = self.layers(x)
+        return self.activation(residual + self.shortcut(x) if self.has_shortcut else residual)
 
 
 class ResNet(BaseModel):
-    """stem - three stages of residual blocks - mean over the image - output.
+    """stem - stages of residual blocks - mean over the image - output.
 
     Args:
         input_shape: `[C, H, W]`.
         num_outputs: classes, or target dimensions.
-        blocks_per_stage: n of the paper, whose networks have 6n + 2 layers.
-        width: channels of the first stage.
-        stem_stride: 1 as in the paper, or 2 to compute on a quarter of the pixels.
+        blocks_per_stage: n of the paper, whose networks for CIFAR-10 have 6n + 2 layers (9n + 2 with bottlenecks).
+        num_stages: 3 as for CIFAR-10, or 4 as for ImageNet.
+        width: channels of the first stage, within its bottlenecks if it has them.
+        stem_stride: 1 as for CIFAR-10; 2 to compute on a quarter of the pixels; 4 as for ImageNet, by a 7x7
+            convolution and pooling.
+        bottleneck: blocks of 1x1, 3x3 and 1x1 convolutions.
+        pre_activation: norm and ReLU before each convolution.
+        shortcut: false leaves a plain network, to show what shortcuts are for.
         training: options of `BaseModel`.
 
     Raises:
@@ -57,8 +89,12 @@ class ResNet(BaseModel):
         input_shape: list[int],
         num_outputs: int,
         blocks_per_stage: int = 1,
+        num_stages: int = 3,
         width: int = 16,
         stem_stride: int = 2,
+        bottleneck: bool = False,
+        pre_activation: bool = False,
+        shortcut: bool = True,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
@@ -67,20 +103,25 @@ class ResNet(BaseModel):
                 f"ResNet takes images [C, H, W], not input_shape={list(input_shape)} "
                 f"(task={self.hparams['task']}); type --data MNIST"
             )
+        kernel, stride = (7, 2) if stem_stride == 4 else (3, stem_stride)
         self.stem = nn.Sequential(
-            nn.Conv2d(input_shape[0], width, 3, stem_stride, padding=1, bias=False),
+            nn.Conv2d(input_shape[0], width, kernel, stride, padding=kernel // 2, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
         )
+        if stem_stride == 4:
+            self.stem.append(nn.MaxPool2d(3, 2, padding=1))
         self.stages = nn.Sequential()
         channels = width
-        for stage in range(3):
+        for stage in range(num_stages):
             blocks = nn.Sequential()
             for block in range(blocks_per_stage):
                 stride = 2 if stage > 0 and block == 0 else 1
-                blocks.append(ResidualBlock(channels, width * 2**stage, stride))
-                channels = width * 2**stage
+                channels_out = width * 2**stage * (4 if bottleneck else 1)
+                blocks.append(ResidualBlock(channels, channels_out, stride, bottleneck, pre_activation, shortcut))
+                channels = channels_out
             self.stages.append(blocks)
+        self.norm = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()) if pre_activation else nn.Identity()
         self.head = nn.Linear(channels, num_outputs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -89,9 +130,10 @@ class ResNet(BaseModel):
 
     @property
     def depth(self) -> int:
-        return 1 + 6 * int(self.hparams["blocks_per_stage"])
+        convolutions = 3 if self.hparams["bottleneck"] else 2
+        return 1 + convolutions * int(self.hparams["num_stages"] * self.hparams["blocks_per_stage"])
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x.contiguous(memory_format=torch.channels_last))  # (B, C, H, W) -> (B, width, H', W')
-        x = self.stages(x)  # (B, 4 * width, H'/4, W'/4)
+        x = self.norm(self.stages(x))  # (B, channels of the last stage, H'/4, W'/4)
         return self.head(x.mean(dim=(2, 3)))  # (B, K)

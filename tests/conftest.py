@@ -19,6 +19,7 @@ import datamodules.sequence
 import train
 from arguments import PROJECT, experiments
 from cli import CLI, quiet
+from datamodules.memory import Generated
 
 CONFIGS = experiments()
 SMOKE = str(PROJECT / "configs" / "extras" / "smoke.yaml")
@@ -47,8 +48,10 @@ def expected_to(what: str, path: Path) -> Any:
 def small_data_flags(path: Path) -> list[str]:
     """Flags that make the data of this config small, and give it validation samples if it has none."""
     data = yaml.safe_load(path.read_text())["data"]
-    is_mnist = issubclass(getattr(datamodules, data["class_path"]), datamodules.MNIST)
-    flags = ["--data.source=subset"] if is_mnist else []
+    kind = getattr(datamodules, data["class_path"])
+    flags = ["--data.source=subset"] if issubclass(kind, datamodules.MNIST) else []
+    if issubclass(kind, Generated):
+        flags += ["--data.num_samples=800", "--data.test_size=200"]
     return [*flags, "--data.val_size=5000"] if data.get("init_args", {}).get("val_size") == 0 else flags
 
 

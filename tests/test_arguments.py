@@ -75,8 +75,8 @@ WRONG = [  # what was typed, and what is answered
     ("fit --model deepmlp --data MNIST", "--model: there is no deepmlp; type DeepMLP"),
     (
         "fit --model BaseModel --data MNIST",
-        "--model: there is no BaseModel; type one of CNN1D, DeepMLP, FastCNN, Linear, RNN, ResNet, ResidualMLP, "
-        "ShallowMLP",
+        "--model: there is no BaseModel; type one of AlexNet, CNN1D, DeepMLP, FastCNN, LeNet, Linear, RNN, ResNet, "
+        "ResidualMLP, ShallowMLP, TCN, Transformer, VGG",
     ),
     ("fit --model.help DeepMPL", "--model.help: there is no DeepMPL; type DeepMLP"),
     ("fit --model DeepMLP --data MINST", "--data: there is no MINST; type MNIST"),

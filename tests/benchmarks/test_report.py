@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from arguments import PROJECT
-from benchmarks import report
+from benchmarks import committed, published, report
 
 
 @pytest.fixture
@@ -16,16 +16,18 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The parts of the project that quote results, in a place where they may be changed."""
     folder = tmp_path / "project"
     shutil.copytree(PROJECT / "configs", folder / "configs")
-    shutil.copytree(report.RESULTS, folder / "benchmarks" / "results")
+    shutil.copytree(committed.RESULTS, folder / "benchmarks" / "results")
     shutil.copy(PROJECT / "README.md", folder)
+    shutil.copytree(PROJECT / "docs", folder / "docs")
     monkeypatch.setattr(report, "PROJECT", folder)
-    monkeypatch.setattr(report, "RESULTS", folder / "benchmarks" / "results")
+    monkeypatch.setattr(published, "PAGE", folder / "docs" / "results.md")
+    monkeypatch.setattr(committed, "RESULTS", folder / "benchmarks" / "results")
     return folder
 
 
 def measured(folder: Path, *changes: tuple[str, str, str]) -> Path:
     """A comparison as it would be if other numbers had been measured: (file, what is there, what is there instead)."""
-    shutil.copytree(report.RESULTS / "mnist", folder)
+    shutil.copytree(committed.RESULTS / "mnist", folder)
     for name, there, instead in changes:
         text = (folder / name).read_text()
         assert there in text
@@ -35,8 +37,8 @@ def measured(folder: Path, *changes: tuple[str, str, str]) -> Path:
 
 def test_a_new_measurement_reaches_the_table_and_the_headers(copy: Path, tmp_path: Path) -> None:
     before = {path: path.read_text().splitlines() for path in report.headers()}
-    machine = json.loads((report.RESULTS / "mnist" / "environment.json").read_text())["machine"]
-    table = (report.RESULTS / "mnist" / "summary.md").read_text()
+    machine = json.loads((committed.RESULTS / "mnist" / "environment.json").read_text())["machine"]
+    table = (committed.RESULTS / "mnist" / "summary.md").read_text()
     (accuracy, *_) = re.findall(r"[\d.]+ ± [\d.]+ %", table)
     changes = [("environment.json", machine, "An abacus"), ("summary.md", accuracy, "12.34 ± 5.67 %")]
     report.take("mnist", measured(tmp_path / "comparison", *changes))
@@ -46,7 +48,7 @@ def test_a_new_measurement_reaches_the_table_and_the_headers(copy: Path, tmp_pat
     assert text.count("<!-- results: mnist -->") == 1
     for path, lines in before.items():
         after = path.read_text().splitlines()
-        is_measured = str(path.relative_to(copy)) in report.SETS["mnist"][0]
+        is_measured = str(path.relative_to(copy)) in committed.SETS["mnist"][0]
         assert after[2].endswith("cores of a shared An abacus") == is_measured
         assert after[:2] + after[3:] == lines[:2] + lines[3:], "nothing but the line on the result changes"
 
@@ -68,7 +70,7 @@ def test_what_is_not_fit_to_be_quoted_changes_nothing(
     assert (copy / "README.md").read_text() == before
 
 
-@pytest.mark.parametrize("name", report.SETS)
+@pytest.mark.parametrize("name", committed.SETS)
 def test_the_measurement_runs_every_quoted_config_with_its_seeds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
@@ -79,7 +81,7 @@ def test_the_measurement_runs_every_quoted_config_with_its_seeds(name: str, monk
     monkeypatch.setattr("compare.main", main)
     monkeypatch.setattr(report, "git", lambda *_: "")
     folder = report.measure(name)
-    configs, num_seeds = report.SETS[name]
+    configs, num_seeds = committed.SETS[name]
     split = asked.index("--seeds")
     assert asked[:split] == [str(PROJECT / config) for config in configs]
     assert asked[split + 1 : split + 1 + num_seeds] == [str(seed) for seed in range(num_seeds)]
@@ -90,6 +92,6 @@ def test_the_measurement_runs_every_quoted_config_with_its_seeds(name: str, monk
 
 
 def test_committed_results_are_of_the_sets_as_they_are() -> None:
-    for name, (configs, num_seeds) in report.SETS.items():
-        found = {(row["config"], row["seed"]) for row in report.rows_of(name)}
+    for name, (configs, num_seeds) in committed.SETS.items():
+        found = {(row["config"], row["seed"]) for row in committed.rows_of(name)}
         assert found == {(Path(config).stem, str(seed)) for config in configs for seed in range(num_seeds)}

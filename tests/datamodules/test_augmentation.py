@@ -46,7 +46,7 @@ def loader(steps_per_execution: int = 3, rank: int = 0, world_size: int = 1, epo
     sampler = EpochSampler(20, seed=1)
     sampler.set_epoch(epoch)
     shape = (5, world_size, 4 // world_size)
-    return ChunkLoader(samples, sampler, shape, rank, steps_per_execution, (torch.add, NUM_DRAWS))
+    return ChunkLoader(lambda epoch: samples, sampler, shape, rank, steps_per_execution, (torch.add, NUM_DRAWS))
 
 
 def changes(*loaders: ChunkLoader) -> torch.Tensor:

@@ -9,7 +9,22 @@ from torch import nn
 from torch.nn import functional as F
 
 import models
-from models import CNN1D, RNN, BaseModel, DeepMLP, FastCNN, Linear, ResidualMLP, ResNet, ShallowMLP
+from models import (
+    CNN1D,
+    RNN,
+    TCN,
+    VGG,
+    AlexNet,
+    BaseModel,
+    DeepMLP,
+    FastCNN,
+    LeNet,
+    Linear,
+    ResidualMLP,
+    ResNet,
+    ShallowMLP,
+    Transformer,
+)
 from models.base import WeightedMean
 
 MODELS = [getattr(models, name) for name in models.__all__ if name != "BaseModel"]
@@ -63,9 +78,11 @@ def test_weights_decay_and_biases_do_not(model_class: type[BaseModel]) -> None:
     decayed, kept = model.make_optimizer().param_groups
     assert decayed["weight_decay"] == 0.5
     assert kept["weight_decay"] == 0.0
-    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.RNNBase)]
-    weights = [p for layer in layers for name, p in layer.named_parameters() if name.startswith("weight")]
-    assert {id(p) for p in decayed["params"]} == {id(p) for p in weights}
+    kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.RNNBase | nn.MultiheadAttention
+    layers = [module for module in model.modules() if isinstance(module, kinds)]
+    weights = {id(p) for layer in layers for name, p in layer.named_parameters() if "weight" in name}
+    weights |= {id(p) for name, p in model.named_parameters() if name == "positions"}
+    assert {id(p) for p in decayed["params"]} == weights
     assert len(kept["params"]) + len(weights) == len(list(model.parameters()))
 
 
@@ -150,7 +167,10 @@ def test_an_option_out_of_range_is_refused(options: dict[str, Any], message: str
         ShallowMLP([4], 2, **options)
 
 
-@pytest.mark.parametrize(("model_class", "input_shape"), [(ResNet, [28, 28]), (RNN, [1, 28, 28]), (CNN1D, [40])])
+@pytest.mark.parametrize(
+    ("model_class", "input_shape"),
+    [(ResNet, [28, 28]), (RNN, [1, 28, 28]), (CNN1D, [40]), (VGG, [28, 28]), (TCN, [40]), (Transformer, [4])],
+)
 def test_a_shape_that_does_not_fit_is_refused_by_name(model_class: type[BaseModel], input_shape: list[int]) -> None:
     with pytest.raises(ValueError, match=rf"{model_class.__name__} takes .* not input_shape=\[") as error:
         model_class(input_shape, 10)
@@ -166,6 +186,8 @@ def weight_layers(model: nn.Module) -> int:
             count += 1
         if isinstance(module, nn.RNNBase):
             count += module.num_layers
+        if isinstance(module, nn.MultiheadAttention):
+            count += 1  # that makes its values; the one of its output is a layer of its own
     return count
 
 
@@ -184,6 +206,12 @@ def weight_layers(model: nn.Module) -> int:
         FastCNN([1, 28, 28], 10),
         RNN([28, 28], 10),
         RNN([28, 28], 10, num_layers=3, bidirectional=True),
+        ResNet([3, 32, 32], 10, blocks_per_stage=2, num_stages=4, bottleneck=True, pre_activation=True),
+        LeNet([1, 28, 28], 10),
+        AlexNet([1, 28, 28], 10, width=2),
+        *(VGG([1, 28, 28], 10, configuration, width=2) for configuration in ("A", "B", "D", "E")),
+        TCN([9, 2], 10, num_blocks=3),
+        Transformer([28, 28], 10, num_layers=2),
     ],
 )
 def test_depth_counts_weight_layers_without_the_head(model: BaseModel) -> None:

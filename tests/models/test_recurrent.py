@@ -6,7 +6,7 @@ from torch import Tensor
 
 from models import RNN
 
-Cell = Literal["lstm", "gru", "tanh"]
+Cell = Literal["lstm", "gru", "tanh", "relu"]
 
 
 def by_hand(model: RNN, x: Tensor) -> Tensor:
@@ -30,11 +30,13 @@ def by_hand(model: RNN, x: Tensor) -> Tensor:
                 h = (1 - update) * candidate + update * h
             case "tanh":
                 h = gates[0].tanh()
+            case "relu":
+                h = gates[0].relu()
         states.append(h)
     return torch.stack(states, dim=1)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "tanh"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "tanh", "relu"])
 def test_the_cells_are_their_equations(cell: Cell) -> None:
     x = torch.randn(3, 7, 5)
     model = RNN([7, 5], 4, cell=cell, hidden_size=6)
@@ -85,3 +87,26 @@ def test_dropout_acts_with_a_single_layer_too() -> None:
     x = torch.randn(3, 7, 5)
     assert not torch.equal(model.train()(x), model(x))
     assert torch.equal(model.eval()(x), model(x))
+
+
+def test_the_relu_cell_starts_by_keeping_its_state() -> None:
+    model = RNN([7, 5], 4, cell="relu", hidden_size=6)
+    states, _ = model.layers(torch.zeros(1, 7, 5), torch.arange(6.0).view(1, 1, 6))
+    assert torch.equal(states[0], torch.arange(6.0).expand(7, 6))
+
+
+@pytest.mark.parametrize(("cell", "gate", "sign"), [("lstm", 1, 1), ("lstm", 0, -1), ("gru", 1, 1)])
+def test_chrono_gates_remember_from_1_to_t_steps(cell: Cell, gate: int, sign: int) -> None:
+    torch.manual_seed(0)
+    layers = RNN([100, 5], 4, cell=cell, hidden_size=1000, chrono=True).layers
+    bias = dict(layers.named_parameters())["bias_ih_l0"] + dict(layers.named_parameters())["bias_hh_l0"]
+    spans = (sign * bias.detach().split(1000)[gate]).exp()  # uniform from 1 to T - 1
+    assert 1 <= spans.min() < 2
+    assert 98 < spans.max() <= 99
+    assert spans.mean().item() == pytest.approx(50, abs=4)
+    assert not bias.detach().split(1000)[-1].any(), "the others start at 0"
+
+
+def test_chrono_needs_gates() -> None:
+    with pytest.raises(ValueError, match="chrono=True needs gates, which cell='tanh' has not"):
+        RNN([7, 5], 4, cell="tanh", chrono=True)

@@ -1,36 +1,82 @@
+import pytest
 import torch
+import torchvision
 from torch import nn
-from torchvision.models.resnet import BasicBlock
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from models import ResNet
 from models.resnet import ResidualBlock
 
 
-def test_a_block_is_that_of_torchvision() -> None:
-    ours = ResidualBlock(8, 16, stride=2)
+def copy(ours: nn.Module, theirs: nn.Module) -> None:
+    """Gives one network the weights of another that has the same tensors in the same order."""
+    with torch.no_grad():
+        for our, their in zip(ours.parameters(), theirs.parameters(), strict=True):
+            our.copy_(their)
+
+
+@pytest.mark.parametrize("bottleneck", [False, True])
+def test_a_block_is_that_of_torchvision(bottleneck: bool) -> None:
+    ours = ResidualBlock(8, 16, stride=2, bottleneck=bottleneck)
     shortcut = nn.Sequential(nn.Conv2d(8, 16, 1, 2, bias=False), nn.BatchNorm2d(16))
-    theirs = BasicBlock(8, 16, stride=2, downsample=shortcut)
-    names = {"conv": "conv", "norm": "bn", "shortcut": "downsample"}
-    weights = ours.state_dict()
-    for our_name, their_name in names.items():
-        weights = {name.replace(our_name, their_name): value for name, value in weights.items()}
-    theirs.load_state_dict(weights)
+    theirs: nn.Module = BasicBlock(8, 16, stride=2, downsample=shortcut)
+    if bottleneck:
+        theirs = Bottleneck(8, 4, stride=2, downsample=shortcut)
+    copy(ours, theirs)
     x = torch.randn(4, 8, 14, 14)
     for _ in range(2):  # in training, and then with the statistics it left
         torch.testing.assert_close(ours(x), theirs(x))
         ours.eval(), theirs.eval()
 
 
+def test_resnet_18_is_that_of_torchvision() -> None:
+    ours = ResNet([3, 64, 64], 1000, blocks_per_stage=2, num_stages=4, width=64, stem_stride=4).eval()
+    theirs = torchvision.models.resnet18().eval()
+    copy(ours, theirs)
+    assert sum(p.numel() for p in ours.parameters()) == 11_689_512
+    assert ours.depth + 1 == 18
+    x = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+
+
 def test_a_block_of_equal_shape_has_no_weights_on_its_shortcut() -> None:
     assert not list(ResidualBlock(8, 8).shortcut.parameters())
 
 
-def test_resnet_20_has_the_published_size() -> None:
-    # He et al. 2016, table 6: 0.27 M; our projections add 2,752 to its 269,722 (counted from section 4.2)
-    model = ResNet([3, 32, 32], 10, blocks_per_stage=3, stem_stride=1)
-    shortcuts = sum(p.numel() for name, p in model.named_parameters() if "shortcut" in name)
-    assert model.depth + 1 == 20
-    assert sum(p.numel() for p in model.parameters()) - shortcuts == 269_722
+@pytest.mark.parametrize(
+    ("n", "layers", "millions"),
+    [(3, 20, 0.27), (5, 32, 0.46), (7, 44, 0.66), (9, 56, 0.85), (18, 110, 1.7), (200, 1202, 19.4)],
+)
+def test_the_published_sizes(n: int, layers: int, millions: float) -> None:
+    # He et al. 2016a, table 6; there, shortcuts have no weights
+    with torch.device("meta"):
+        model = ResNet([3, 32, 32], 10, blocks_per_stage=n, stem_stride=1)
+    size = sum(p.numel() for name, p in model.named_parameters() if "shortcut" not in name)
+    assert model.depth + 1 == layers
+    assert size / 1e6 == pytest.approx(millions, abs=0.05 if millions > 1 else 0.005)
+
+
+def test_the_published_size_with_bottlenecks_and_pre_activation() -> None:
+    # He et al. 2016b, table 1: ResNet-164, 1.7 M
+    model = ResNet([3, 32, 32], 10, blocks_per_stage=18, stem_stride=1, bottleneck=True, pre_activation=True)
+    assert model.depth + 1 == 164
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(1.7, abs=0.05)
+
+
+def test_in_pre_activation_nothing_changes_what_goes_from_block_to_block() -> None:
+    block = ResidualBlock(4, 4, pre_activation=True).eval()
+    nn.init.zeros_(list(block.layers.parameters())[-1])
+    x = torch.randn(2, 4, 6, 6)  # with negative values, which a ReLU would take away
+    assert torch.equal(block(x), x)
+
+
+def test_without_shortcuts_a_layer_of_zeros_ends_all() -> None:
+    plain, residual = (ResidualBlock(4, 4, shortcut=shortcut).eval() for shortcut in (False, True))
+    x = torch.randn(2, 4, 6, 6).relu()
+    for block in (plain, residual):
+        nn.init.zeros_(list(block.layers.parameters())[3])
+    assert not plain(x).any()
+    assert torch.equal(residual(x), x)
 
 
 def test_the_default_has_the_documented_size() -> None:

@@ -1,0 +1,101 @@
+"""A temporal convolutional network: convolutions that look only back, twice as far in each block.
+
+Shapes: `(B, T, D)` to `(B, K)` from the last step, or to `(B, T, K)` from every step (tagging).
+Parameters: 8 blocks of 25 channels with kernels of 7 have 66,910 on the pixels of MNIST, of which they see 3,061.
+Source: Bai, Kolter & Koltun 2018, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for
+Sequence Modeling", section 3 and figure 1; weight norm: Salimans & Kingma 2016.
+Differences: PyTorch's initial weights; the small ones that the authors' code draws have no effect there, since weight
+norm computes the weight anew; dropout of single values.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from models.base import BaseModel
+
+
+class CausalConvolution(nn.Sequential):
+    """A step sees itself and `kernel_size - 1` earlier steps, `dilation` apart; then ReLU and dropout.
+
+    `(B, size_in, T)` to `(B, size_out, T)`.
+    """
+
+    def __init__(self, size_in: int, size_out: int, kernel_size: int, dilation: int, dropout: float) -> None:
+        super().__init__(
+            nn.ConstantPad1d(((kernel_size - 1) * dilation, 0), 0.0),  # zeros before the first step
+            weight_norm(nn.Conv1d(size_in, size_out, kernel_size, dilation=dilation)),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Two causal convolutions added to the input: `(B, size_in, T)` to `(B, size_out, T)`."""
+
+    def __init__(self, size_in: int, size_out: int, kernel_size: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            CausalConvolution(size_in, size_out, kernel_size, dilation, dropout),
+            CausalConvolution(size_out, size_out, kernel_size, dilation, dropout),
+        )
+        self.shortcut = nn.Conv1d(size_in, size_out, 1) if size_in != size_out else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.layers(x) + self.shortcut(x)).relu()
+
+
+class TCN(BaseModel):
+    """`num_blocks` residual blocks, with dilations 1, 2, 4, ... - output.
+
+    Args:
+        input_shape: `[T, D]`.
+        num_outputs: classes, or target dimensions.
+        hidden_size: channels of each block.
+        num_blocks: residual blocks, of two convolutions each.
+        kernel_size: steps that a convolution sees.
+        dropout: share of values set to 0 in training, after each convolution.
+        training: options of `BaseModel`.
+
+    Raises:
+        ValueError: for inputs that are not sequences.
+    """
+
+    tasks = ("classification", "tagging", "regression")
+    width_option = "hidden_size"
+
+    def __init__(
+        self,
+        input_shape: list[int],
+        num_outputs: int,
+        hidden_size: int = 25,
+        num_blocks: int = 8,
+        kernel_size: int = 7,
+        dropout: float = 0.0,
+        **training: Any,
+    ) -> None:
+        super().__init__(input_shape, num_outputs, **training)
+        if len(input_shape) != 2:
+            raise ValueError(
+                f"TCN takes sequences [T, D], not input_shape={list(input_shape)} "
+                f"(task={self.hparams['task']}); type --data SequenceMNIST"
+            )
+        sizes = [input_shape[1]] + [hidden_size] * num_blocks
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(sizes[n], hidden_size, kernel_size, 2**n, dropout) for n in range(num_blocks))
+        )
+        self.head = nn.Linear(hidden_size, num_outputs)
+
+    @property
+    def depth(self) -> int:
+        return 2 * len(self.blocks)
+
+    @property
+    def receptive_field(self) -> int:
+        """Steps that an output depends on: its own and those before."""
+        return 1 + 2 * (self.hparams["kernel_size"] - 1) * (2 ** len(self.blocks) - 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.blocks(x.transpose(1, 2)).transpose(1, 2)  # (B, T, D) -> (B, T, hidden_size)
+        return self.head(x if self.hparams["task"] == "tagging" else x[:, -1])  # (B, T, K) or (B, K)

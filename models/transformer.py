@@ -1,0 +1,114 @@
+"""A Transformer encoder: every step looks at all others, and then each thinks for itself.
+
+Shapes: `(B, T, D)`, or images `(B, C, H, W)` cut into patches, to `(B, K)` from the mean of all steps (the last one if
+causal), or to `(B, T, K)` from every step (tagging).
+Parameters: 3 layers of 64 on the 28 rows of MNIST have 154,378.
+Source: Vaswani et al. 2017, "Attention Is All You Need", section 3; the norm before each part: Xiong et al. 2020;
+patches and learned positions: Dosovitskiy et al. 2021, section 3.1.
+Differences: the mean of all steps for the class token of Dosovitskiy et al.; GELU for ReLU, as there.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.base import BaseModel
+
+
+class EncoderLayer(nn.Module):
+    """Attention among the steps, then two layers on each step, both added to what came in: `(B, T, E)` to the same."""
+
+    def __init__(self, hidden_size: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(hidden_size)
+        self.attention = nn.MultiheadAttention(hidden_size, num_heads, batch_first=True)
+        self.norm2 = nn.LayerNorm(hidden_size)
+        self.layers = nn.Sequential(
+            nn.Linear(hidden_size, 4 * hidden_size), nn.GELU(), nn.Linear(4 * hidden_size, hidden_size)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        normed = self.norm1(x)
+        # without weights to return, it takes PyTorch's `scaled_dot_product_attention`
+        seen, _ = self.attention(normed, normed, normed, need_weights=False, attn_mask=mask, is_causal=mask is not None)
+        x = x + self.dropout(seen)
+        return x + self.dropout(self.layers(self.norm2(x)))
+
+
+class Transformer(BaseModel):
+    """embedding of steps or patches, with positions - `num_layers` encoder layers - norm - output.
+
+    Args:
+        input_shape: `[T, D]`, or `[C, H, W]` to be cut into patches.
+        num_outputs: classes, or target dimensions.
+        head_size: numbers a head; a step has `num_heads` times as many, its two layers four times that in between.
+        num_heads: how many things a step looks for at once.
+        num_layers: encoder layers.
+        patch_size: side of the patches of an image, in pixels; a divisor of its sides.
+        causal: a step sees only itself and those before.
+        dropout: share of each layer's corrections set to 0 in training.
+        training: options of `BaseModel`.
+
+    Raises:
+        ValueError: for other inputs, and for images that do not divide into patches.
+    """
+
+    tasks = ("classification", "tagging", "regression")
+    width_option = "head_size"
+
+    def __init__(
+        self,
+        input_shape: list[int],
+        num_outputs: int,
+        head_size: int = 16,
+        num_heads: int = 4,
+        num_layers: int = 3,
+        patch_size: int = 7,
+        causal: bool = False,
+        dropout: float = 0.0,
+        **training: Any,
+    ) -> None:
+        super().__init__(input_shape, num_outputs, **training)
+        if len(input_shape) not in (2, 3):
+            raise ValueError(
+                f"Transformer takes sequences [T, D] or images [C, H, W], not input_shape={list(input_shape)} "
+                f"(task={self.hparams['task']}); type --data SequenceMNIST"
+            )
+        hidden_size = num_heads * head_size
+        if len(input_shape) == 3:
+            channels, rows, columns = input_shape
+            if rows % patch_size or columns % patch_size:
+                raise ValueError(
+                    f"patch_size={patch_size} does not divide images of {rows}x{columns}; "
+                    "type a --model.patch_size that does"
+                )
+            num_steps = rows // patch_size * (columns // patch_size)
+            self.patches = nn.Unfold(patch_size, stride=patch_size)
+            self.stem = nn.Linear(channels * patch_size**2, hidden_size)
+        else:
+            num_steps = input_shape[0]
+            self.stem = nn.Linear(input_shape[1], hidden_size)
+        self.positions = nn.Parameter(0.02 * torch.randn(num_steps, hidden_size))
+        self.blocks = nn.ModuleList(EncoderLayer(hidden_size, num_heads, dropout) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(hidden_size)
+        self.head = nn.Linear(hidden_size, num_outputs)
+        # true where a step must not look
+        mask = torch.ones(num_steps, num_steps, dtype=torch.bool).triu(1) if causal else None
+        self.register_buffer("mask", mask, persistent=False)
+
+    @property
+    def depth(self) -> int:
+        return 1 + 4 * len(self.blocks)  # a layer's values, its attention's output, and two
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 4:
+            x = self.patches(x).transpose(1, 2)  # (B, C, H, W) -> (B, T, C * patch_size**2)
+        x = self.stem(x) + self.positions  # (B, T, hidden_size)
+        for block in self.blocks:
+            x = block(x, self.mask)
+        x = self.norm(x)
+        if self.hparams["task"] == "tagging":
+            return self.head(x)  # (B, T, K)
+        return self.head(x[:, -1] if self.hparams["causal"] else x.mean(1))  # (B, K)
