@@ -15,6 +15,11 @@ SETS = {  # by folder of benchmarks/results/: configs, and how many seeds each r
     ),
     "mnist_fast": (["configs/mnist/fast_cnn.yaml"], 5),
     "mnist_best": (["configs/mnist/resnet_best.yaml"], 3),
+    "classics": (
+        [f"configs/mnist/{name}.yaml" for name in ("lenet", "alexnet", "vgg", "transformer")]
+        + ["configs/sequence/tcn.yaml"],
+        3,
+    ),
     "mnist1d": ([f"configs/mnist1d/{name}.yaml" for name in ("linear", "mlp", "cnn", "gru")], 10),
 }
 

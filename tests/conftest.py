@@ -25,6 +25,16 @@ CONFIGS = experiments()
 SMOKE = str(PROJECT / "configs" / "extras" / "smoke.yaml")
 
 
+def kinds(path: Path) -> tuple[str, str]:
+    """The model and the data of a config."""
+    config = yaml.safe_load(path.read_text())
+    return config["model"]["class_path"], config["data"]["class_path"]
+
+
+# for what depends on neither sizes nor settings: the first config of each model on each data
+ONE_OF_EACH = list({kinds(path): path for path in reversed(CONFIGS)}.values())
+
+
 def config_id(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
@@ -51,7 +61,7 @@ def small_data_flags(path: Path) -> list[str]:
     kind = getattr(datamodules, data["class_path"])
     flags = ["--data.source=subset"] if issubclass(kind, datamodules.MNIST) else []
     if issubclass(kind, Generated):
-        flags += ["--data.num_samples=800", "--data.test_size=200"]
+        flags += ["--data.num_samples=800", "--data.val_size=200", "--data.test_size=200"]
     return [*flags, "--data.val_size=5000"] if data.get("init_args", {}).get("val_size") == 0 else flags
 
 

@@ -12,7 +12,7 @@ import yaml
 
 import datamodules.sequence
 from cli import CLI
-from tests.conftest import CONFIGS, SMOKE, fit_in
+from tests.conftest import ONE_OF_EACH, SMOKE, fit_in
 
 
 def fits(folder: Path, *flags: str) -> Iterator[tuple[str, CLI]]:
@@ -20,15 +20,9 @@ def fits(folder: Path, *flags: str) -> Iterator[tuple[str, CLI]]:
 
     Chunks have 1 and 7 steps by turns.
     """
-    seen: set[tuple[str, str]] = set()
-    for path in CONFIGS:
+    for number, path in enumerate(ONE_OF_EACH):
         name = f"{path.parent.name}-{path.stem}"
         config = yaml.safe_load(path.read_text())
-        pair = config["model"]["class_path"], config["data"]["class_path"]
-        if pair in seen:
-            continue
-        number = len(seen)
-        seen.add(pair)
         own = [f"--data.steps_per_execution={7 if number % 2 else 1}", f"--trainer.logger.init_args.name={name}"]
         if "dropout" in config["model"].get("init_args", {}):
             own.append("--model.dropout=0")

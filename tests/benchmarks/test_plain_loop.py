@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from benchmarks import plain_loop
-from tests.conftest import CONFIGS, Fit, build, config_id
+from tests.conftest import ONE_OF_EACH, Fit, build, config_id
 from tests.test_train import curves
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=config_id)
+@pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
 def test_a_loop_written_by_hand_gives_the_same_losses(path: Path, fit: Fit, tmp_path: Path) -> None:
     cut = ["--data.batch_size=400", "--trainer.max_epochs=2"]
     fit(path, *cut, "--trainer.log_every_n_steps=1", "--test_checkpoint=none", "--data.steps_per_execution=3")
