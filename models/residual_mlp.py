@@ -60,6 +60,7 @@ class ResidualMLP(BaseModel):
         num_layers: hidden layers, the first included; 1 has no block.
         activation: of the hidden layers.
         dropout: share of a hidden layer's outputs set to 0 in training.
+        residual: false leaves the same layers as a plain stack, to show what fails.
         training: options of `BaseModel`.
 
     Raises:
@@ -76,11 +77,15 @@ class ResidualMLP(BaseModel):
         num_layers: int = 50,
         activation: Literal["relu", "tanh", "sigmoid", "gelu", "silu", "linear"] = "relu",
         dropout: float = 0.0,
+        residual: bool = True,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
         self.stem = HiddenLayer(math.prod(input_shape), hidden_size, activation, dropout)
-        self.blocks = nn.Sequential(*(ResidualBlock(hidden_size, activation, dropout) for _ in range(num_layers - 1)))
+        self.blocks = nn.Sequential()
+        for _ in range(num_layers - 1):
+            block = ResidualBlock(hidden_size, activation, dropout)
+            self.blocks.append(block if residual else block.layer)
         self.head = nn.Linear(hidden_size, num_outputs)
 
     @property

@@ -36,3 +36,28 @@ def test_the_first_layer_learns_however_many_follow(num_layers: int) -> None:
     batch = torch.randn(128, 64), torch.randint(10, (128,))
     model.loss(batch)[0].backward()
     assert model.get_parameter("stem.0.weight").grad.norm() > 0.1  # type: ignore[union-attr]
+
+
+def test_without_residuals_it_is_a_plain_stack_of_the_same_layers() -> None:
+    plain, residual = (ResidualMLP([8], 3, hidden_size=5, num_layers=4, residual=kind) for kind in (False, True))
+    stack = DeepMLP([8], 3, hidden_size=5, num_layers=4)
+    for our, their in zip(plain.parameters(), stack.parameters(), strict=True):
+        our.data.copy_(their)
+    x = torch.randn(4, 8)
+    torch.testing.assert_close(plain(x), stack(x))
+    assert plain.depth == residual.depth
+    weights = {name.replace(".layer.", "."): p.shape for name, p in residual.named_parameters() if "scale" not in name}
+    assert weights == {name: p.shape for name, p in plain.named_parameters()}
+
+
+def test_only_residuals_let_the_first_layer_of_many_learn() -> None:
+    def first_gradient(residual: bool) -> float:
+        torch.manual_seed(0)
+        model = ResidualMLP([64], 10, num_layers=100, activation="sigmoid", residual=residual)
+        model.loss((torch.randn(128, 64), torch.randint(10, (128,))))[0].backward()
+        gradient = model.get_parameter("stem.0.weight").grad
+        assert gradient is not None
+        return float(gradient.norm())
+
+    assert first_gradient(False) < 1e-6
+    assert first_gradient(True) > 1e-2
