@@ -44,7 +44,7 @@ class AddingProblem(Generated):
     """Numbers from 0 to 1, two of them marked: what is their sum? (Hochreiter & Schmidhuber 1997, section 5.4)
 
     Whoever always answers 1 has a mean squared error of 1/6, the variance of the sum; 0.05 counts as solved
-    (Arjovsky, Shah & Bengio 2016). Inputs `[T, 2]`: the number and its mark, 1 or 0.
+    (Keller et al. 2023, table 1). Inputs `[T, 2]`: the number and its mark, 1 or 0.
 
     Args:
         num_steps: T, the length of a sequence.

@@ -121,7 +121,8 @@ class ResNet(BaseModel):
                 blocks.append(ResidualBlock(channels, channels_out, stride, bottleneck, pre_activation, shortcut))
                 channels = channels_out
             self.stages.append(blocks)
-        self.norm = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()) if pre_activation else nn.Identity()
+        if pre_activation:
+            self.stages.append(nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()))
         self.head = nn.Linear(channels, num_outputs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -135,5 +136,5 @@ class ResNet(BaseModel):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x.contiguous(memory_format=torch.channels_last))  # (B, C, H, W) -> (B, width, H', W')
-        x = self.norm(self.stages(x))  # (B, channels of the last stage, H'/4, W'/4)
+        x = self.stages(x)  # (B, channels of the last stage, H'/4, W'/4)
         return self.head(x.mean(dim=(2, 3)))  # (B, K)

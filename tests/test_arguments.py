@@ -301,7 +301,7 @@ def test_choices_are_those_of_the_types() -> None:
             for option, allowed in options(part, name).items():
                 if isinstance(allowed, list) and option in hints:
                     assert tuple(allowed) == typing.get_args(hints[option])
-    assert options("model", "RNN")["cell"] == ["lstm", "gru", "tanh"]
+    assert options("model", "RNN")["cell"] == ["lstm", "gru", "tanh", "relu"]
     assert options("model", "RNN")["lr"] == "float"
     assert options("data", "MNIST")["batch_size"] == "int"
     precision: Any = connector._PRECISION_INPUT  # type: ignore[attr-defined]  # private, but what Trainer takes
