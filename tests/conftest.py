@@ -25,14 +25,19 @@ CONFIGS = experiments()
 SMOKE = str(PROJECT / "configs" / "extras" / "smoke.yaml")
 
 
-def kinds(path: Path) -> tuple[str, str]:
-    """The model and the data of a config."""
-    config = yaml.safe_load(path.read_text())
-    return config["model"]["class_path"], config["data"]["class_path"]
+def one_of_each() -> list[Path]:
+    """Configs that have every model and every data set, for what depends on neither sizes nor settings."""
+    found, seen = [], set[str]()
+    for path in CONFIGS:
+        config = yaml.safe_load(path.read_text())
+        kinds = {config[part]["class_path"] for part in ("model", "data")}
+        if not kinds <= seen:
+            found.append(path)
+            seen |= kinds
+    return found
 
 
-# for what depends on neither sizes nor settings: the first config of each model on each data
-ONE_OF_EACH = list({kinds(path): path for path in reversed(CONFIGS)}.values())
+ONE_OF_EACH = one_of_each()
 
 
 def config_id(path: Path) -> str:
@@ -61,7 +66,7 @@ def small_data_flags(path: Path) -> list[str]:
     kind = getattr(datamodules, data["class_path"])
     flags = ["--data.source=subset"] if issubclass(kind, datamodules.MNIST) else []
     if issubclass(kind, Generated):
-        flags += ["--data.num_samples=800", "--data.val_size=200", "--data.test_size=200"]
+        flags += ["--data.num_steps=20", "--data.num_samples=800", "--data.val_size=200", "--data.test_size=200"]
     return [*flags, "--data.val_size=5000"] if data.get("init_args", {}).get("val_size") == 0 else flags
 
 
