@@ -120,8 +120,9 @@ def take(name: str, comparison: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    is_quick = arguments[:1] == ["--quick"]
-    names, folders = arguments[is_quick : is_quick + 1] or list(committed.SETS), arguments[is_quick + 1 :]
+    is_quick = "--quick" in arguments
+    typed = [argument for argument in arguments if argument != "--quick"]
+    names, folders = typed[:1] or list(committed.SETS), typed[1:]
     try:
         for name in names:
             if name not in committed.SETS:
