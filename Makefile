@@ -4,7 +4,7 @@ RUN = .venv/bin/python
 # an index with another build of PyTorch than the usual one, such as the small one for CPUs
 TORCH_INDEX ?=
 
-.PHONY: setup compare results depth-study inside bench test lint
+.PHONY: setup compare results results-gpu depth-study inside bench test lint
 
 setup: .venv/installed
 
@@ -32,6 +32,9 @@ compare: setup
 # SET=quick: one seed of each config
 results: setup
 	$(RUN) -m benchmarks.report $(if $(filter quick,$(SET)),--quick)
+
+results-gpu: setup
+	$(RUN) -m benchmarks.report gpu
 
 depth-study: setup
 	$(RUN) -m benchmarks.depth_study

@@ -2,25 +2,74 @@
 
 import csv
 import json
+import re
+from typing import NamedTuple
 
 from arguments import PROJECT
 from results import Row
 
 RESULTS = PROJECT / "benchmarks" / "results"
-SETS = {  # by folder of benchmarks/results/: configs, and how many seeds each runs with
-    "mnist": (
-        [f"configs/mnist/{name}.yaml" for name in ("linear", "shallow_mlp", "deep_mlp", "resnet")]
-        + [f"configs/sequence/{name}.yaml" for name in ("lstm", "gru")],
+
+
+class Set(NamedTuple):
+    """Configs that are measured together."""
+
+    configs: list[str]
+    num_seeds: int
+    flags: tuple[str, ...] = ()  # for train.py
+    needs_gpu: bool = False
+
+
+def in_folder(folder: str, *names: str) -> list[str]:
+    return [f"configs/{folder}/{name}.yaml" for name in names]
+
+
+FOR_A_GPU = in_folder(
+    "gpu",
+    "pixels_gru",
+    "pixels_relu",
+    "permuted_lstm",
+    "permuted_tcn",
+    "permuted_transformer",
+    "adding_600",
+    "copy_1000",
+    "resnet_large",
+)
+SETS = {  # by folder of benchmarks/results/
+    "mnist": Set(
+        in_folder("mnist", "linear", "shallow_mlp", "deep_mlp", "resnet", "resnet_plain")
+        + in_folder("sequence", "lstm", "gru"),
         3,
     ),
-    "mnist_fast": (["configs/mnist/fast_cnn.yaml"], 5),
-    "mnist_best": (["configs/mnist/resnet_best.yaml"], 3),
-    "classics": (
-        [f"configs/mnist/{name}.yaml" for name in ("lenet", "alexnet", "vgg", "transformer")]
-        + ["configs/sequence/tcn.yaml"],
+    "mnist_fast": Set(in_folder("mnist", "fast_cnn"), 5),
+    "mnist_best": Set(in_folder("mnist", "resnet_best"), 3),
+    "mlp": Set(
+        in_folder(
+            "mnist",
+            "shallow_mlp_best",
+            "deep_mlp_best",
+            "residual_mlp_10",
+            "residual_mlp_100",
+            "residual_mlp_1000",
+            "plain_mlp_100",
+        ),
         3,
     ),
-    "mnist1d": ([f"configs/mnist1d/{name}.yaml" for name in ("linear", "mlp", "cnn", "gru")], 10),
+    "classics": Set(in_folder("mnist", "lenet", "alexnet", "vgg", "transformer") + in_folder("sequence", "tcn"), 3),
+    "memory": Set(in_folder("memory", "adding_gru", "adding_lstm", "adding_tcn", "copy_transformer"), 3),
+    "mnist1d": Set(in_folder("mnist1d", "linear", "mlp", "cnn", "gru"), 10),
+    "gpu": Set(FOR_A_GPU, 3, needs_gpu=True),
+    # that they learn at all: so many steps as a CPU has the patience for
+    "gpu_short": Set(
+        FOR_A_GPU,
+        1,
+        (
+            "--trainer.max_epochs=1",
+            "--trainer.limit_train_batches=300",
+            "--trainer.limit_val_batches=10",
+            "--trainer.limit_test_batches=10",
+        ),
+    ),
 }
 
 
@@ -37,6 +86,12 @@ def rows_of(name: str) -> list[dict[str, str]]:
 def environment(name: str) -> Row:
     described: Row = json.loads((RESULTS / name / "environment.json").read_text(encoding="utf-8"))
     return described
+
+
+def quoting(text: str, name: str, content: str) -> str:
+    """The text of a page with this content between its marks of this name, if it has them."""
+    marks = re.compile(rf"(?<=<!-- results: {name} -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
+    return marks.sub(lambda _: f"\n{content}\n\n", text)
 
 
 def hardware(name: str) -> str:

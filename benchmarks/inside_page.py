@@ -16,7 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import compare
 from arguments import PROJECT, RUNS
 from benchmarks import insight_cost
-from benchmarks.report import between_marks, clean_commit
+from benchmarks.committed import quoting
+from benchmarks.report import clean_commit
 
 PAGE = PROJECT / "docs" / "inside.md"
 PICTURES = PAGE.with_suffix("")
@@ -90,8 +91,8 @@ def page(text: str) -> str:
     """The text of docs/inside.md with the committed tables in their places."""
     for name in COMPARISONS:
         table, _, _ = (RESULTS / name / "summary.md").read_text(encoding="utf-8").partition("\n\n")
-        text = between_marks(name).sub(f"\n{table}\n\n".replace("\\", r"\\"), text)
-    return between_marks("cost").sub(f"\n{cost_table()}\n", text)
+        text = quoting(text, name, table)
+    return quoting(text, "cost", cost_table())
 
 
 def cost_table() -> str:
@@ -105,7 +106,7 @@ def cost_table() -> str:
         seconds = next(iter(own.values()))["training_seconds"]
         shares = [f"{float(own[name]['share']):.1%}" if name in own else "" for name in callbacks]
         lines.append(f"| {config} | {seconds} s | " + " | ".join(shares) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def main() -> int:

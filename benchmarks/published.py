@@ -5,9 +5,9 @@ python -m benchmarks.published      # benchmarks.report does it too, whenever it
 
 from __future__ import annotations
 
-import re
 import statistics
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 from arguments import PROJECT
 from benchmarks import committed
@@ -19,27 +19,55 @@ PAGE = PROJECT / "docs" / "results.md"
 class Published(NamedTuple):
     """What others have reached with the same kind of network on the same data, and what we set out to reach."""
 
-    accuracy: float  # in % of the official test set
+    value: float | None  # accuracy in % of the official test set, or loss
     source: str
-    goal: float  # in %
+    goal: float | None
+    score: Literal["accuracy", "loss"] = "accuracy"
 
 
+NONE = "none found"
+ROWS = "LSTM of 256 on rows, roatienza/Deep-Learning-Experiments"
+MNIST1D = "Greydanus & Kobak 2024, table 1"
+SOLVED = "counts as solved, Keller et al. 2023, table 1; always answering 1 has 0.167"
+BAI = "Bai et al. 2018, table 1"
+TRINH = "Trinh et al. 2018, from Gu et al. 2022, table 12"
 PUBLISHED = {  # by config
     "mnist/linear": Published(88.0, "784-10, squared error, LeCun et al. 1998, from the MNIST page", 88.0),
     "mnist/shallow_mlp": Published(98.4, "784-800-10, cross entropy, Simard et al. 2003, from the MNIST page", 98.4),
-    "mnist/deep_mlp": Published(98.94, "3x1024, dropout and max-norm, Srivastava et al. 2014, table 2", 98.94),
+    "mnist/shallow_mlp_best": Published(98.9, "784-800-10, affine, Simard et al. 2003, from the MNIST page", 98.9),
+    "mnist/deep_mlp": Published(98.4, "512-512 with dropout, 20 epochs, Keras's mnist_mlp.py", 98.4),
+    "mnist/deep_mlp_best": Published(98.94, "3x1024, dropout and max-norm, Srivastava et al. 2014, table 2", 98.94),
+    "mnist/residual_mlp_10": Published(None, NONE, None),
+    "mnist/residual_mlp_100": Published(None, NONE, 97.8),
+    "mnist/residual_mlp_1000": Published(None, NONE, None),
+    "mnist/plain_mlp_100": Published(None, NONE, None),
     "mnist/fast_cnn": Published(99.04, "one epoch, tuomaso/train_mnist_fast, mean of 30", 99.0),
     "mnist/resnet": Published(99.40, "highway network of 39 K parameters, Srivastava et al. 2015, table 1", 99.40),
+    "mnist/resnet_plain": Published(None, NONE, None),
     "mnist/resnet_best": Published(99.54, "highway network of 151 K parameters, Srivastava et al. 2015, table 1", 99.6),
     "mnist/lenet": Published(99.05, "LeNet-5, LeCun et al. 1998, from the MNIST page", 99.1),
+    "mnist/alexnet": Published(None, NONE, None),
     "mnist/vgg": Published(99.64, "other convolutions, augmented, mean of 1,500, cdeotte/MNIST-CNN-99.75", 99.4),
-    "mnist/transformer": Published(98.9, "no Transformer; LSTM of 256 on rows, roatienza, as below", 98.9),
-    "sequence/lstm": Published(98.9, "LSTM of 256 on rows, roatienza/Deep-Learning-Experiments", 99.1),
-    "sequence/gru": Published(98.9, "LSTM of 256 on rows, roatienza/Deep-Learning-Experiments", 99.1),
-    "mnist1d/linear": Published(32.0, "Greydanus & Kobak 2024, table 1", 32.0),
-    "mnist1d/mlp": Published(68.0, "Greydanus & Kobak 2024, table 1", 68.0),
-    "mnist1d/cnn": Published(94.0, "Greydanus & Kobak 2024, table 1 (people: 95.8)", 96.0),
-    "mnist1d/gru": Published(91.0, "Greydanus & Kobak 2024, table 1", 93.0),
+    "mnist/transformer": Published(98.9, f"no Transformer; {ROWS}", 98.9),
+    "sequence/lstm": Published(98.9, ROWS, 99.1),
+    "sequence/gru": Published(98.9, ROWS, 99.1),
+    "sequence/tcn": Published(98.9, f"no TCN; {ROWS}", None),
+    "memory/adding_gru": Published(0.05, SOLVED, 0.001, "loss"),
+    "memory/adding_lstm": Published(0.05, SOLVED, 0.001, "loss"),
+    "memory/adding_tcn": Published(0.05, SOLVED, 0.001, "loss"),
+    "memory/copy_transformer": Published(None, f"{NONE}; knowing only when to answer has 0.173", 0.0173, "loss"),
+    "mnist1d/linear": Published(32.0, MNIST1D, 32.0),
+    "mnist1d/mlp": Published(68.0, MNIST1D, 68.0),
+    "mnist1d/cnn": Published(94.0, f"{MNIST1D} (people: 95.8)", 96.0),
+    "mnist1d/gru": Published(91.0, MNIST1D, 93.0),
+    "gpu/pixels_gru": Published(99.1, "GRU of 256, Keller et al. 2023, table 2", 99.1),
+    "gpu/pixels_relu": Published(97.0, "100 units, Le et al. 2015, from Cooijmans et al. 2016, table 1", 97.0),
+    "gpu/permuted_lstm": Published(92.9, "LSTM of 256, Keller et al. 2023, table 2", 92.9),
+    "gpu/permuted_tcn": Published(97.2, BAI, 97.2),
+    "gpu/permuted_transformer": Published(97.9, TRINH, 97.9),
+    "gpu/adding_600": Published(5.3e-5, f"GRU, {BAI}; their LSTM had 0.164", 0.001, "loss"),
+    "gpu/copy_1000": Published(3.5e-5, f"{BAI}; knowing only when to answer has 0.0204", 0.00204, "loss"),
+    "gpu/resnet_large": Published(99.64, "other convolutions, mean of 1,500, cdeotte/MNIST-CNN-99.75", 99.75),
 }
 
 
@@ -47,32 +75,63 @@ class Reached(NamedTuple):
     """What the runs of one config came to."""
 
     config: str
-    accuracies: list[float]  # in %, a seed each
+    score: str  # accuracy or loss
+    values: list[float]  # of the score, in % if it is the accuracy, a seed each
+    train_loss: float
     seconds: float
     parameters: int
+    seeds: list[str]
     hardware: str
 
     @property
     def mean(self) -> float:
-        return statistics.mean(self.accuracies)
+        return statistics.mean(self.values)
 
     @property
     def spread(self) -> float:
-        return statistics.stdev(self.accuracies)
+        return statistics.stdev(self.values)
+
+    @property
+    def shown(self) -> str:
+        if self.score == "loss":
+            return f"{self.mean:.2g} ± {self.spread:.1g}"
+        return f"{self.mean:.2f} ± {self.spread:.2f} %"
+
+
+def reached_by(name: str) -> list[Reached]:
+    """What every config of a set has reached, as committed."""
+    found = []
+    rows = committed.rows_of(name)
+    for path in committed.SETS[name].configs:
+        own = [row for row in rows if row["config"] == Path(path).stem]
+        config = path.removeprefix("configs/").removesuffix(".yaml")
+        score = PUBLISHED[config].score
+        values = [float(row["test_loss"]) if score == "loss" else 100 * float(row["test_acc"]) for row in own]
+        found.append(
+            Reached(
+                config,
+                score,
+                values,
+                statistics.mean(float(row["train_loss"]) for row in own),
+                statistics.mean(float(row["seconds"]) for row in own),
+                int(own[0]["parameters"]),
+                [row["seed"] for row in own],
+                committed.hardware(name),
+            )
+        )
+    return found
 
 
 def reached() -> list[Reached]:
-    """What every config with a published number has reached, as committed."""
-    found = []
-    for name in committed.measured():
-        rows = committed.rows_of(name)
-        for config in committed.SETS[name][0]:
-            own = [row for row in rows if row["config"] == config.rpartition("/")[2].removesuffix(".yaml")]
-            seconds = statistics.mean(float(row["seconds"]) for row in own)
-            accuracies = [100 * float(row["test_acc"]) for row in own]
-            path = config.removeprefix("configs/").removesuffix(".yaml")
-            found.append(Reached(path, accuracies, seconds, int(own[0]["parameters"]), committed.hardware(name)))
-    return [one for one in found if one.config in PUBLISHED]
+    """What every config has reached that was measured on a CPU and ran to its end."""
+    names = [name for name in committed.measured() if not committed.SETS[name].flags]
+    return [one for name in names if not committed.SETS[name].needs_gpu for one in reached_by(name)]
+
+
+def formatted(value: float | None, score: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:g}" if score == "loss" else f"{value:g} %"
 
 
 def verdict(one: Reached) -> str:
@@ -80,52 +139,118 @@ def verdict(one: Reached) -> str:
 
     Noise is two standard errors of our mean, and at least a digit of the 10,000 of the test set (1,000 of MNIST-1D).
     """
+    published = PUBLISHED[one.config].value
+    if published is None:
+        return "-"
+    if one.score == "loss":
+        return f"beats {published / one.mean:.0f} times" if one.mean < published else "worse"
     digit = 0.1 if one.config.startswith("mnist1d") else 0.01
-    noise = max(digit, 2 * one.spread / len(one.accuracies) ** 0.5)
-    ahead = one.mean - PUBLISHED[one.config].accuracy
+    noise = max(digit, 2 * one.spread / len(one.values) ** 0.5)
+    ahead = one.mean - published
     if ahead > noise:
         return f"beats by {ahead:.2f}"
     return "matches within noise" if ahead >= -noise else f"short by {-ahead:.2f}"
 
 
+def goal(one: Reached) -> str:
+    """What we set out to reach, and whether we did."""
+    aim = PUBLISHED[one.config].goal
+    if aim is None:
+        return "-"
+    is_met = one.mean <= aim if one.score == "loss" else round(one.mean, 2) >= aim
+    missed = f"{one.mean - aim:.2g}" if one.score == "loss" else f"{aim - one.mean:.2f}"
+    return f"{formatted(aim, one.score)}: {'met' if is_met else f'**missed by {missed}**'}"
+
+
+def seconds_on(found: list[Reached]) -> str:
+    return f"Seconds of training on {' and '.join(dict.fromkeys(one.hardware for one in found))}."
+
+
 def table(found: list[Reached]) -> str:
     """Every config beside the published number."""
     lines = [
-        "| config | parameters | seconds | test accuracy, mean ± sd | published | verdict | goal |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| config | parameters | seconds | test, mean ± sd | seeds | published | verdict | goal |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for one in found:
-        accuracy, source, goal = PUBLISHED[one.config]
-        is_met = "met" if round(one.mean, 2) >= goal else f"**missed by {goal - one.mean:.2f}**"
+        published = PUBLISHED[one.config]
+        number = "" if published.value is None else f"{formatted(published.value, one.score)}: "
         lines.append(
-            f"| {one.config} | {one.parameters:,} | {one.seconds:.0f} | {one.mean:.2f} ± {one.spread:.2f} % of "
-            f"{len(one.accuracies)} seeds | {accuracy:g} %: {source} | {verdict(one)} | {goal:g} %: {is_met} |"
+            f"| {one.config} | {one.parameters:,} | {one.seconds:.0f} | {one.shown} | {len(one.seeds)} | "
+            f"{number}{published.source} | {verdict(one)} | {goal(one)} |"
         )
-    where = " and ".join(dict.fromkeys(one.hardware for one in found))
-    return "\n".join([*lines, "", f"Seconds of training on {where}."])
+    return "\n".join([*lines, "", seconds_on(found)])
+
+
+def short_table(found: list[Reached]) -> str:
+    """The same without sources and goals."""
+    lines = [
+        "| config | parameters | seconds | test, mean ± sd | seeds | published |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in found:
+        published = formatted(PUBLISHED[one.config].value, one.score)
+        lines.append(
+            f"| {one.config} | {one.parameters:,} | {one.seconds:.0f} | {one.shown} | {len(one.seeds)} | {published} |"
+        )
+    return "\n".join([*lines, "", seconds_on(found)])
+
+
+def depth_table(found: list[Reached]) -> str:
+    """What depth costs a residual MLP, and a plain one."""
+    by_config = {one.config: one for one in found}
+    shallow = by_config["mnist/residual_mlp_10"]
+    lines = [
+        "| config | seconds | training loss | ÷ that of 10 layers | test accuracy | points to 10 layers |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in ("residual_mlp_10", "residual_mlp_100", "residual_mlp_1000", "plain_mlp_100"):
+        one = by_config[f"mnist/{name}"]
+        lines.append(
+            f"| {one.config} | {one.seconds:.0f} | {one.train_loss:.4f} | {one.train_loss / shallow.train_loss:.2f} | "
+            f"{one.shown} | {one.mean - shallow.mean:+.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def gpu_table() -> str:
+    """What is meant for a GPU: goals, and how far a CPU comes in a few hundred steps."""
+    full = {one.config: one.shown for one in reached_by("gpu")} if "gpu" in committed.measured() else {}
+    lines = [
+        "| config | published | goal | on a GPU | training loss, score after a short run on a CPU |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for one in reached_by("gpu_short"):
+        value, source, aim, score = PUBLISHED[one.config]
+        short = f"{one.train_loss:.3g}, {formatted(float(f'{one.mean:.3g}'), score)}"
+        lines.append(
+            f"| {one.config} | {formatted(value, score)}: {source} | {formatted(aim, score)} | "
+            f"{full.get(one.config, 'not measured')} | {short} |"
+        )
+    return "\n".join(lines)
 
 
 def draw(found: list[Reached]) -> None:
     """Error against seconds of training, published numbers as hollow marks above or below ours."""
-    figure, axes = panels(5, 5, 1, 2)
-    for ax, part, title in zip(axes, (False, True), ("MNIST", "MNIST-1D"), strict=True):
-        shown = [one for one in found if one.config.startswith("mnist1d") == part]
+    figure, axes = panels(6, 6, 1, 3)
+    parts = (("MNIST", "test error, %"), ("MNIST-1D", "test error, %"), ("memory tasks", "test loss"))
+    for ax, (title, label) in zip(axes, parts, strict=True):
+        shown = [one for one in found if part_of(one) == title]
         for number, one in enumerate(shown):
             colour = COLOURS[number % len(COLOURS)]
-            published = PUBLISHED[one.config].accuracy
-            ax.plot([one.seconds] * 2, [100 - one.mean, 100 - published], color=colour, linewidth=1)
-            ax.plot(one.seconds, 100 - published, "o", color=colour, markerfacecolor="white")
-            ax.errorbar(one.seconds, 100 - one.mean, one.spread, fmt="o", color=colour)
-            ax.annotate(
-                one.config.rpartition("/")[2], (one.seconds, 100 - one.mean), (6, 4), textcoords="offset points"
-            )
+            ours, published = error(one.mean, one.score), PUBLISHED[one.config].value
+            if published is not None:
+                ax.plot([one.seconds] * 2, [ours, error(published, one.score)], color=colour, linewidth=1)
+                ax.plot(one.seconds, error(published, one.score), "o", color=colour, markerfacecolor="white")
+            ax.errorbar(one.seconds, ours, one.spread, fmt="o", color=colour)
+            ax.annotate(one.config.rpartition("/")[2], (one.seconds, ours), (6, 4), textcoords="offset points")
         ax.set_xscale("log")
         ax.set_yscale("log")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
         ax.set_xlabel("seconds of training")
-        ax.set_ylabel("test error, %")
+        ax.set_ylabel(label)
         ax.set_title(f"{title}: ours filled, published hollow")
         seconds = [one.seconds for one in shown]
         ax.set_xlim(min(seconds) / 2, max(seconds) * 5)  # room for the last name
@@ -134,10 +259,21 @@ def draw(found: list[Reached]) -> None:
     figure.savefig(folder / "errors.png", dpi=100)
 
 
+def part_of(one: Reached) -> str:
+    """The panel that shows it."""
+    return {"memory": "memory tasks", "mnist1d": "MNIST-1D"}.get(one.config.partition("/")[0], "MNIST")
+
+
+def error(value: float, score: str) -> float:
+    return value if score == "loss" else 100 - value
+
+
 def page(text: str) -> str:
-    """The page with the table in its place."""
-    marks = re.compile(r"(?<=<!-- results: published -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
-    return marks.sub(lambda _: f"\n{table(reached())}\n\n", text)
+    """The page with the tables in their places."""
+    found = reached()
+    for name, content in (("published", table(found)), ("depth", depth_table(found)), ("gpu", gpu_table())):
+        text = committed.quoting(text, name, content)
+    return text
 
 
 def write() -> None:

@@ -8,11 +8,11 @@ python -m benchmarks.report mnist runs/mnist    # takes one that was run already
 
 import csv
 import json
-import re
 import shutil
-import statistics
 import sys
 from pathlib import Path
+
+import torch
 
 import compare
 from arguments import PROJECT, RUNS
@@ -22,39 +22,19 @@ from comparison.inspection import git
 FILES = ("results.csv", "environment.json", "summary.md")
 
 
-def between_marks(name: str) -> re.Pattern[str]:
-    """Where README.md has the table of a set."""
-    return re.compile(rf"(?<=<!-- results: {name} -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
-
-
 def readme(text: str) -> str:
-    """The text of README.md with the committed tables in their places."""
-    for name in committed.measured():
-        text = between_marks(name).sub(quoted(name).replace("\\", r"\\"), text)
-    return text
-
-
-def quoted(name: str) -> str:
-    """The first table of a committed comparison, and where it comes from."""
-    table, _, _ = (committed.RESULTS / name / "summary.md").read_text(encoding="utf-8").partition("\n\n")
-    about = f"Test accuracy as mean ± standard deviation over seeds, on {committed.hardware(name)}"
-    return f"\n{table}\n\n{about}, PyTorch {committed.environment(name)['torch']}.\n\n"
+    """The text of README.md with the committed results in their place."""
+    return committed.quoting(text, "short", published.short_table(published.reached()))
 
 
 def headers() -> dict[Path, str]:
     """The line on its results that each config of a committed comparison carries below its command."""
     lines = {}
-    for name in committed.measured():
-        for config in committed.SETS[name][0]:
-            runs = [row for row in committed.rows_of(name) if row["config"] == Path(config).stem]
-            accuracies = [100 * float(row["test_acc"]) for row in runs]
-            seconds = statistics.mean(float(row["seconds"]) for row in runs)
-            seeds = " ".join(row["seed"] for row in runs)
-            lines[PROJECT / config] = (
-                f"# test accuracy {statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f} % "
-                f"(seeds {seeds}), "
-                f"{int(runs[0]['parameters']):,} parameters, {seconds:.0f} s on {committed.hardware(name)}"
-            )
+    for one in published.reached():
+        lines[PROJECT / "configs" / f"{one.config}.yaml"] = (
+            f"# test {one.score} {one.shown} (seeds {' '.join(one.seeds)}), "
+            f"{one.parameters:,} parameters, {one.seconds:.0f} s on {one.hardware}"
+        )
     return lines
 
 
@@ -82,12 +62,15 @@ def measure(name: str, num_seeds: int | None = None) -> Path:
         ValueError: there is something uncommitted, which the result could not name, or a run failed.
     """
     commit = clean_commit()
-    configs, all_seeds = committed.SETS[name]
+    configs, all_seeds, flags, needs_gpu = committed.SETS[name]
+    if needs_gpu and not torch.cuda.is_available():
+        raise ValueError(f"the set {name} takes a CUDA GPU, and PyTorch finds none here; type another set")
     folder = RUNS / f"{'results' if num_seeds is None else 'quick'}_{name}_{commit}"
     seeds = [str(seed) for seed in range(num_seeds or all_seeds)]
     arguments = [str(PROJECT / config) for config in configs]
     arguments += ["--seeds", *seeds, "--name", folder.name, "--runs_dir", str(folder.parent)]
-    if compare.main([*arguments, "--resume"] if folder.is_dir() else arguments):
+    arguments += ["--resume"] if folder.is_dir() else []
+    if compare.main([*arguments, "--", *flags] if flags else arguments):
         raise ValueError(f"not all runs of {folder} finished; see the table above")
     return folder
 
@@ -104,9 +87,9 @@ def take(name: str, comparison: Path) -> None:
         raise ValueError(f"{comparison} was made with uncommitted changes; commit, and compare again")
     if (
         any(row["status"] != "finished" or "-5k" in row["data"] for row in rows)
-        or len({row["seed"] for row in rows}) < 3
+        or len({row["seed"] for row in rows}) < committed.SETS[name].num_seeds
     ):
-        raise ValueError(f"{comparison} has failed runs, a subset of the data or fewer than 3 seeds; compare again")
+        raise ValueError(f"{comparison} has failed runs, a subset of the data or too few seeds; compare again")
     (committed.RESULTS / name).mkdir(parents=True, exist_ok=True)
     for file_name in FILES:
         shutil.copy(comparison / file_name, committed.RESULTS / name / file_name)
@@ -114,7 +97,7 @@ def take(name: str, comparison: Path) -> None:
     path.write_text(readme(path.read_text(encoding="utf-8")), encoding="utf-8")
     for path, header in headers().items():
         phrase, command, *rest = path.read_text(encoding="utf-8").splitlines()
-        body = [line for line in rest if not line.startswith("# test accuracy")]
+        body = [line for line in rest if not line.startswith(("# test accuracy", "# test loss"))]
         path.write_text("\n".join([phrase, command, header, *body]) + "\n", encoding="utf-8")
     published.write()
 
@@ -122,7 +105,8 @@ def take(name: str, comparison: Path) -> None:
 def main(arguments: list[str]) -> int:
     is_quick = "--quick" in arguments
     typed = [argument for argument in arguments if argument != "--quick"]
-    names, folders = typed[:1] or list(committed.SETS), typed[1:]
+    names = typed[:1] or [name for name, one in committed.SETS.items() if not one.needs_gpu]
+    folders = typed[1:]
     try:
         for name in names:
             if name not in committed.SETS:

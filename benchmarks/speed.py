@@ -8,7 +8,6 @@ python -m benchmarks.speed --full overhead      # one of them
 from __future__ import annotations
 
 import argparse
-import re
 import statistics
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import torch
 
 from arguments import PROJECT, RUNS
 from benchmarks import against, choices, overhead, pipeline, processes, scaling, startup, time_to_accuracy
+from benchmarks.committed import quoting
 from benchmarks.measure import RESULTS, keep, kept, markdown, ratio
 from benchmarks.report import clean_commit
 from results import Row
@@ -130,8 +130,7 @@ def page(text: str, found: dict[str, Row]) -> str:
             at += "" if found[name]["device"] == "cpu" else f", {found[name]['device']}"
             tables[name] = f"{benchmark.table(found[name])}\n\nOn {at}; commit {where['commit'][:7]}."
     for name, table in tables.items():
-        marked = re.compile(rf"(?<=<!-- results: {name} -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
-        text = marked.sub(lambda _, table=table: f"\n{table}\n\n", text)  # type: ignore[misc]
+        text = quoting(text, name, table)
     return text
 
 

@@ -32,6 +32,7 @@ UPPER_LIMITS = {  # of the options that are not counts; their lower limit is 0
     "label_smoothing": 1,
     "gradient_clip": math.inf,
     "dropout": 1,
+    "noise": math.inf,
 }
 SHAPES = {  # what the loss takes: outputs and targets
     "classification": ("(B, K)", "(B,)"),

@@ -3,14 +3,16 @@
 Shapes: `(B, *input_shape)` to `(B, K)`; the input is flattened.
 Parameters: 784-256-256-256-10 has 335,114; batch norm adds 512 a hidden layer of 256.
 Source: initial weights: He et al. 2015, section 2.2 (ReLU), Glorot & Bengio 2010 (the others);
-batch norm: Ioffe & Szegedy 2015; dropout: Srivastava et al. 2014.
-Differences: no max-norm constraint, and no dropout on the input.
+batch norm: Ioffe & Szegedy 2015; dropout: Srivastava et al. 2014; noise: Rasmus et al. 2015, the encoder without its
+decoder.
+Differences: no max-norm constraint.
 """
 
 import math
 from itertools import pairwise
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from models.base import BaseModel
@@ -27,8 +29,19 @@ ACTIVATIONS: dict[str, tuple[type[nn.Module], Gain]] = {
 }
 
 
+class GaussianNoise(nn.Module):
+    """Adds noise of this standard deviation in training; the shape stays."""
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.std = std
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.std * torch.randn_like(x) if self.training and self.std > 0 else x
+
+
 class DeepMLP(BaseModel):
-    """input - `num_layers` hidden layers - output; a layer is linear, norm, activation, dropout.
+    """input - `num_layers` hidden layers - output; a layer is linear, norm, noise, activation, dropout.
 
     Args:
         input_shape: shape of one sample, without the batch.
@@ -38,6 +51,7 @@ class DeepMLP(BaseModel):
         activation: of the hidden layers.
         batch_norm: normalises each hidden layer before its activation.
         dropout: share of hidden units set to 0 in training.
+        noise: standard deviation of what is added in training to the input and to each layer before its activation.
         training: options of `BaseModel`.
 
     Raises:
@@ -55,18 +69,21 @@ class DeepMLP(BaseModel):
         activation: Literal["relu", "tanh", "sigmoid", "gelu", "silu", "linear"] = "relu",
         batch_norm: bool = False,
         dropout: float = 0.0,
+        noise: float = 0.0,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
         make_activation, gain_name = ACTIVATIONS[activation]
         sizes = [math.prod(input_shape)] + num_layers * [hidden_size]
+        self.noise = GaussianNoise(noise)
         self.blocks = nn.Sequential()
         for size_in, size_out in pairwise(sizes):
             linear = nn.Linear(size_in, size_out)
             nn.init.kaiming_normal_(linear.weight, nonlinearity=gain_name)
             nn.init.zeros_(linear.bias)
             norm = [nn.BatchNorm1d(size_out)] if batch_norm else []
-            self.blocks.append(nn.Sequential(linear, *norm, make_activation(), nn.Dropout(dropout)))
+            layers = [linear, *norm, GaussianNoise(noise), make_activation(), nn.Dropout(dropout)]
+            self.blocks.append(nn.Sequential(*layers))
         self.head = nn.Linear(sizes[-1], num_outputs)
 
     @property
@@ -74,5 +91,5 @@ class DeepMLP(BaseModel):
         return len(self.blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(x.flatten(1))  # (B, *input_shape) -> (B, hidden_size)
+        x = self.blocks(self.noise(x.flatten(1)))  # (B, *input_shape) -> (B, hidden_size)
         return self.head(x)  # (B, K)

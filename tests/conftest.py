@@ -61,13 +61,16 @@ def expected_to(what: str, path: Path) -> Any:
 
 
 def small_data_flags(path: Path) -> list[str]:
-    """Flags that make the data of this config small, and give it validation samples if it has none."""
+    """Flags that make the data of this config small and short, and give it validation samples if it has none."""
     data = yaml.safe_load(path.read_text())["data"]
     kind = getattr(datamodules, data["class_path"])
     flags = ["--data.source=subset"] if issubclass(kind, datamodules.MNIST) else []
     if issubclass(kind, Generated):
         flags += ["--data.num_steps=20", "--data.num_samples=800", "--data.val_size=200", "--data.test_size=200"]
-    return [*flags, "--data.val_size=5000"] if data.get("init_args", {}).get("val_size") == 0 else flags
+    if data.get("init_args", {}).get("order", "rows") != "rows":
+        flags.append("--data.order=rows")
+    has_validation = data.get("init_args", {}).get("val_size") != 0
+    return flags if has_validation else [*flags, f"--data.val_size={5000 if '--data.source=subset' in flags else 500}"]
 
 
 def build(path: Path, *flags: str) -> CLI:

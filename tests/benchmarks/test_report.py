@@ -1,7 +1,6 @@
 """One command writes what was measured to every place that quotes it."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -38,17 +37,17 @@ def measured(folder: Path, *changes: tuple[str, str, str]) -> Path:
 def test_a_new_measurement_reaches_the_table_and_the_headers(copy: Path, tmp_path: Path) -> None:
     before = {path: path.read_text().splitlines() for path in report.headers()}
     machine = json.loads((committed.RESULTS / "mnist" / "environment.json").read_text())["machine"]
-    table = (committed.RESULTS / "mnist" / "summary.md").read_text()
-    (accuracy, *_) = re.findall(r"[\d.]+ ± [\d.]+ %", table)
-    changes = [("environment.json", machine, "An abacus"), ("summary.md", accuracy, "12.34 ± 5.67 %")]
+    accuracies = [row["test_acc"] for row in committed.rows_of("mnist") if row["config"] == "linear"]
+    changes = [("environment.json", machine, "An abacus"), *(("results.csv", one, "0.1234") for one in accuracies)]
     report.take("mnist", measured(tmp_path / "comparison", *changes))
-    text = (copy / "README.md").read_text()
-    assert "12.34 ± 5.67 %" in text
-    assert "on 2 cores of a shared An abacus" in text
-    assert text.count("<!-- results: mnist -->") == 1
+    for page in ("README.md", "docs/results.md"):
+        text = (copy / page).read_text()
+        assert "12.34 ± 0.00 %" in text
+        assert "2 cores of a shared An abacus" in text
+        assert text.count("<!-- end of results -->") == text.count("<!-- results: ")
     for path, lines in before.items():
         after = path.read_text().splitlines()
-        is_measured = str(path.relative_to(copy)) in committed.SETS["mnist"][0]
+        is_measured = str(path.relative_to(copy)) in committed.SETS["mnist"].configs
         assert after[2].endswith("cores of a shared An abacus") == is_measured
         assert after[:2] + after[3:] == lines[:2] + lines[3:], "nothing but the line on the result changes"
 
@@ -57,8 +56,8 @@ def test_a_new_measurement_reaches_the_table_and_the_headers(copy: Path, tmp_pat
     ("change", "complaint"),
     [
         (("environment.json", '"dirty": false', '"dirty": true'), "uncommitted changes"),
-        (("results.csv", "finished", "failed"), "has failed runs, a subset of the data or fewer than 3 seeds"),
-        (("results.csv", "MNIST", "MNIST-5k"), "has failed runs, a subset of the data or fewer than 3 seeds"),
+        (("results.csv", "finished", "failed"), "has failed runs, a subset of the data or too few seeds"),
+        (("results.csv", "MNIST", "MNIST-5k"), "has failed runs, a subset of the data or too few seeds"),
     ],
 )
 def test_what_is_not_fit_to_be_quoted_changes_nothing(
@@ -80,18 +79,29 @@ def test_the_measurement_runs_every_quoted_config_with_its_seeds(name: str, monk
 
     monkeypatch.setattr("compare.main", main)
     monkeypatch.setattr(report, "git", lambda *_: "")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     folder = report.measure(name)
-    configs, num_seeds = committed.SETS[name]
+    configs, num_seeds, flags, _ = committed.SETS[name]
     split = asked.index("--seeds")
     assert asked[:split] == [str(PROJECT / config) for config in configs]
     assert asked[split + 1 : split + 1 + num_seeds] == [str(seed) for seed in range(num_seeds)]
-    assert asked[-4:] == ["--name", folder.name, "--runs_dir", str(folder.parent)]
+    end = asked.index("--") if flags else len(asked)
+    assert asked[end - 4 : end] == ["--name", folder.name, "--runs_dir", str(folder.parent)]
+    assert asked[end + 1 :] == list(flags)
     monkeypatch.setattr(report, "git", lambda *_: " M train.py")
     with pytest.raises(ValueError, match="a result belongs to a commit; commit what"):
         report.measure(name)
 
 
+def test_what_takes_a_gpu_is_not_measured_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "git", lambda *_: "")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="the set gpu takes a CUDA GPU, and PyTorch finds none here"):
+        report.measure("gpu")
+
+
 def test_committed_results_are_of_the_sets_as_they_are() -> None:
-    for name, (configs, num_seeds) in committed.SETS.items():
+    for name in committed.measured():
+        configs, num_seeds, *_ = committed.SETS[name]
         found = {(row["config"], row["seed"]) for row in committed.rows_of(name)}
         assert found == {(Path(config).stem, str(seed)) for config in configs for seed in range(num_seeds)}

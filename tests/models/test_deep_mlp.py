@@ -33,8 +33,18 @@ def test_each_layer_can_learn_from_the_first() -> None:
     assert norms["normed"] > 1e6 * norms["plain"]
 
 
-def test_dropout_acts_in_training_only() -> None:
-    model = DeepMLP([8], 3, dropout=0.5)
+@pytest.mark.parametrize("option", ["dropout", "noise"])
+def test_dropout_and_noise_act_in_training_only(option: str) -> None:
+    model = DeepMLP([8], 3, **{option: 0.5})  # type: ignore[arg-type]
     x = torch.randn(4, 8)
     assert not torch.equal(model.train()(x), model(x))
     assert torch.equal(model.eval()(x), model(x))
+
+
+def test_noise_reaches_the_input_and_what_each_activation_sees() -> None:
+    torch.manual_seed(0)
+    model = DeepMLP([1], 1, hidden_size=100_000, num_layers=1, activation="linear", noise=0.5)
+    x = torch.ones(1, 1)
+    given, seen = model.noise(x.expand(100_000, 1)), model.blocks(x) - model.eval().blocks(x)
+    assert given.std().item() == pytest.approx(0.5, rel=0.02)
+    assert seen.std().item() == pytest.approx(0.5, rel=0.02)
