@@ -34,7 +34,7 @@ results: setup
 	$(RUN) -m benchmarks.report $(if $(filter quick,$(SET)),--quick)
 
 results-gpu: setup
-	$(RUN) -m benchmarks.report gpu
+	$(RUN) -m benchmarks.report --gpu
 
 depth-study: setup
 	$(RUN) -m benchmarks.depth_study

@@ -24,16 +24,19 @@ def in_folder(folder: str, *names: str) -> list[str]:
     return [f"configs/{folder}/{name}.yaml" for name in names]
 
 
-FOR_A_GPU = in_folder(
-    "gpu",
-    "pixels_gru",
-    "pixels_relu",
-    "permuted_lstm",
-    "permuted_tcn",
-    "permuted_transformer",
-    "adding_600",
-    "copy_1000",
-    "resnet_large",
+FOR_A_GPU = {  # by task, since no comparison has two
+    "digits": in_folder(
+        "gpu", "pixels_gru", "pixels_relu", "permuted_lstm", "permuted_tcn", "permuted_transformer", "resnet_large"
+    ),
+    "adding": in_folder("gpu", "adding_600"),
+    "copying": in_folder("gpu", "copy_1000"),
+}
+SHORT = (  # so many steps as a CPU has the patience for
+    "--data.batch_size=32",
+    "--trainer.max_epochs=1",
+    "--trainer.limit_train_batches=200",
+    "--trainer.limit_val_batches=10",
+    "--trainer.limit_test_batches=20",
 )
 SETS = {  # by folder of benchmarks/results/
     "mnist": Set(
@@ -56,20 +59,11 @@ SETS = {  # by folder of benchmarks/results/
         3,
     ),
     "classics": Set(in_folder("mnist", "lenet", "alexnet", "vgg", "transformer") + in_folder("sequence", "tcn"), 3),
-    "memory": Set(in_folder("memory", "adding_gru", "adding_lstm", "adding_tcn", "copy_transformer"), 3),
+    "adding": Set(in_folder("memory", "adding_gru", "adding_lstm", "adding_tcn"), 3),
+    "copying": Set(in_folder("memory", "copy_transformer"), 3),
     "mnist1d": Set(in_folder("mnist1d", "linear", "mlp", "cnn", "gru"), 10),
-    "gpu": Set(FOR_A_GPU, 3, needs_gpu=True),
-    # that they learn at all: so many steps as a CPU has the patience for
-    "gpu_short": Set(
-        FOR_A_GPU,
-        1,
-        (
-            "--trainer.max_epochs=1",
-            "--trainer.limit_train_batches=300",
-            "--trainer.limit_val_batches=10",
-            "--trainer.limit_test_batches=10",
-        ),
-    ),
+    **{f"gpu_{task}": Set(configs, 3, needs_gpu=True) for task, configs in FOR_A_GPU.items()},
+    **{f"short_{task}": Set(configs, 1, SHORT) for task, configs in FOR_A_GPU.items()},
 }
 
 

@@ -124,8 +124,8 @@ def reached_by(name: str) -> list[Reached]:
 
 def reached() -> list[Reached]:
     """What every config has reached that was measured on a CPU and ran to its end."""
-    names = [name for name in committed.measured() if not committed.SETS[name].flags]
-    return [one for name in names if not committed.SETS[name].needs_gpu for one in reached_by(name)]
+    names = [name for name in committed.measured() if not name.startswith(("gpu", "short"))]
+    return [one for name in names for one in reached_by(name)]
 
 
 def formatted(value: float | None, score: str) -> str:
@@ -215,12 +215,14 @@ def depth_table(found: list[Reached]) -> str:
 
 def gpu_table() -> str:
     """What is meant for a GPU: goals, and how far a CPU comes in a few hundred steps."""
-    full = {one.config: one.shown for one in reached_by("gpu")} if "gpu" in committed.measured() else {}
+    full = {
+        one.config: one.shown for name in committed.measured() if name.startswith("gpu") for one in reached_by(name)
+    }
     lines = [
         "| config | published | goal | on a GPU | training loss, score after a short run on a CPU |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for one in reached_by("gpu_short"):
+    for one in [one for name in committed.SETS if name.startswith("short") for one in reached_by(name)]:
         value, source, aim, score = PUBLISHED[one.config]
         short = f"{one.train_loss:.3g}, {formatted(float(f'{one.mean:.3g}'), score)}"
         lines.append(

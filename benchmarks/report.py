@@ -1,7 +1,8 @@
 """Measures what README.md and docs/results.md say, and writes it there, and into the headers of the configs.
 
 python -m benchmarks.report                     # all seeds of all sets; goes on where it was stopped
-python -m benchmarks.report --quick             # one seed of each, in runs/; nothing is rewritten
+python -m benchmarks.report --quick             # one seed of each, in runs/, that a later command goes on with
+python -m benchmarks.report --gpu               # the sets that take a CUDA GPU, instead of all others
 python -m benchmarks.report mnist               # one set
 python -m benchmarks.report mnist runs/mnist    # takes one that was run already
 """
@@ -49,24 +50,24 @@ def clean_commit() -> str:
     return str(git("rev-parse", "--short", "HEAD"))
 
 
-def measure(name: str, num_seeds: int | None = None) -> Path:
+def measure(name: str, is_quick: bool = False) -> Path:
     """Runs every config of a set with its seeds, and returns the folder of the comparison.
 
     Goes on with one that this commit has begun.
 
     Args:
         name: of the set.
-        num_seeds: other than the set has.
+        is_quick: takes the first seed only.
 
     Raises:
         ValueError: there is something uncommitted, which the result could not name, or a run failed.
     """
     commit = clean_commit()
-    configs, all_seeds, flags, needs_gpu = committed.SETS[name]
+    configs, num_seeds, flags, needs_gpu = committed.SETS[name]
     if needs_gpu and not torch.cuda.is_available():
         raise ValueError(f"the set {name} takes a CUDA GPU, and PyTorch finds none here; type another set")
-    folder = RUNS / f"{'results' if num_seeds is None else 'quick'}_{name}_{commit}"
-    seeds = [str(seed) for seed in range(num_seeds or all_seeds)]
+    folder = RUNS / f"results_{name}_{commit}"
+    seeds = [str(seed) for seed in range(1 if is_quick else num_seeds)]
     arguments = [str(PROJECT / config) for config in configs]
     arguments += ["--seeds", *seeds, "--name", folder.name, "--runs_dir", str(folder.parent)]
     arguments += ["--resume"] if folder.is_dir() else []
@@ -103,15 +104,15 @@ def take(name: str, comparison: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    is_quick = "--quick" in arguments
-    typed = [argument for argument in arguments if argument != "--quick"]
-    names = typed[:1] or [name for name, one in committed.SETS.items() if not one.needs_gpu]
+    is_quick, is_gpu = "--quick" in arguments, "--gpu" in arguments
+    typed = [argument for argument in arguments if argument not in ("--quick", "--gpu")]
+    names = typed[:1] or [name for name, one in committed.SETS.items() if one.needs_gpu == is_gpu]
     folders = typed[1:]
     try:
         for name in names:
             if name not in committed.SETS:
                 raise ValueError(f"there is no set {name}; type one of {', '.join(committed.SETS)}")
-        measured = [Path(folder) for folder in folders] or [measure(name, 1 if is_quick else None) for name in names]
+        measured = [Path(folder) for folder in folders] or [measure(name, is_quick) for name in names]
         for name, folder in zip(names, measured, strict=True):  # all at the end: what it writes is not yet committed
             if not is_quick:
                 take(name, folder)

@@ -96,8 +96,8 @@ def test_the_measurement_runs_every_quoted_config_with_its_seeds(name: str, monk
 def test_what_takes_a_gpu_is_not_measured_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "git", lambda *_: "")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ValueError, match="the set gpu takes a CUDA GPU, and PyTorch finds none here"):
-        report.measure("gpu")
+    with pytest.raises(ValueError, match="the set gpu_digits takes a CUDA GPU, and PyTorch finds none here"):
+        report.measure("gpu_digits")
 
 
 def test_committed_results_are_of_the_sets_as_they_are() -> None:
