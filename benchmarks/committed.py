@@ -49,6 +49,7 @@ SETS = {  # by folder of benchmarks/results/
     "mlp": Set(
         in_folder(
             "mnist",
+            "shallow_mlp_60000",
             "shallow_mlp_best",
             "deep_mlp_best",
             "residual_mlp_10",
