@@ -216,20 +216,25 @@ def depth_table(found: list[Reached]) -> str:
 
 def gpu_table() -> str:
     """What is meant for a GPU: goals, and how far a CPU comes in a few hundred steps."""
-    full = {
-        one.config: one.shown for name in committed.measured() if name.startswith("gpu") for one in reached_by(name)
-    }
+    found: dict[str, dict[str, Reached]] = {"gpu": {}, "short": {}}
+    for name in committed.measured():
+        kind, _, _ = name.partition("_")
+        if kind in found:
+            found[kind] |= {one.config: one for one in reached_by(name)}
     lines = [
-        "| config | published | goal | on a GPU | training loss, score after a short run on a CPU |",
+        "| config | published | goal | on a GPU | a short run on a CPU: training loss, test |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for one in [one for name in committed.SETS if name.startswith("short") for one in reached_by(name)]:
-        value, source, aim, score = PUBLISHED[one.config]
-        short = f"{one.train_loss:.3g}, {formatted(float(f'{one.mean:.3g}'), score)}"
-        lines.append(
-            f"| {one.config} | {formatted(value, score)}: {source} | {formatted(aim, score)} | "
-            f"{full.get(one.config, 'not measured')} | {short} |"
-        )
+    for config, (value, source, aim, score) in PUBLISHED.items():
+        if config.startswith("gpu/"):
+            full = found["gpu"][config].shown if config in found["gpu"] else "not measured"
+            short = "none"
+            if config in found["short"]:
+                one = found["short"][config]
+                short = f"{one.train_loss:.3g}, {formatted(float(f'{one.mean:.3g}'), score)}"
+            lines.append(
+                f"| {config} | {formatted(value, score)}: {source} | {formatted(aim, score)} | {full} | {short} |"
+            )
     return "\n".join(lines)
 
 
