@@ -105,3 +105,12 @@ def test_committed_results_are_of_the_sets_as_they_are() -> None:
         configs, num_seeds, *_ = committed.SETS[name]
         found = {(row["config"], row["seed"]) for row in committed.rows_of(name)}
         assert found == {(Path(config).stem, str(seed)) for config in configs for seed in range(num_seeds)}
+
+
+def test_every_measured_config_stands_beside_a_published_number_or_says_that_there_is_none() -> None:
+    measured = {config for one in committed.SETS.values() for config in one.configs}
+    assert {f"configs/{name}.yaml" for name in published.PUBLISHED} == measured
+    for config in measured:
+        assert (PROJECT / config).is_file()
+    for value, source, _, _ in published.PUBLISHED.values():
+        assert value is not None or source.startswith("none found")
