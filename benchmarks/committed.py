@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from arguments import PROJECT
@@ -74,13 +75,14 @@ def measured() -> list[str]:
     return [name for name in SETS if (RESULTS / name).is_dir()]
 
 
-def rows_of(name: str) -> list[dict[str, str]]:
-    with (RESULTS / name / "results.csv").open(newline="") as file:
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    """A row a run of the comparison in this folder."""
+    with (folder / "results.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def environment(name: str) -> Row:
-    described: Row = json.loads((RESULTS / name / "environment.json").read_text(encoding="utf-8"))
+def environment(folder: Path) -> Row:
+    described: Row = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     return described
 
 
@@ -90,8 +92,8 @@ def quoting(text: str, name: str, content: str) -> str:
     return marks.sub(lambda _: f"\n{content}\n\n", text)
 
 
-def hardware(name: str) -> str:
-    """Where the committed results come from, in a phrase."""
-    where = environment(name)
+def hardware(folder: Path) -> str:
+    """Where the results in this folder come from, in a phrase."""
+    where = environment(folder)
     cores = f"{where['cores']} cores of a shared {where['machine']}"
     return cores if where["device"] == "cpu" else f"{where['device']}, {cores}"

@@ -89,20 +89,21 @@ class Reached(NamedTuple):
         return statistics.mean(self.values)
 
     @property
-    def spread(self) -> float:
-        return statistics.stdev(self.values)
+    def spread(self) -> float | None:
+        """Standard deviation, if there are several seeds."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     @property
     def shown(self) -> str:
         if self.score == "loss":
-            return f"{self.mean:.2g} ± {self.spread:.1g}"
-        return f"{self.mean:.2f} ± {self.spread:.2f} %"
+            return f"{self.mean:.2g}" + ("" if self.spread is None else f" ± {self.spread:.1g}")
+        return f"{self.mean:.2f}" + ("" if self.spread is None else f" ± {self.spread:.2f}") + " %"
 
 
-def reached_by(name: str) -> list[Reached]:
-    """What every config of a set has reached, as committed."""
+def reached_by(name: str, folder: Path) -> list[Reached]:
+    """What every config of a set has reached, by the results in this folder."""
     found = []
-    rows = committed.rows_of(name)
+    rows = committed.rows_of(folder)
     for path in committed.SETS[name].configs:
         own = [row for row in rows if row["config"] == Path(path).stem]
         config = path.removeprefix("configs/").removesuffix(".yaml")
@@ -117,7 +118,7 @@ def reached_by(name: str) -> list[Reached]:
                 statistics.mean(float(row["seconds"]) for row in own),
                 int(own[0]["parameters"]),
                 [row["seed"] for row in own],
-                committed.hardware(name),
+                committed.hardware(folder),
             )
         )
     return found
@@ -125,8 +126,15 @@ def reached_by(name: str) -> list[Reached]:
 
 def reached() -> list[Reached]:
     """What every config has reached that was measured on a CPU and ran to its end."""
-    names = [name for name in committed.measured() if not name.startswith(("gpu", "short"))]
-    return [one for name in names for one in reached_by(name)]
+    folders = {name: committed.RESULTS / name for name in committed.measured() if not name.startswith("gpu")}
+    return reached_in(folders)
+
+
+def reached_in(folders: dict[str, Path]) -> list[Reached]:
+    """What every config of these sets has reached, but for those that were cut short."""
+    return [
+        one for name, folder in folders.items() if not name.startswith("short") for one in reached_by(name, folder)
+    ]
 
 
 def formatted(value: float | None, score: str) -> str:
@@ -145,6 +153,8 @@ def verdict(one: Reached) -> str:
         return "-"
     if one.score == "loss":
         return f"beats {published / one.mean:.0f} times" if one.mean < published else "worse"
+    if one.spread is None:
+        return "one seed"
     digit = 0.1 if one.config.startswith("mnist1d") else 0.01
     noise = max(digit, 2 * one.spread / len(one.values) ** 0.5)
     ahead = one.mean - published
@@ -220,7 +230,7 @@ def gpu_table() -> str:
     for name in committed.measured():
         kind, _, _ = name.partition("_")
         if kind in found:
-            found[kind] |= {one.config: one for one in reached_by(name)}
+            found[kind] |= {one.config: one for one in reached_by(name, committed.RESULTS / name)}
     lines = [
         "| config | published | goal | on a GPU | a short run on a CPU: training loss, test |",
         "| --- | --- | --- | --- | --- |",

@@ -1,7 +1,7 @@
 """Measures what README.md and docs/results.md say, and writes it there, and into the headers of the configs.
 
 python -m benchmarks.report                     # all seeds of all sets; goes on where it was stopped
-python -m benchmarks.report --quick             # one seed of each, in runs/, that a later command goes on with
+python -m benchmarks.report --quick             # one seed of each, and their table; a later command goes on with these runs
 python -m benchmarks.report --gpu               # the sets that take a CUDA GPU, instead of all others
 python -m benchmarks.report mnist               # one set
 python -m benchmarks.report mnist runs/mnist    # takes one that was run already
@@ -113,8 +113,11 @@ def main(arguments: list[str]) -> int:
             if name not in committed.SETS:
                 raise ValueError(f"there is no set {name}; type one of {', '.join(committed.SETS)}")
         measured = [Path(folder) for folder in folders] or [measure(name, is_quick) for name in names]
-        for name, folder in zip(names, measured, strict=True):  # all at the end: what it writes is not yet committed
-            if not is_quick:
+        found = dict(zip(names, measured, strict=True))
+        if is_quick:
+            print(published.table(published.reached_in(found)))
+        else:
+            for name, folder in found.items():  # all at the end: what it writes is not yet committed
                 take(name, folder)
     except ValueError as error:
         print(f"benchmarks.report: {error}", file=sys.stderr)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.committed import rows_of
+from benchmarks.committed import RESULTS, rows_of
 from benchmarks.measure import interleaved, keep, kept, markdown, quietly, ratio, shown
 from benchmarks.pipeline import digits
 from results import Row
@@ -93,7 +93,7 @@ def test() -> Row:
 def accuracies() -> dict[str, list[float]]:
     """Committed test accuracies of both: the example's from `--test`, ours from the comparison of the config."""
     example: list[float] = kept("accuracies").get("example", [])
-    return {"example": example, "ours": [float(row["test_acc"]) for row in rows_of("mnist_fast")]}
+    return {"example": example, "ours": [float(row["test_acc"]) for row in rows_of(RESULTS / "mnist_fast")]}
 
 
 def measure(rounds: int = ROUNDS) -> Row:

@@ -1,6 +1,7 @@
 """One command writes what was measured to every place that quotes it."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def measured(folder: Path, *changes: tuple[str, str, str]) -> Path:
 def test_a_new_measurement_reaches_the_table_and_the_headers(copy: Path, tmp_path: Path) -> None:
     before = {path: path.read_text().splitlines() for path in report.headers()}
     machine = json.loads((committed.RESULTS / "mnist" / "environment.json").read_text())["machine"]
-    accuracies = [row["test_acc"] for row in committed.rows_of("mnist") if row["config"] == "linear"]
+    accuracies = [row["test_acc"] for row in committed.rows_of(committed.RESULTS / "mnist") if row["config"] == "linear"]
     changes = [("environment.json", machine, "An abacus"), *(("results.csv", one, "0.1234") for one in accuracies)]
     report.take("mnist", measured(tmp_path / "comparison", *changes))
     for page in ("README.md", "docs/results.md"):
@@ -93,6 +94,22 @@ def test_the_measurement_runs_every_quoted_config_with_its_seeds(name: str, monk
         report.measure(name)
 
 
+def test_a_quick_measurement_shows_its_table_and_changes_nothing(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (copy / "README.md").read_text()
+    folder = measured(tmp_path / "comparison")
+    head, *rows = (folder / "results.csv").read_text().splitlines()
+    first = [row for row in rows if row.split(",")[head.split(",").index("seed")] == "0"]
+    (folder / "results.csv").write_text("\n".join([head, *first]) + "\n")
+    monkeypatch.setattr(report, "measure", lambda name, is_quick: folder)
+    assert report.main(["--quick", "mnist"]) == 0
+    shown = capsys.readouterr().out
+    for config in committed.SETS["mnist"].configs:
+        assert re.search(rf"\| {config[8:-5]} \|.* \| 1 \| .* \| (one seed|-) \|", shown)
+    assert (copy / "README.md").read_text() == before
+
+
 def test_what_takes_a_gpu_is_not_measured_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "git", lambda *_: "")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -103,7 +120,7 @@ def test_what_takes_a_gpu_is_not_measured_without(monkeypatch: pytest.MonkeyPatc
 def test_committed_results_are_of_the_sets_as_they_are() -> None:
     for name in committed.measured():
         configs, num_seeds, *_ = committed.SETS[name]
-        found = {(row["config"], row["seed"]) for row in committed.rows_of(name)}
+        found = {(row["config"], row["seed"]) for row in committed.rows_of(committed.RESULTS / name)}
         assert found == {(Path(config).stem, str(seed)) for config in configs for seed in range(num_seeds)}
 
 
