@@ -9,6 +9,10 @@ import statistics
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
+from matplotlib.transforms import Bbox
+
 from arguments import PROJECT
 from benchmarks import committed
 from drawing import COLOURS, panels
@@ -95,9 +99,9 @@ class Reached(NamedTuple):
 
     @property
     def shown(self) -> str:
-        if self.score == "loss":
-            return f"{self.mean:.2g}" + ("" if self.spread is None else f" ± {self.spread:.1g}")
-        return f"{self.mean:.2f}" + ("" if self.spread is None else f" ± {self.spread:.2f}") + " %"
+        form, unit = (".5f", "") if self.score == "loss" else (".2f", " %")
+        spread = "" if self.spread is None else f" ± {self.spread:{form}}"
+        return f"{self.mean:{form}}{spread}{unit}"
 
 
 def reached_by(name: str, folder: Path) -> list[Reached]:
@@ -132,9 +136,7 @@ def reached() -> list[Reached]:
 
 def reached_in(folders: dict[str, Path]) -> list[Reached]:
     """What every config of these sets has reached, but for those that were cut short."""
-    return [
-        one for name, folder in folders.items() if not name.startswith("short") for one in reached_by(name, folder)
-    ]
+    return [one for name, folder in folders.items() if not name.startswith("short") for one in reached_by(name, folder)]
 
 
 def formatted(value: float | None, score: str) -> str:
@@ -250,9 +252,8 @@ def gpu_table() -> str:
 
 def draw(found: list[Reached]) -> None:
     """Error against seconds of training, published numbers as hollow marks above or below ours."""
-    figure, axes = panels(6, 6, 1, 3)
-    parts = (("MNIST", "test error, %"), ("MNIST-1D", "test error, %"), ("memory tasks", "test loss"))
-    for ax, (title, label) in zip(axes, parts, strict=True):
+    figure, axes = panels(8, 6, 2, 2)
+    for ax, title in zip(axes, ("MNIST, dense layers", "MNIST, others", "MNIST-1D", "memory tasks"), strict=True):
         shown = [one for one in found if part_of(one) == title]
         for number, one in enumerate(shown):
             colour = COLOURS[number % len(COLOURS)]
@@ -261,25 +262,45 @@ def draw(found: list[Reached]) -> None:
                 ax.plot([one.seconds] * 2, [ours, error(published, one.score)], color=colour, linewidth=1)
                 ax.plot(one.seconds, error(published, one.score), "o", color=colour, markerfacecolor="white")
             ax.errorbar(one.seconds, ours, one.spread, fmt="o", color=colour)
-            ax.annotate(one.config.rpartition("/")[2], (one.seconds, ours), (6, 4), textcoords="offset points")
         ax.set_xscale("log")
         ax.set_yscale("log")
         for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
         ax.set_xlabel("seconds of training")
-        ax.set_ylabel(label)
+        ax.set_ylabel("test loss" if title == "memory tasks" else "test error, %")
         ax.set_title(f"{title}: ours filled, published hollow")
         seconds = [one.seconds for one in shown]
-        ax.set_xlim(min(seconds) / 2, max(seconds) * 5)  # room for the last name
+        ax.set_xlim(min(seconds) / 2, max(seconds) * 3)  # room for names
+        figure.draw_without_rendering()  # sets the layout that the places of names depend on
+        name_marks(ax, {one.config.rpartition("/")[2]: (one.seconds, error(one.mean, one.score)) for one in shown})
     folder = PAGE.with_suffix("")
     folder.mkdir(exist_ok=True)
     figure.savefig(folder / "errors.png", dpi=100)
 
 
+def name_marks(ax: Axes, marks: dict[str, tuple[float, float]]) -> None:
+    """Writes each name beside its mark, at the first of four places that no other name takes."""
+    taken: list[Bbox] = []
+    for name, mark in marks.items():
+        for right, up in ((6, 4), (6, -12), (-6, 4), (-6, -12)):
+            side = "left" if right > 0 else "right"
+            text = ax.annotate(name, mark, (right, up), textcoords="offset points", ha=side)
+            place = text.get_window_extent()
+            if not any(place.overlaps(other) for other in taken):
+                break
+            text.remove()
+        else:
+            text = ax.annotate(name, mark, (6, 4), textcoords="offset points")
+        taken.append(place)
+
+
 def part_of(one: Reached) -> str:
     """The panel that shows it."""
-    return {"memory": "memory tasks", "mnist1d": "MNIST-1D"}.get(one.config.partition("/")[0], "MNIST")
+    folder, _, name = one.config.partition("/")
+    digits = "MNIST, dense layers" if "mlp" in name or name == "linear" else "MNIST, others"
+    return {"memory": "memory tasks", "mnist1d": "MNIST-1D"}.get(folder, digits)
 
 
 def error(value: float, score: str) -> float:

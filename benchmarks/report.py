@@ -1,7 +1,7 @@
 """Measures what README.md and docs/results.md say, and writes it there, and into the headers of the configs.
 
 python -m benchmarks.report                     # all seeds of all sets; goes on where it was stopped
-python -m benchmarks.report --quick             # one seed of each, and their table; a later command goes on with these runs
+python -m benchmarks.report --quick             # one seed of each and their table; a later command goes on with these
 python -m benchmarks.report --gpu               # the sets that take a CUDA GPU, instead of all others
 python -m benchmarks.report mnist               # one set
 python -m benchmarks.report mnist runs/mnist    # takes one that was run already

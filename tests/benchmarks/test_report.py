@@ -38,7 +38,9 @@ def measured(folder: Path, *changes: tuple[str, str, str]) -> Path:
 def test_a_new_measurement_reaches_the_table_and_the_headers(copy: Path, tmp_path: Path) -> None:
     before = {path: path.read_text().splitlines() for path in report.headers()}
     machine = json.loads((committed.RESULTS / "mnist" / "environment.json").read_text())["machine"]
-    accuracies = [row["test_acc"] for row in committed.rows_of(committed.RESULTS / "mnist") if row["config"] == "linear"]
+    accuracies = [
+        row["test_acc"] for row in committed.rows_of(committed.RESULTS / "mnist") if row["config"] == "linear"
+    ]
     changes = [("environment.json", machine, "An abacus"), *(("results.csv", one, "0.1234") for one in accuracies)]
     report.take("mnist", measured(tmp_path / "comparison", *changes))
     for page in ("README.md", "docs/results.md"):
