@@ -37,7 +37,7 @@ class GaussianNoise(nn.Module):
         self.std = std
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.std * torch.randn_like(x) if self.training and self.std > 0 else x
+        return x + self.std * torch.randn_like(x) if self.training else x
 
 
 class DeepMLP(BaseModel):
@@ -75,14 +75,15 @@ class DeepMLP(BaseModel):
         super().__init__(input_shape, num_outputs, **training)
         make_activation, gain_name = ACTIVATIONS[activation]
         sizes = [math.prod(input_shape)] + num_layers * [hidden_size]
-        self.noise = GaussianNoise(noise)
+        noisy = [GaussianNoise(noise)] if noise else []
+        self.noise = nn.Sequential(*noisy)
         self.blocks = nn.Sequential()
         for size_in, size_out in pairwise(sizes):
             linear = nn.Linear(size_in, size_out)
             nn.init.kaiming_normal_(linear.weight, nonlinearity=gain_name)
             nn.init.zeros_(linear.bias)
             norm = [nn.BatchNorm1d(size_out)] if batch_norm else []
-            layers = [linear, *norm, GaussianNoise(noise), make_activation(), nn.Dropout(dropout)]
+            layers = [linear, *norm, *noisy, make_activation(), nn.Dropout(dropout)]
             self.blocks.append(nn.Sequential(*layers))
         self.head = nn.Linear(sizes[-1], num_outputs)
 

@@ -10,8 +10,8 @@ import torch
 
 from arguments import PROJECT
 from datamodules import MNIST
-from tests.callbacks.test_insight import INSIGHT, ONE_A_MODEL
-from tests.conftest import CONFIGS, SMOKE, Fit, config_id
+from tests.callbacks.test_insight import INSIGHT
+from tests.conftest import CONFIGS, ONE_OF_EACH, SMOKE, Fit, config_id
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
 
@@ -35,7 +35,7 @@ def test_bf16_trains(path: Path, fit: Fit) -> None:
     assert last < first
 
 
-@pytest.mark.parametrize("path", ONE_A_MODEL, ids=config_id)
+@pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
 def test_looking_inside_changes_nothing_on_a_gpu_either(path: Path, fit: Fit) -> None:
     flags = [
         "-c",

@@ -15,11 +15,10 @@ import callbacks
 from arguments import PROJECT
 from callbacks.insight import Insight
 from cli import CLI
-from tests.conftest import CONFIGS, SMOKE, Fit, config_id
+from tests.conftest import ONE_OF_EACH, SMOKE, Fit, config_id
 
 INSIGHT = str(PROJECT / "configs" / "extras" / "insight.yaml")
 ALL = [name for name in callbacks.__all__ if issubclass(getattr(callbacks, name), Insight)]
-ONE_A_MODEL = list({yaml.safe_load(path.read_text())["model"]["class_path"]: path for path in CONFIGS}.values())
 
 
 def events(folder: Path) -> EventAccumulator:
@@ -45,7 +44,7 @@ def generators() -> list[Any]:
     return [torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())]
 
 
-@pytest.mark.parametrize("path", ONE_A_MODEL, ids=config_id)
+@pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
 def test_training_does_not_notice(path: Path, fit: Fit) -> None:
     flags = ["-c", SMOKE, "--trainer.max_epochs=2", "--data.steps_per_execution=3", "--test_checkpoint=none"]
 
