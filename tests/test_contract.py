@@ -10,11 +10,14 @@ from torch import Tensor
 
 import models
 import train
+from callbacks.model_graph import MOST_MODULES
 from cli import CLI
 from models import BaseModel
-from tests.conftest import CONFIGS, SMOKE, Fit, build, config_id, expected_to
+from tests.callbacks.test_callbacks import graphs
+from tests.conftest import CONFIGS, ONE_OF_EACH, SMOKE, Fit, build, config_id, expected_to
 
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=config_id)
+one_of_each = pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
 every_moving_config = pytest.mark.parametrize("path", [expected_to("move", path) for path in CONFIGS], ids=config_id)
 every_learning_config = pytest.mark.parametrize("path", [expected_to("learn", path) for path in CONFIGS], ids=config_id)
 
@@ -103,7 +106,7 @@ def test_samples_do_not_influence_each_other(path: Path) -> None:
         torch.testing.assert_close(model(others)[:4], alone, rtol=1e-4, atol=1e-5)
 
 
-@every_config
+@one_of_each
 def test_the_seed_decides_the_weights(path: Path) -> None:
     def weights(seed: int) -> dict[str, Any]:
         return build(path, f"--seed_everything={seed}").model.state_dict()
@@ -117,6 +120,7 @@ def test_the_seed_decides_the_weights(path: Path) -> None:
 def test_fit_then_test_then_load(path: Path, fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli = fit(path, "-c", SMOKE, "--trainer.limit_train_batches=5")
     assert cli.result["train_loss"] > 0
+    assert graphs(tmp_path) == (len([*cli.model.modules()]) <= MOST_MODULES), "TensorBoard has the network's graph"
     assert f"epoch 1, best {cli.datamodule.monitor}: " in capsys.readouterr().out
     checkpoint = next(tmp_path.rglob("best.ckpt"))
     assert checkpoint.parents[2].name == path.stem, "the config's file name is the run's name"
