@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 # Okabe and Ito's colours, and a mark for each, for grey paper
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -54,6 +55,30 @@ def line_style(number: int, num_points: int) -> dict[str, Any]:
     stroke = ["-", "--", ":", "-."][number // 7 % 4]
     mark = MARKS[number % 7] if num_points <= 12 else ""
     return {"color": COLOURS[number % 7], "linestyle": stroke, "marker": mark, "linewidth": 2}
+
+
+def name_marks(figure: Figure, axes: Axes, marks: dict[str, tuple[float, float]], **options: Any) -> None:
+    """Writes each name beside its mark, at the first of four places that no other name takes.
+
+    Args:
+        figure: of the axes, whose limits and scales are set already.
+        axes: that have the marks.
+        marks: x and y of each name.
+        options: of the text.
+    """
+    figure.draw_without_rendering()  # sets the layout that places depend on
+    taken: list[Bbox] = []
+    for name, mark in marks.items():
+        for right, up in ((6, 4), (6, -12), (-6, 4), (-6, -12)):
+            side = "left" if right > 0 else "right"
+            text = axes.annotate(name, mark, (right, up), textcoords="offset points", ha=side, **options)
+            place = text.get_window_extent()
+            if not any(place.overlaps(other) for other in taken):
+                break
+            text.remove()
+        else:
+            text = axes.annotate(name, mark, (6, 4), textcoords="offset points", **options)
+        taken.append(place)
 
 
 def logarithmic(axes: Axes, low: float, high: float) -> None:

@@ -9,13 +9,11 @@ import statistics
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
-from matplotlib.transforms import Bbox
 
 from arguments import PROJECT
 from benchmarks import committed
-from drawing import COLOURS, panels
+from drawing import COLOURS, name_marks, panels
 
 PAGE = PROJECT / "docs" / "results.md"
 
@@ -273,27 +271,12 @@ def draw(found: list[Reached]) -> None:
         ax.set_title(f"{title}: ours filled, published hollow")
         seconds = [one.seconds for one in shown]
         ax.set_xlim(min(seconds) / 2, max(seconds) * 3)  # room for names
-        figure.draw_without_rendering()  # sets the layout that the places of names depend on
-        name_marks(ax, {one.config.rpartition("/")[2]: (one.seconds, error(one.mean, one.score)) for one in shown})
+        name_marks(
+            figure, ax, {one.config.rpartition("/")[2]: (one.seconds, error(one.mean, one.score)) for one in shown}
+        )
     folder = PAGE.with_suffix("")
     folder.mkdir(exist_ok=True)
     figure.savefig(folder / "errors.png", dpi=100)
-
-
-def name_marks(ax: Axes, marks: dict[str, tuple[float, float]]) -> None:
-    """Writes each name beside its mark, at the first of four places that no other name takes."""
-    taken: list[Bbox] = []
-    for name, mark in marks.items():
-        for right, up in ((6, 4), (6, -12), (-6, 4), (-6, -12)):
-            side = "left" if right > 0 else "right"
-            text = ax.annotate(name, mark, (right, up), textcoords="offset points", ha=side)
-            place = text.get_window_extent()
-            if not any(place.overlaps(other) for other in taken):
-                break
-            text.remove()
-        else:
-            text = ax.annotate(name, mark, (6, 4), textcoords="offset points")
-        taken.append(place)
 
 
 def part_of(one: Reached) -> str:

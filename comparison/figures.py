@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 
 from comparison.table import Score, by_config, judged_by, scores, values_of
-from drawing import COLOURS, MARKS, STYLE
+from drawing import COLOURS, MARKS, STYLE, name_marks
 from results import Row
 
 mpl.use("Agg")  # files only: there may be no display
@@ -60,14 +60,14 @@ def against(rows: list[Row], column: str, score: Score) -> Figure:
             deviation = statistics.stdev(ys) if len(ys) > 1 else 0.0
             groups.setdefault(series(config), []).append((statistics.mean(xs), statistics.mean(ys), deviation, config))
     num_points = sum(map(len, groups.values()))
+    named: dict[str, tuple[float, float]] = {}
     for number, (name, points) in enumerate(groups.items()):
         x, y, deviations, configs = zip(*sorted(points), strict=True)
         marked: dict[str, Any] = {"color": COLOURS[number % 7], "marker": MARKS[number % 7], "capsize": 3}
         is_line = len(points) > 1 and column == "depth"
         axes.errorbar(x, y, yerr=deviations, linestyle="-" if is_line else "none", label=name, **marked)
         if num_points <= MOST_NAMED and not is_line:
-            for place in zip(x, y, configs, strict=True):
-                axes.annotate(place[2], place[:2], xytext=(7, 5), textcoords="offset points", fontsize=9)
+            named |= dict(zip(configs, zip(x, y, strict=True), strict=True))
     if num_points > MOST_NAMED or any(len(points) > 1 for points in groups.values()):
         legend(axes, len(groups))
     values = [point[0] for points in groups.values() for point in points]
@@ -81,6 +81,7 @@ def against(rows: list[Row], column: str, score: Score) -> Figure:
     axes.margins(x=0.2)
     axes.set_xlabel(AXES[column])
     axes.set_ylabel(f"{score.label}, {score.unit.strip() or 'mean squared error'}, mean ± sd over seeds")
+    name_marks(figure, axes, named, fontsize=9)
     return figure
 
 

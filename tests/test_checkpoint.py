@@ -171,8 +171,8 @@ def test_a_run_with_several_loggers_is_not_overwritten(
     before = last.read_bytes()
     with pytest.raises(ValueError, match="holds a run already"):
         train.main(["fit", *flags])
-    monkeypatch.chdir(tmp_path)
-    train.main(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=2", f"--trainer.default_root_dir={tmp_path}"])
+    monkeypatch.setattr(cli, "RUNS", tmp_path / "runs")
+    train.main(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=2"])
     assert last.read_bytes() == before
 
 

@@ -56,9 +56,10 @@ def test_without_a_compiler_it_trains_too(
     assert compiled.result["val_loss"] == eager.result["val_loss"]
 
 
-def test_several_devices_are_refused() -> None:
+def test_several_devices_are_refused(tmp_path: Path) -> None:
     command = [sys.executable, "train.py", "fit", "-c", f"configs/{SHALLOW}", "-c", SMOKE, ON, "--data.source=subset"]
     flags = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.logger=false"]
+    flags.append(f"--checkpoint.dirpath={tmp_path}")
     done = subprocess.run([*command, *flags], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert "compile=true is for one device, not for 2; type --model.compile false" in done.stderr
