@@ -29,9 +29,9 @@ endif
 compare: setup
 	$(RUN) compare.py configs/mnist/shallow_mlp.yaml configs/mnist/deep_mlp.yaml configs/mnist/resnet.yaml configs/sequence/lstm.yaml
 
-# SET=quick: one seed of each config
+# SET=quick: one seed of each config; SET=mnist: one set of benchmarks/committed.py
 results: setup
-	$(RUN) -m benchmarks.report $(if $(filter quick,$(SET)),--quick)
+	$(RUN) -m benchmarks.report $(patsubst quick,--quick,$(filter-out full,$(SET)))
 
 results-gpu: setup
 	$(RUN) -m benchmarks.report --gpu

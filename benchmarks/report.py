@@ -7,8 +7,6 @@ python -m benchmarks.report mnist               # one set
 python -m benchmarks.report mnist runs/mnist    # takes one that was run already
 """
 
-import csv
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -31,7 +29,7 @@ def readme(text: str) -> str:
 def headers() -> dict[Path, str]:
     """The line on its results that each config of a committed comparison carries below its command."""
     lines = {}
-    for one in published.reached():
+    for one in published.reached_in({name: committed.RESULTS / name for name in committed.measured()}):
         lines[PROJECT / "configs" / f"{one.config}.yaml"] = (
             f"# test {one.score} {one.shown} (seeds {' '.join(one.seeds)}), "
             f"{one.parameters:,} parameters, {one.seconds:.0f} s on {one.hardware}"
@@ -53,7 +51,7 @@ def clean_commit() -> str:
 def measure(name: str, is_quick: bool = False) -> Path:
     """Runs every config of a set with its seeds, and returns the folder of the comparison.
 
-    Goes on with one that this commit has begun.
+    Goes on with one that this commit has begun, with all seeds that it was begun with.
 
     Args:
         name: of the set.
@@ -82,15 +80,17 @@ def take(name: str, comparison: Path) -> None:
     Raises:
         ValueError: a comparison that is not fit to be quoted.
     """
-    with (comparison / "results.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    if json.loads((comparison / "environment.json").read_text(encoding="utf-8"))["dirty"] is not False:
+    if not (comparison / "results.csv").is_file():
+        raise ValueError(f"{comparison} holds no comparison that has ended; type the folder of one, as runs/mnist")
+    if committed.environment(comparison)["dirty"] is not False:
         raise ValueError(f"{comparison} was made with uncommitted changes; commit, and compare again")
-    if (
-        any(row["status"] != "finished" or "-5k" in row["data"] for row in rows)
-        or len({row["seed"] for row in rows}) < committed.SETS[name].num_seeds
-    ):
-        raise ValueError(f"{comparison} has failed runs, a subset of the data or too few seeds; compare again")
+    rows = committed.rows_of(comparison)
+    if any(row["status"] != "finished" or "-5k" in row["data"] for row in rows):
+        raise ValueError(f"{comparison} has failed runs or a subset of the data; compare again")
+    configs, num_seeds, *_ = committed.SETS[name]
+    wanted = {(Path(config).stem, str(seed)) for config in configs for seed in range(num_seeds)}
+    if {(row["config"], row["seed"]) for row in rows} != wanted:
+        raise ValueError(f"{comparison} has other configs or seeds than the set {name}; type another folder or set")
     (committed.RESULTS / name).mkdir(parents=True, exist_ok=True)
     for file_name in FILES:
         shutil.copy(comparison / file_name, committed.RESULTS / name / file_name)
@@ -103,15 +103,22 @@ def take(name: str, comparison: Path) -> None:
     published.write()
 
 
+def is_asked(name: str, is_quick: bool, is_gpu: bool) -> bool:
+    """Whether the set is measured where none is named; those that are short already have no quick form."""
+    return committed.SETS[name].needs_gpu == is_gpu and not (is_quick and name.startswith("short"))
+
+
 def main(arguments: list[str]) -> int:
     is_quick, is_gpu = "--quick" in arguments, "--gpu" in arguments
     typed = [argument for argument in arguments if argument not in ("--quick", "--gpu")]
-    names = typed[:1] or [name for name, one in committed.SETS.items() if one.needs_gpu == is_gpu]
+    names = typed[:1] or [name for name in committed.SETS if is_asked(name, is_quick, is_gpu)]
     folders = typed[1:]
     try:
         for name in names:
             if name not in committed.SETS:
                 raise ValueError(f"there is no set {name}; type one of {', '.join(committed.SETS)}")
+        if len(folders) > 1 or (typed and is_gpu):
+            raise ValueError(f"{' '.join(arguments)} is too much; type one set and its folder, or --gpu alone")
         measured = [Path(folder) for folder in folders] or [measure(name, is_quick) for name in names]
         found = dict(zip(names, measured, strict=True))
         if is_quick:

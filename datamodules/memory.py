@@ -51,7 +51,7 @@ class AddingProblem(Generated):
         marks: `halves`, one mark in each half (Arjovsky, Shah & Bengio 2016), or two `anywhere` (Bai et al. 2018).
         num_samples: training samples, drawn anew in every epoch.
         batch_size: samples an optimizer step, over all devices.
-        val_size: samples to validate on, always the same; 0 has none.
+        val_size: samples to validate on, the same for every seed; 0 has none.
         test_size: samples to test on, always the same.
         steps_per_execution: optimizer steps a call of `training_step`.
         seed: of what is drawn; comes from `seed_everything`.
@@ -115,7 +115,7 @@ class CopyMemory(Generated):
         num_steps: T, how long to wait.
         num_samples: training samples, drawn anew in every epoch.
         batch_size: samples an optimizer step, over all devices.
-        val_size: samples to validate on, always the same; 0 has none.
+        val_size: samples to validate on, the same for every seed; 0 has none.
         test_size: samples to test on, always the same.
         steps_per_execution: optimizer steps a call of `training_step`.
         seed: of what is drawn; comes from `seed_everything`.
@@ -172,4 +172,4 @@ class CopyMemory(Generated):
 
 def one_hot(symbols: Tensor) -> Tensor:
     """`(N, T)` of 0 to 9 to `(N, T, 10)`."""
-    return torch.nn.functional.one_hot(symbols, 10).float()
+    return torch.eye(10)[symbols]  # nn.functional.one_hot would make 64-bit integers on the way

@@ -54,7 +54,8 @@ class BaseModel(L.LightningModule):
         optimizer: `adamw`, or `sgd` with Nesterov momentum.
         lr: the highest learning rate of the schedule.
         momentum: of `sgd`; `adamw` has none and ignores it.
-        weight_decay: on tensors of two or more dimensions: weights, not biases or norm scales.
+        weight_decay: on tensors of two or more dimensions: weights and the lengths that weight norm gives them, not
+            biases or the scales of other norms.
         schedule: learning rate over the run: `constant`, `cosine` (to 0), or `onecycle` (Smith & Topin 2018).
         warmup_ratio: share of all steps in which the learning rate rises to `lr`.
         label_smoothing: in training only; no loss under `val/` or `test/` contains it.

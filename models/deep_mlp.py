@@ -5,7 +5,7 @@ Parameters: 784-256-256-256-10 has 335,114; batch norm adds 512 a hidden layer o
 Source: initial weights: He et al. 2015, section 2.2 (ReLU), Glorot & Bengio 2010 (the others);
 batch norm: Ioffe & Szegedy 2015; dropout: Srivastava et al. 2014; noise: Rasmus et al. 2015, the encoder without its
 decoder.
-Differences: no max-norm constraint.
+Differences: no max-norm constraint; noise comes after the scale and shift of batch norm, and none on the logits.
 """
 
 import math
@@ -75,15 +75,17 @@ class DeepMLP(BaseModel):
         super().__init__(input_shape, num_outputs, **training)
         make_activation, gain_name = ACTIVATIONS[activation]
         sizes = [math.prod(input_shape)] + num_layers * [hidden_size]
-        noisy = [GaussianNoise(noise)] if noise else []
-        self.noise = nn.Sequential(*noisy)
         self.blocks = nn.Sequential()
         for size_in, size_out in pairwise(sizes):
             linear = nn.Linear(size_in, size_out)
             nn.init.kaiming_normal_(linear.weight, nonlinearity=gain_name)
             nn.init.zeros_(linear.bias)
             norm = [nn.BatchNorm1d(size_out)] if batch_norm else []
-            layers = [linear, *norm, *noisy, make_activation(), nn.Dropout(dropout)]
+            layers = [linear, *norm, make_activation(), nn.Dropout(dropout)]
+            if noise:
+                layers.insert(-2, GaussianNoise(noise))
+                if len(self.blocks) == 0:
+                    layers.insert(0, GaussianNoise(noise))
             self.blocks.append(nn.Sequential(*layers))
         self.head = nn.Linear(sizes[-1], num_outputs)
 
@@ -92,5 +94,5 @@ class DeepMLP(BaseModel):
         return len(self.blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(self.noise(x.flatten(1)))  # (B, *input_shape) -> (B, hidden_size)
+        x = self.blocks(x.flatten(1))  # (B, *input_shape) -> (B, hidden_size)
         return self.head(x)  # (B, K)

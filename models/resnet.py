@@ -10,7 +10,7 @@ zeros) of what comes in, also in pre-activation; a bottleneck strides in its 3x3
 by 2 it costs a quarter.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +91,7 @@ class ResNet(BaseModel):
         blocks_per_stage: int = 1,
         num_stages: int = 3,
         width: int = 16,
-        stem_stride: int = 2,
+        stem_stride: Literal[1, 2, 4] = 2,
         bottleneck: bool = False,
         pre_activation: bool = False,
         shortcut: bool = True,
@@ -104,11 +104,9 @@ class ResNet(BaseModel):
                 f"(task={self.hparams['task']}); type --data MNIST"
             )
         kernel, stride = (7, 2) if stem_stride == 4 else (3, stem_stride)
-        self.stem = nn.Sequential(
-            nn.Conv2d(input_shape[0], width, kernel, stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        )
+        self.stem = nn.Sequential(nn.Conv2d(input_shape[0], width, kernel, stride, padding=kernel // 2, bias=False))
+        if not pre_activation:  # whose first block begins with them
+            self.stem.extend([nn.BatchNorm2d(width), nn.ReLU()])
         if stem_stride == 4:
             self.stem.append(nn.MaxPool2d(3, 2, padding=1))
         self.stages = nn.Sequential()
@@ -136,5 +134,5 @@ class ResNet(BaseModel):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x.contiguous(memory_format=torch.channels_last))  # (B, C, H, W) -> (B, width, H', W')
-        x = self.stages(x)  # (B, channels of the last stage, H'/4, W'/4)
+        x = self.stages(x)  # (B, channels of the last stage, H'', W'')
         return self.head(x.mean(dim=(2, 3)))  # (B, K)

@@ -1,7 +1,7 @@
 """A temporal convolutional network: convolutions that look only back, twice as far in each block.
 
 Shapes: `(B, T, D)` to `(B, K)` from the last step, or to `(B, T, K)` from every step (tagging).
-Parameters: 8 blocks of 25 channels with kernels of 7 have 66,910 on the pixels of MNIST, of which they see 3,061.
+Parameters: 8 blocks of 25 channels with kernels of 7 have 66,910; an output sees 3,061 steps.
 Source: Bai, Kolter & Koltun 2018, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for
 Sequence Modeling", section 3 and figure 1; weight norm: Salimans & Kingma 2016.
 Differences: PyTorch's initial weights; the small ones that the authors' code draws have no effect there, since weight

@@ -59,8 +59,9 @@ def test_a_new_measurement_reaches_the_table_and_the_headers(copy: Path, tmp_pat
     ("change", "complaint"),
     [
         (("environment.json", '"dirty": false', '"dirty": true'), "uncommitted changes"),
-        (("results.csv", "finished", "failed"), "has failed runs, a subset of the data or too few seeds"),
-        (("results.csv", "MNIST", "MNIST-5k"), "has failed runs, a subset of the data or too few seeds"),
+        (("results.csv", "finished", "failed"), "has failed runs or a subset of the data"),
+        (("results.csv", "MNIST", "MNIST-5k"), "has failed runs or a subset of the data"),
+        (("results.csv", "lstm,", "stml,"), "has other configs or seeds than the set mnist"),
     ],
 )
 def test_what_is_not_fit_to_be_quoted_changes_nothing(
@@ -72,25 +73,31 @@ def test_what_is_not_fit_to_be_quoted_changes_nothing(
     assert (copy / "README.md").read_text() == before
 
 
+@pytest.mark.parametrize("is_quick", [False, True])
 @pytest.mark.parametrize("name", committed.SETS)
-def test_the_measurement_runs_every_quoted_config_with_its_seeds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_measurement_runs_every_quoted_config_with_its_seeds(
+    name: str, is_quick: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
 
     def main(arguments: list[str]) -> int:
-        asked.extend(arguments)
+        asked[:] = arguments
         return 0
 
     monkeypatch.setattr("compare.main", main)
     monkeypatch.setattr(report, "git", lambda *_: "")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    folder = report.measure(name)
+    monkeypatch.setattr(report, "RUNS", tmp_path)
+    folder = report.measure(name, is_quick)
     configs, num_seeds, flags, _ = committed.SETS[name]
-    split = asked.index("--seeds")
-    assert asked[:split] == [str(PROJECT / config) for config in configs]
-    assert asked[split + 1 : split + 1 + num_seeds] == [str(seed) for seed in range(num_seeds)]
-    end = asked.index("--") if flags else len(asked)
-    assert asked[end - 4 : end] == ["--name", folder.name, "--runs_dir", str(folder.parent)]
-    assert asked[end + 1 :] == list(flags)
+    seeds = [str(seed) for seed in range(1 if is_quick else num_seeds)]
+    expected = [*(str(PROJECT / config) for config in configs), "--seeds", *seeds]
+    expected += ["--name", folder.name, "--runs_dir", str(tmp_path)]
+    more = ["--", *flags] if flags else []
+    assert asked == expected + more
+    folder.mkdir()
+    assert report.measure(name) == folder, "the full measurement goes on with the quick one"
+    assert "--resume" in asked
     monkeypatch.setattr(report, "git", lambda *_: " M train.py")
     with pytest.raises(ValueError, match="a result belongs to a commit; commit what"):
         report.measure(name)

@@ -68,6 +68,8 @@ def test_in_pre_activation_nothing_changes_what_goes_from_block_to_block() -> No
     nn.init.zeros_(list(block.layers.parameters())[-1])
     x = torch.randn(2, 4, 6, 6)  # with negative values, which a ReLU would take away
     assert torch.equal(block(x), x)
+    stem = ResNet([1, 8, 8], 2, pre_activation=True).stem
+    assert (stem(torch.randn(1, 1, 8, 8)) < 0).any(), "the first block has the first ReLU"
 
 
 def test_without_shortcuts_a_layer_of_zeros_ends_all() -> None:

@@ -8,7 +8,7 @@ from models.tcn import CausalConvolution
 
 
 def test_the_published_size() -> None:
-    # Bai et al. 2018, table 2: 66 K for the pixels of MNIST
+    # Bai et al. 2018, table 2: kernels of 7, 8 blocks and 25 channels for the pixels of MNIST
     model = TCN([784, 1], 10, hidden_size=25, num_blocks=8, kernel_size=7)
     assert sum(p.numel() for p in model.parameters()) == 66_910
     assert model.receptive_field == 3061
@@ -16,6 +16,7 @@ def test_the_published_size() -> None:
 
 @pytest.mark.parametrize(("num_blocks", "kernel_size"), [(1, 2), (2, 3), (3, 4)])
 def test_an_output_depends_on_its_receptive_field_and_nothing_else(num_blocks: int, kernel_size: int) -> None:
+    torch.manual_seed(0)  # ReLUs may all be dead on the way from a step
     model = TCN([64, 3], 2, hidden_size=16, num_blocks=num_blocks, kernel_size=kernel_size, task="tagging").double()
     x = torch.randn(1, 64, 3, dtype=torch.double, requires_grad=True)
     step = 50
