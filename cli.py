@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import inspect
 import logging
 import os
+import platform
 import re
 import sys
 import warnings
@@ -32,6 +34,7 @@ from datamodules.base import BatchLoader
 from models import BaseModel
 from models.base import IGNORED
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 LIMITS = [f"limit_{split}_batches" for split in ("train", "val", "test", "predict")] + ["overfit_batches"]
 
 
@@ -399,6 +402,18 @@ def stage_metrics(stage: str, metrics: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def keep_freed_memory() -> None:
+    """Has glibc keep freed memory for what is taken next; other C libraries stay as they are.
+
+    It gives tensors of more than 32 MiB back as soon as they are freed, and the system clears every page that is taken
+    anew: nearly half of each step of an LSTM over 200 time steps on a CPU.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_MAX, 0)  # no block for itself, which would end with what is in it
+        libc.mallopt(M_TRIM_THRESHOLD, -1)  # the heap never shrinks
+
+
 def start(arguments: list[str], run: bool) -> CLI:
     """Parses what `arguments.check` has let through and, if `run`, does it; else builds everything only.
 
@@ -406,6 +421,7 @@ def start(arguments: list[str], run: bool) -> CLI:
         ValueError: wrong input that only the real parser, the checkpoint or the data could see.
     """
     quiet()
+    keep_freed_memory()
     if not torch.cuda.is_available():
         # Lightning sets it to 1, and AdamW looks for a GPU at every step: through NVML that takes 30 times as long,
         # more than the rest of Python's part in the step of a small network

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 import sizes
 from arguments import PROJECT
 from benchmarks.measure import markdown, wait
+from cli import keep_freed_memory
 from models import RNN, BaseModel, DeepMLP, FastCNN, ResidualMLP, ShallowMLP
 from results import Row
 
@@ -38,13 +39,14 @@ AXES: dict[str, tuple[Build, tuple[int, ...]]] = {
     "length, LSTM of 128": (lambda n: (RNN([n, 1], 10), 64), (28, 98, 392, 784)),
     "length, GRU of 128": (lambda n: (RNN([n, 1], 10, cell="gru"), 64), (28, 98, 392, 784)),
 }
-ROUNDS = 3
+ROUNDS = 5
 SLACK = 0.1  # of an exponent, before growth counts as faster than the work
 
 
 def step(axis: str, size: int) -> Row:
     """One training step, in this process: milliseconds, and MiB at its peak above what was there before."""
     torch.manual_seed(0)
+    keep_freed_memory()  # as in a run of train.py
     build, _ = AXES[axis]
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far, which importing PyTorch made
     before = memory("VmRSS")

@@ -1,5 +1,6 @@
 """One run through the command line: what it computes, records, tests and refuses."""
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -321,3 +322,18 @@ def test_a_strategy_that_takes_the_steps_itself_is_refused() -> None:
         ValueError, match=r"SimpleNamespace would want .* type --trainer\.strategy ddp, or leave it out"
     ):
         model.on_fit_start()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")
+def test_memory_that_a_step_frees_is_there_for_the_next(fit: Fit) -> None:
+    import resource  # noqa: PLC0415  # Windows has none
+
+    fit("plane/bumps.yaml", "-c", SMOKE)
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(2**26)  # 256 MiB: 65,536 pages, or 128 large ones
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    # a block in a new place has new pages, and the heap may take two turns to settle
+    assert min(faults() for _ in range(5)) < 16
