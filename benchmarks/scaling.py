@@ -46,7 +46,8 @@ SLACK = 0.1  # of an exponent, before growth counts as faster than the work
 def step(axis: str, size: int) -> Row:
     """One training step, in this process: milliseconds, and MiB at its peak above what was there before."""
     torch.manual_seed(0)
-    keep_freed_memory()  # as in a run of train.py
+    keep_freed_memory()  # this and the next as in a run of train.py
+    torch.set_flush_denormal(True)
     build, _ = AXES[axis]
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far, which importing PyTorch made
     before = memory("VmRSS")

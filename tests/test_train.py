@@ -337,3 +337,12 @@ def test_memory_that_a_step_frees_is_there_for_the_next(fit: Fit) -> None:
 
     # a block in a new place has new pages, and the heap may take two turns to settle
     assert min(faults() for _ in range(5)) < 16
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="this CPU has no such mode")
+def test_numbers_too_small_to_matter_are_zero(fit: Fit) -> None:
+    torch.set_flush_denormal(False)
+    smallest = torch.tensor(1.2e-38)
+    assert smallest / 2 > 0
+    fit("plane/bumps.yaml", "-c", SMOKE)
+    assert smallest / 2 == 0
