@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from datamodules import BaseDataModule
 from models import BaseModel
 
+INTERVAL = 1.0  # seconds between two writings of `last.ckpt`
 # what a checkpoint's network and data leave open: how it is trained, and how its data is loaded
 TRAINING = {*inspect.signature(BaseModel).parameters, "dropout"}
 # not val_size: what was trained on would validate
@@ -47,10 +49,22 @@ class SaveConfig(SaveConfigCallback):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps the newest epoch in `last.ckpt`; the option `save_last` keeps the newest that was best (Lightning 2.6)."""
+    """Keeps the newest epoch in `last.ckpt`; the option `save_last` keeps the newest that was best (Lightning 2.6).
+
+    One that ends within `INTERVAL` of the last one written is left out: writing takes 2 % of an epoch of a small
+    network. The end of a run is always written, and so is every epoch of several processes, whose clocks differ.
+    """
 
     def __init__(self, dirpath: str | None) -> None:
         super().__init__(dirpath, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+        self.next_write = 0.0
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        total: Any = pl_module.total_steps
+        is_end = trainer.should_stop or trainer.global_step >= total
+        if is_end or trainer.world_size > 1 or time.monotonic() >= self.next_write:
+            super().on_train_epoch_end(trainer, pl_module)
+            self.next_write = time.monotonic() + INTERVAL
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:

@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import statistics
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +57,14 @@ def quietly(arguments: list[str], run: bool = True) -> CLI:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         command = ["fit"] if run else []
         return train.main([*command, *arguments, f"--trainer.logger.init_args.save_dir={folder}"], run=run)
+
+
+def in_a_process(module: str, *arguments: str) -> Row:
+    """What a program, run in a process of its own, prints as JSON in its last line."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
+    found: Row = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def device() -> str:

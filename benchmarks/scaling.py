@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,8 +23,7 @@ import torch
 from torch.nn import functional as F
 
 import sizes
-from arguments import PROJECT
-from benchmarks.measure import markdown, wait
+from benchmarks.measure import in_a_process, markdown, wait
 from cli import keep_freed_memory
 from models import RNN, BaseModel, DeepMLP, FastCNN, ResidualMLP, ShallowMLP
 from results import Row
@@ -79,17 +77,12 @@ def memory(name: str) -> float:
     return int(line.split()[1]) / 1024
 
 
-def in_a_process(axis: str, size: int) -> Row:
-    command = [sys.executable, "-m", "benchmarks.scaling", axis, str(size)]
-    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
-    found: Row = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def measure(rounds: int = ROUNDS) -> Row:
     cells: dict[str, Any] = {}
     for axis, (_, points) in AXES.items():
-        rows: list[dict[str, Row]] = [{str(n): in_a_process(axis, n) for n in points} for _ in range(rounds)]
+        rows: list[dict[str, Row]] = [
+            {str(n): in_a_process("benchmarks.scaling", axis, str(n)) for n in points} for _ in range(rounds)
+        ]
         cells[axis] = {
             size: {name: statistics.median(row[size][name] for row in rows) for name in rows[0][size]}
             for size in rows[0]

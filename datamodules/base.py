@@ -284,7 +284,7 @@ class ChunkLoader:
         inputs, targets = self.samples(self.sampler.epoch)
         num_batches, world_size, batch_size = self.shape
         order = self.sampler.order()[: num_batches * world_size * batch_size]
-        batches = order.view(self.shape)[:, self.rank].to(inputs.device)
+        batches = order.view(self.shape)[:, self.rank].to(inputs.device).unbind()
         if self.augmentation:
             augment, num_draws = self.augmentation
             draws = self.sampler.draws((*self.shape, num_draws))[:, self.rank].to(inputs.device)

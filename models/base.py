@@ -259,11 +259,12 @@ class BaseModel(L.LightningModule):
         # all that it does here is to count the steps, which `global_step` then says
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         count = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        convert = trainer.precision_plugin.convert_input  # Lightning's own call sees chunks, not batches
         clip, log_every = self.hparams["gradient_clip"], trainer.log_every_n_steps  # 0 logs none
-        step = self.global_step
+        step, max_steps = self.global_step, trainer.max_steps
         losses, outputs, targets = [], [], []
         for batch in chunk:
-            batch = trainer.precision_plugin.convert_input(batch)  # noqa: PLW2901  # Lightning sees chunks, not batches
+            batch = convert(batch)  # noqa: PLW2901  # the same batch in the precision of the run
             lr = self.lr_at(step, self.total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -275,8 +276,10 @@ class BaseModel(L.LightningModule):
                 hook(trainer, self)
             self.on_after_backward()
             is_logged = log_every > 0 and (step + 1) % log_every == 0
-            if is_logged or clip:
-                grad_norm = nn.utils.clip_grad_norm_(self.parameters(), clip or math.inf)
+            if clip:
+                grad_norm = nn.utils.clip_grad_norm_(self.parameters(), clip)
+            elif is_logged:
+                grad_norm = nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
             for hook in self.before_optimizer_step:
                 hook(trainer, self, optimizer)
             self.on_before_optimizer_step(optimizer)
@@ -292,7 +295,7 @@ class BaseModel(L.LightningModule):
                 values = {"step/loss": float(loss), "step/lr": lr, "step/grad_norm": float(grad_norm)}
                 for logger in self.loggers:
                     logger.log_metrics(values, step=step)
-            if step == trainer.max_steps:  # the limit may fall inside a chunk
+            if step == max_steps:  # the limit may fall inside a chunk
                 trainer.should_stop = True  # so that Lightning validates what the last steps made
                 break
         self.measure("train", torch.stack(losses), torch.stack(outputs), torch.stack(targets))
@@ -372,16 +375,18 @@ class BaseModel(L.LightningModule):
 
     def log_epoch(self, stage: str) -> None:
         """Logs the means of the epoch that ends, at x = finished epochs."""
-        means = self.means.pop(stage)
+        means, training = self.means[stage], self.means.get("train", {})
         values = {f"{stage}/{name}": mean.compute() for name, mean in means.items()}
-        if stage == "val" and "train" in self.means:  # validation comes before the training epoch is over
-            # accuracy where there is one: a training loss may contain label smoothing
-            name = "acc" if "acc" in means else "loss"
-            gap = self.means["train"][name].compute() - values[f"val/{name}"]
+        # accuracy where there is one: a training loss may contain label smoothing
+        name = "acc" if "acc" in means else "loss"
+        if stage == "val" and training and training[name].update_called:  # validation comes before the epoch is over
+            gap = training[name].compute() - values[f"val/{name}"]
             values[f"gap/{name}"] = gap if name == "acc" else -gap
         # Lightning takes the x axis from the value named "step"; all devices have the same values already,
         # but without sync_dist it warns that they may not
         self.log_dict({**values, "step": float(self.current_epoch + (stage != "test"))}, sync_dist=True)
+        for mean in means.values():
+            mean.reset()
 
 
 class WeightedMean(Metric):

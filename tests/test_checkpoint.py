@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import shutil
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import yaml
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+import checkpoints
 import cli
 import train
 from callbacks import Predictions
 from cli import quiet
+from models import ShallowMLP
 from tests.conftest import Fit, fit_in
 
 SHALLOW = "mnist/shallow_mlp.yaml"
@@ -140,6 +143,27 @@ def test_fit_goes_on_with_the_config_of_the_checkpoint(
     assert went_on.datamodule.seed == 3
     assert all(torch.equal(unbroken[name], value) for name, value in went_on.model.state_dict().items())
     assert (tmp_path / "runs" / "half" / "version_0" / "checkpoints" / "best.ckpt").is_file(), "a run of its own"
+
+
+@pytest.mark.parametrize(("interval", "epoch"), [(0.0, 1), (math.inf, 0)])
+def test_last_is_written_once_in_an_interval_and_at_the_end(
+    interval: float, epoch: int, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+
+    def epoch_of_last() -> int:
+        saved: int = torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=True)["epoch"]
+        return saved
+
+    def look(self: ShallowMLP) -> None:
+        if self.current_epoch == 2:
+            found.append(epoch_of_last())
+
+    monkeypatch.setattr(checkpoints, "INTERVAL", interval)
+    monkeypatch.setattr(ShallowMLP, "on_train_epoch_start", look)
+    fit(SHALLOW, "--trainer.max_epochs=3", "--data.batch_size=1000")
+    assert found == [epoch], "the first epoch is written at once, the second in its turn"
+    assert epoch_of_last() == 2, "the last one is, whenever it ends"
 
 
 def test_a_run_that_has_ended_is_not_gone_on_with(checkpoint: Path) -> None:

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "comparison": {"arguments", "results", "sizes", "train", "drawing", "callbacks", "comparison"},
     "compare": {"arguments", "train", "comparison"},
     "benchmarks": {
-        *("arguments", "compare", "comparison", "results", "sizes", "cli", "train", "drawing"),
+        *("arguments", "checkpoints", "compare", "comparison", "results", "sizes", "cli", "train", "drawing"),
         *("models", "datamodules", "callbacks", "benchmarks"),
     },
 }
