@@ -244,14 +244,16 @@ class CLI(LightningCLI):
             built = super().instantiate_trainer(**self.batches, **kwargs)
         except (ValueError, MisconfigurationException) as error:
             raise ValueError(" ".join(str(error).split())) from None
-        # torchrun says how many it started; Lightning, which sets the same number, starts as many as it is told
-        started = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
-        if started and started != built.num_devices * built.num_nodes:  # each would train alone, in one folder
-            raise ValueError(
-                f"{started} processes were started for trainer.devices={built.num_devices} and "
-                f"trainer.num_nodes={built.num_nodes}; type --trainer.devices with torchrun's --nproc_per_node "
-                "and --trainer.num_nodes with its --nnodes"
-            )
+        # torchrun says how many it started, here and in all; Lightning, which sets the same numbers, starts as many as
+        # it is told
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            here, in_all = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+            if (here, in_all) != (built.num_devices, built.num_devices * built.num_nodes):  # each might train alone
+                raise ValueError(
+                    f"{in_all} processes, {here} on this machine, were started for trainer.devices={built.num_devices} "
+                    f"and trainer.num_nodes={built.num_nodes}; type --trainer.devices with torchrun's "
+                    "--nproc_per_node and --trainer.num_nodes with its --nnodes"
+                )
         return built
 
     def fit(self, **arguments: Any) -> None:

@@ -166,6 +166,23 @@ def test_last_is_written_once_in_an_interval_and_at_the_end(
     assert epoch_of_last() == 2, "the last one is, whenever it ends"
 
 
+@pytest.mark.parametrize(
+    ("flags", "epoch"),
+    [
+        (["--trainer.max_steps=20"], 4),  # epochs of 4 steps
+        (["--trainer.max_steps=18"], 4),
+        (["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss", "--model.lr=0"], 3),
+    ],
+)
+def test_last_is_where_the_run_ended(
+    flags: list[str], epoch: int, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "INTERVAL", math.inf)
+    cli = fit(SHALLOW, "--trainer.max_epochs=9", "--data.batch_size=1000", *flags)
+    saved = torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=True)
+    assert (saved["epoch"], saved["global_step"]) == (epoch, cli.trainer.global_step)
+
+
 def test_a_run_that_has_ended_is_not_gone_on_with(checkpoint: Path) -> None:
     with pytest.raises(ValueError, match=r"max_epochs=1 of 1, .* type --trainer.max_epochs 2 or more"):
         train.main(["fit", f"--ckpt_path={checkpoint}"])

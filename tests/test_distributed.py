@@ -168,11 +168,17 @@ def test_synchronised_batch_norm_is_refused_on_a_cpu(fit: Fit) -> None:
         fit("mnist/resnet.yaml", "--trainer.sync_batchnorm=true")
 
 
-def test_processes_that_would_train_one_by_one_are_refused(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun sets them
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    with pytest.raises(ValueError, match=r"2 processes were started for trainer.devices=1 and trainer.num_nodes=1"):
-        fit(SHALLOW)
+@pytest.mark.parametrize("num_nodes", [1, 2])
+def test_processes_that_would_train_one_by_one_are_refused(
+    num_nodes: int, fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}  # as torchrun sets them with --nproc_per_node 2
+    ranks = dict.fromkeys(("RANK", "LOCAL_RANK", "GROUP_RANK"), "0")
+    for name, value in {**sizes, **ranks, "TORCHELASTIC_RUN_ID": "none"}.items():
+        monkeypatch.setenv(name, value)
+    started = "2 processes, 2 on this machine, were started for"
+    with pytest.raises(ValueError, match=rf"{started} trainer.devices=1 and trainer.num_nodes={num_nodes}"):
+        fit(SHALLOW, f"--trainer.num_nodes={num_nodes}")
 
 
 def test_the_samples_of_every_device_are_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from arguments import PROJECT
 from benchmarks import overhead, processes, scaling, speed, time_to_accuracy
-from benchmarks.measure import interleaved, kept, ratio
+from benchmarks.measure import in_a_process, interleaved, kept, ratio
 from results import Row
 from tests.conftest import SMOKE, Fit, config_id
 from tests.test_train import DEEP, SHALLOW
@@ -37,6 +38,13 @@ def test_the_loop_by_hand_takes_the_steps_of_the_trainer(config: str, fit: Fit) 
     assert by_hand.seconds > 0
     weights = by_hand.model.state_dict()
     assert all(torch.equal(weights[name], value) for name, value in cli.model.state_dict().items())
+
+
+def test_both_are_measured_in_a_process_of_their_own() -> None:
+    config = str(PROJECT / "configs" / SHALLOW)
+    taken = in_a_process("benchmarks.overhead", "-c", config, "-c", SMOKE, "--data.source=subset")
+    assert set(taken) == {"by_hand", "as_shipped"}
+    assert all(milliseconds > 0 for milliseconds in taken.values())
 
 
 def test_growth_is_the_slope_between_the_largest() -> None:
