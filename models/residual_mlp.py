@@ -35,7 +35,7 @@ class HiddenLayer(nn.Sequential):
         linear = nn.Linear(size_in, size_out)
         nn.init.kaiming_normal_(linear.weight, nonlinearity=gain_name)
         nn.init.zeros_(linear.bias)
-        super().__init__(linear, make_activation(), nn.Dropout(dropout))
+        super().__init__(linear, make_activation(), *([nn.Dropout(dropout)] if dropout else []))
 
 
 class ResidualBlock(nn.Module):
