@@ -20,7 +20,7 @@ from results import Row
 
 GOAL = 1.3  # all that train.py imports, as a share of Lightning alone
 FIT = ["train.py", "fit", "-c", "configs/mnist/shallow_mlp.yaml", "--data.source=subset", "--trainer.logger=false"]
-FIT += ["--trainer.accelerator=cpu"]
+FIT.append("--trainer.accelerator=cpu")
 SUBJECTS = {  # what is typed behind `python`, and what it is called
     "import torch": ["-c", "import torch"],
     "import lightning": ["-c", "import lightning"],
