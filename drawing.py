@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
@@ -28,6 +29,14 @@ STYLE: Any = {
 HEIGHT = "viridis"  # of values from low to high
 SIGNED: Colormap = LinearSegmentedColormap.from_list("signed", [COLOURS[0], "white", COLOURS[1]])  # white is 0
 INK = "Greys"  # of inputs: the stroke is dark
+PLACES = {  # of a name beside its mark, in points, and which end of the name is there; the first is preferred
+    (6, 4): "left",
+    (6, -12): "left",
+    (-6, 4): "right",
+    (-6, -12): "right",
+    (0, 8): "center",
+    (0, -17): "center",
+}
 
 
 def panels(
@@ -58,27 +67,36 @@ def line_style(number: int, num_points: int) -> dict[str, Any]:
 
 
 def name_marks(figure: Figure, axes: Axes, marks: dict[str, tuple[float, float]], **options: Any) -> None:
-    """Writes each name beside its mark, at the first of four places that no other name takes.
+    """Writes each name beside its mark, where it covers the fewest lines, marks and names.
 
     Args:
         figure: of the axes, whose limits and scales are set already.
-        axes: that have the marks.
+        axes: that have the marks, and all else that is drawn.
         marks: x and y of each name.
         options: of the text.
     """
     figure.draw_without_rendering()  # sets the layout that places depend on
+    lines = [line.get_transform().transform_path(line.get_path()) for line in axes.lines]
+    for bars in axes.collections:
+        lines += [bars.get_transform().transform_path(path) for path in bars.get_paths()]
     taken: list[Bbox] = []
+
+    def covered(text: Annotation) -> int:
+        place = text.get_window_extent().padded(5)  # a mark reaches so far around its point
+        crossed = [path.intersects_bbox(place, filled=False) or place.count_contains(path.vertices) for path in lines]
+        is_outside = place.x0 < axes.bbox.x0 or place.x1 > axes.bbox.x1
+        return is_outside + place.count_overlaps(taken) + sum(map(bool, crossed))
+
     for name, mark in marks.items():
-        for right, up in ((6, 4), (6, -12), (-6, 4), (-6, -12)):
-            side = "left" if right > 0 else "right"
-            text = axes.annotate(name, mark, (right, up), textcoords="offset points", ha=side, **options)
-            place = text.get_window_extent()
-            if not any(place.overlaps(other) for other in taken):
-                break
-            text.remove()
-        else:
-            text = axes.annotate(name, mark, (6, 4), textcoords="offset points", **options)
-        taken.append(place)
+        texts = [
+            axes.annotate(name, mark, offset, textcoords="offset points", ha=side, **options)
+            for offset, side in PLACES.items()
+        ]
+        best = min(texts, key=covered)
+        taken.append(best.get_window_extent())
+        for text in texts:
+            if text is not best:
+                text.remove()
 
 
 def logarithmic(axes: Axes, low: float, high: float) -> None:

@@ -279,7 +279,7 @@ def draw(found: list[Reached]) -> None:
         ax.set_ylabel("test loss" if title == "memory tasks" else "test error, %")
         ax.set_title(f"{title}: ours filled, published hollow")
         seconds = [one.seconds for one in shown]
-        ax.set_xlim(min(seconds) / 2, max(seconds) * 3)  # room for names
+        ax.set_xlim(min(seconds) / 1.6, max(seconds) * 2)  # room for names
         name_marks(
             figure, ax, {one.config.rpartition("/")[2]: (one.seconds, error(one.mean, one.score)) for one in shown}
         )
