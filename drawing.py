@@ -32,10 +32,10 @@ INK = "Greys"  # of inputs: the stroke is dark
 PLACES = {  # of a name beside its mark, in points, and which end of the name is there; the first is preferred
     (6, 4): "left",
     (6, -12): "left",
-    (-6, 4): "right",
-    (-6, -12): "right",
     (0, 8): "center",
     (0, -17): "center",
+    (-6, 4): "right",
+    (-6, -12): "right",
 }
 
 

@@ -78,6 +78,8 @@ class AddingProblem(Generated):
         super().__init__(num_samples, batch_size, val_size, test_size, steps_per_execution, seed)
         if num_steps < 2:
             raise ValueError(f"num_steps={num_steps} has no room for two marks; type --data.num_steps 2 or more")
+        if marks not in ("halves", "anywhere"):
+            raise ValueError(f"marks={marks!r} is none of halves, anywhere; type another --data.marks")
         self.num_steps = num_steps
         self.marks = marks
         self.input_shape = [num_steps, 2]

@@ -71,6 +71,8 @@ class SequenceMNIST(MNIST):
         steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
+        if order not in ("rows", "pixels", "permuted"):
+            raise ValueError(f"order={order!r} is none of rows, pixels, permuted; type another --data.order")
         super().__init__(
             variant, data_dir, source, batch_size, val_size, shift, rotation, scale, steps_per_execution, seed
         )
@@ -128,6 +130,8 @@ class MNIST1D(BaseDataModule):
         steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
+        if form not in ("vector", "steps"):
+            raise ValueError(f"form={form!r} is none of vector, steps; type another --data.form")
         super().__init__(batch_size, val_size, steps_per_execution, seed)
         self.input_shape = [NUM_STEPS] if form == "vector" else [NUM_STEPS, 1]
 

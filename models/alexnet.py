@@ -5,7 +5,8 @@ Parameters: 61,100,840 for `(3, 224, 224)` and 1,000 classes, as torchvision's; 
 Source: Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", footnote 1: one tower.
 The network of 2012 (Krizhevsky, Sutskever & Hinton) has two towers on two GPUs that meet only in some layers, with
 96, 256, 384, 384 and 256 channels in all, and local response normalisation after the first two.
-Differences: on images of less than 64 pixels a side, the stem has 5x5 kernels and does not stride.
+Differences: as torchvision's, no local response normalisation, dropout before the hidden layers instead of after, and
+PyTorch's initial weights; on images of less than 64 pixels a side, the stem has 5x5 kernels and does not stride.
 """
 
 from typing import Any

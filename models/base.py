@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Literal
+from inspect import signature
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import lightning as L
 import torch
@@ -93,6 +94,11 @@ class BaseModel(L.LightningModule):
                 f"(input_shape={list(input_shape)}); choose another model for this data"
             )
         self.save_hyperparameters()
+        own = {name: option.annotation for name, option in signature(type(self)).parameters.items()}
+        for name, kind in {**get_type_hints(BaseModel.__init__), **own}.items():
+            if get_origin(kind) is Literal and self.hparams.get(name) not in get_args(kind):
+                choices = ", ".join(map(str, get_args(kind)))
+                raise ValueError(f"{name}={self.hparams.get(name)!r} is none of {choices}; type another --model.{name}")
         for name, value in self.hparams.items():
             if name in UPPER_LIMITS and not 0 <= value <= UPPER_LIMITS[name]:
                 raise ValueError(

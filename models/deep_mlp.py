@@ -2,7 +2,7 @@
 
 Shapes: `(B, *input_shape)` to `(B, K)`; the input is flattened.
 Parameters: 784-256-256-256-10 has 335,114; batch norm adds 512 a hidden layer of 256.
-Source: initial weights: He et al. 2015, section 2.2 (ReLU), Glorot & Bengio 2010 (the others);
+Source: initial weights: He et al. 2015, section 2.2, with PyTorch's gains for tanh (5/3), sigmoid and linear (1);
 batch norm: Ioffe & Szegedy 2015; dropout: Srivastava et al. 2014; noise: Rasmus et al. 2015, the encoder without its
 decoder.
 Differences: no max-norm constraint; noise comes after the scale and shift of batch norm, and none on the logits.

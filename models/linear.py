@@ -2,7 +2,7 @@
 
 Shapes: `(B, *input_shape)` to `(B, K)`; the input is flattened.
 Parameters: 784-10, on MNIST, has 7,850.
-Source: multinomial logistic regression, Cox 1958; 12.0 % error on MNIST in LeCun et al. 1998.
+Source: logistic regression, Cox 1958 (of two classes); 12.0 % error on MNIST in LeCun et al. 1998.
 Differences: trained by the optimizer that all models here share, on cross entropy (LeCun: squared error).
 """
 

@@ -5,9 +5,11 @@ Parameters: an LSTM of 128 on the 28 rows of MNIST has 82,186, a GRU 61,962, a t
 Source: Elman 1990 (tanh), Hochreiter & Schmidhuber 1997 (LSTM), Cho et al. 2014 (GRU);
 forget-gate bias of 1: Gers et al. 2000, Jozefowicz et al. 2015; orthogonal weights: Saxe et al. 2014; gates that
 start with memories of every length: Tallec & Ollivier 2018, section 2; ReLU cell that starts as the identity: Le et
-al. 2015, section 3.
-Differences: PyTorch's cells have two bias vectors a gate, of which one would do; with ReLU the head too keeps PyTorch's
-initial weights, where Le et al. draw all but the recurrent ones with a deviation of 0.001.
+al. 2015, section 2.
+Differences: PyTorch's cells have two bias vectors a gate, of which one would do; its GRU resets after the recurrent
+weights, that of Cho et al. before them; the LSTM of 1997 had no forget gate (Gers et al. 2000);
+with ReLU the head too keeps PyTorch's initial weights, where Le et al. draw all but the recurrent ones with a deviation
+of 0.001.
 """
 
 import functools
@@ -64,7 +66,7 @@ class RNN(BaseModel):
         if len(input_shape) != 2:
             raise ValueError(
                 f"RNN takes sequences [T, D], not input_shape={list(input_shape)} "
-                f"(task={self.hparams['task']}); type --data SequenceMNIST"
+                f"(task={self.hparams['task']}); type --data SequenceMNIST, or --data.form steps for MNIST1D"
             )
         self.layers = CELLS[cell](
             input_shape[1],

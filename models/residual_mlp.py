@@ -3,7 +3,7 @@
 Shapes: `(B, *input_shape)` to `(B, K)`; the input is flattened.
 Parameters: 784-64, 49 blocks of 64, 64-10 (50 layers) has 254,779, one of them a scale for each block.
 Source: skip connections: He et al. 2016; the scale of 0 at the start: Bachlechner et al. 2021 (ReZero), section 3;
-initial weights: He et al. 2015, section 2.2 (ReLU), Glorot & Bengio 2010 (the others).
+initial weights: He et al. 2015, section 2.2, with PyTorch's gains for tanh (5/3), sigmoid and linear (1).
 Differences: one weight layer a block, so that `num_layers` counts what it counts in a plain stack; no norm.
 """
 

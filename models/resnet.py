@@ -4,10 +4,10 @@ Shapes: `(B, C, H, W)` to `(B, K)`; each stage has twice the channels of the one
 Parameters: width 16 with one block a stage has 77,754 on MNIST; ResNet-18 (`num_stages` 4, `blocks_per_stage` 2,
 `width` 64, `stem_stride` 4) 11,689,512 for `(3, 224, 224)` and 1,000 classes.
 Source: He et al. 2016a, "Deep Residual Learning", section 4.2 (CIFAR-10) and table 1 (ImageNet); pre-activation:
-He et al. 2016b, "Identity Mappings in Deep Residual Networks", figure 4e.
-Differences: a shortcut between stages is a 1x1 convolution (the paper's option B; for CIFAR-10 it pads with
-zeros) of what comes in, also in pre-activation; a bottleneck strides in its 3x3 convolution; the stem may stride:
-by 2 it costs a quarter.
+He et al. 2016b, "Identity Mappings in Deep Residual Networks", figure 4e; initial weights: He et al. 2015, section 2.2.
+Differences: a shortcut between stages is a 1x1 convolution (the paper's option B; for CIFAR-10 it pads with zeros); a
+bottleneck strides in its 3x3 convolution; the stem may stride: by 2 it costs a quarter; in pre-activation, the
+shortcut of a first block that needs no convolution takes the stem's output without norm and ReLU.
 """
 
 from typing import Any, Literal
@@ -22,7 +22,8 @@ class ResidualBlock(nn.Module):
     """Convolutions added to the input: `(B, C, H, W)` to `(B, channels_out, H/stride, W/stride)`.
 
     Two of 3x3, or as a bottleneck 1x1, 3x3 and 1x1, the first two with a quarter of the channels. ReLU and norm come
-    after the convolutions or, in pre-activation, before them, so that nothing changes what goes from block to block.
+    after the convolutions or, in pre-activation, before them, so that nothing changes what goes from block to block;
+    where shapes differ, the first norm and ReLU come before the shortcut's convolution too.
     """
 
     def __init__(
@@ -51,13 +52,17 @@ class ResidualBlock(nn.Module):
             del self.layers[-1]  # its ReLU comes after the sum
         self.activation = nn.Identity() if pre_activation else nn.ReLU()
         self.has_shortcut = shortcut
+        self.before = nn.Sequential()  # norm and ReLU that layers and shortcut share
         self.shortcut = nn.Sequential()  # the identity, where shapes allow it
         if shortcut and (stride != 1 or channels_in != channels_out):
             self.shortcut.append(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False))
-            if not pre_activation:
+            if pre_activation:
+                self.before, self.layers = self.layers[:2], self.layers[2:]
+            else:
                 self.shortcut.append(nn.BatchNorm2d(channels_out))
 
     def forward(self, x: Tensor) -> Tensor:
+        x = self.before(x)
         residual = self.layers(x)
         return self.activation(residual + self.shortcut(x) if self.has_shortcut else residual)
 
@@ -89,7 +94,7 @@ class ResNet(BaseModel):
         input_shape: list[int],
         num_outputs: int,
         blocks_per_stage: int = 1,
-        num_stages: int = 3,
+        num_stages: Literal[3, 4] = 3,
         width: int = 16,
         stem_stride: Literal[1, 2, 4] = 2,
         bottleneck: bool = False,
@@ -119,8 +124,7 @@ class ResNet(BaseModel):
                 blocks.append(ResidualBlock(channels, channels_out, stride, bottleneck, pre_activation, shortcut))
                 channels = channels_out
             self.stages.append(blocks)
-        if pre_activation:
-            self.stages.append(nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()))
+        self.norm = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()) if pre_activation else nn.Identity()
         self.head = nn.Linear(channels, num_outputs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -134,5 +138,5 @@ class ResNet(BaseModel):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x.contiguous(memory_format=torch.channels_last))  # (B, C, H, W) -> (B, width, H', W')
-        x = self.stages(x)  # (B, channels of the last stage, H'', W'')
+        x = self.norm(self.stages(x))  # (B, channels of the last stage, H'', W'')
         return self.head(x.mean(dim=(2, 3)))  # (B, K)

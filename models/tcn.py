@@ -4,8 +4,8 @@ Shapes: `(B, T, D)` to `(B, K)` from the last step, or to `(B, T, K)` from every
 Parameters: 8 blocks of 25 channels with kernels of 7 have 66,910; an output sees 3,061 steps.
 Source: Bai, Kolter & Koltun 2018, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for
 Sequence Modeling", section 3 and figure 1; weight norm: Salimans & Kingma 2016.
-Differences: PyTorch's initial weights; the small ones that the authors' code draws have no effect there, since weight
-norm computes the weight anew; dropout of single values.
+Differences: PyTorch's initial weights; the small ones that the authors' code draws have no effect in its convolutions,
+since weight norm computes the weight anew, only in the 1x1 shortcuts; dropout of single values.
 """
 
 from typing import Any
@@ -79,7 +79,7 @@ class TCN(BaseModel):
         if len(input_shape) != 2:
             raise ValueError(
                 f"TCN takes sequences [T, D], not input_shape={list(input_shape)} "
-                f"(task={self.hparams['task']}); type --data SequenceMNIST"
+                f"(task={self.hparams['task']}); type --data SequenceMNIST, or --data.form steps for MNIST1D"
             )
         sizes = [input_shape[1]] + [hidden_size] * num_blocks
         self.blocks = nn.Sequential(

@@ -5,7 +5,8 @@ causal), or to `(B, T, K)` from every step (tagging).
 Parameters: 3 layers of 4 heads of 16 on the 28 rows of MNIST have 154,378.
 Source: Vaswani et al. 2017, "Attention Is All You Need", section 3; the norm before each part: Xiong et al. 2020;
 patches and learned positions: Dosovitskiy et al. 2021, section 3.1.
-Differences: the mean of all steps for the class token of Dosovitskiy et al.; GELU for ReLU, as there.
+Differences: the mean of all steps for the class token of Dosovitskiy et al.; GELU for ReLU, as there; no dropout
+before the first layer.
 """
 
 from typing import Any
@@ -31,7 +32,7 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         normed = self.norm1(x)
-        # without weights to return, it takes PyTorch's `scaled_dot_product_attention`
+        # without weights to return it takes `scaled_dot_product_attention`, or in evaluation PyTorch's faster path
         seen, _ = self.attention(normed, normed, normed, need_weights=False, attn_mask=mask, is_causal=mask is not None)
         x = x + self.dropout(seen)
         return x + self.dropout(self.layers(self.norm2(x)))
@@ -74,7 +75,7 @@ class Transformer(BaseModel):
         if len(input_shape) not in (2, 3):
             raise ValueError(
                 f"Transformer takes sequences [T, D] or images [C, H, W], not input_shape={list(input_shape)} "
-                f"(task={self.hparams['task']}); type --data SequenceMNIST"
+                f"(task={self.hparams['task']}); type --data SequenceMNIST, or --data.form steps for MNIST1D"
             )
         hidden_size = num_heads * head_size
         if len(input_shape) == 3:

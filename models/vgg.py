@@ -3,8 +3,8 @@
 Shapes: `(B, C, H, W)` to `(B, K)`; images of any size: pooling stops where one place is left.
 Parameters: 132,863,336 (A, "VGG-11") for `(3, 224, 224)` and 1,000 classes; A of width 16 has 1,768,778 on MNIST.
 Source: Simonyan & Zisserman 2015, "Very Deep Convolutional Networks", table 1 (A, B, D, E), sections 2 and 3.1;
-initial weights: He et al. 2015, section 2.2, for the paper's pretraining with A.
-Differences: batch norm as an option, which the paper did not have.
+initial weights of the convolutions: He et al. 2015, section 2.2, for the paper's pretraining with A.
+Differences: batch norm as an option, which the paper did not have; PyTorch's initial weights of the linear layers.
 """
 
 from typing import Any, Literal

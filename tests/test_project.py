@@ -96,7 +96,7 @@ def test_a_model_file_is_one_idea_that_borrows_only_the_training(path: Path) -> 
     documented = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
     text = sum((ast.get_docstring(node) or "").count("\n") + 1 for node in documented if ast.get_docstring(node))
     lines = [line for line in path.read_text().splitlines() if line.strip() and not line.strip().startswith("#")]
-    assert len(lines) - text <= 100
+    assert len(lines) - text < 100
     for part in DOCUMENTED:
         assert part in (ast.get_docstring(tree) or ""), f"{path.name} does not say its {part}"
 

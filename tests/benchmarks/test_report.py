@@ -138,5 +138,26 @@ def test_every_measured_config_stands_beside_a_published_number_or_says_that_the
     assert {f"configs/{name}.yaml" for name in published.PUBLISHED} == measured
     for config in measured:
         assert (PROJECT / config).is_file()
-    for value, source, _, _ in published.PUBLISHED.values():
+    for value, source, *_ in published.PUBLISHED.values():
         assert value is not None or source.startswith("none found")
+
+
+@pytest.mark.parametrize(
+    ("config", "values", "verdict"),
+    [  # published: 99.05 by one run, 99.64 by 1,500
+        ("mnist/lenet", [99.2, 99.3, 99.4], "beats by 0.25"),
+        ("mnist/lenet", [99.17, 99.27, 99.37], "matches within noise"),
+        ("mnist/lenet", [98.7, 98.8, 98.9], "short by 0.25"),
+        ("mnist/vgg", [99.4, 99.5, 99.6], "short by 0.14"),
+        ("mnist/vgg", [99.44, 99.54, 99.64], "matches within noise"),
+        ("mnist/lenet", [99.3], "one seed"),
+    ],
+)
+def test_a_difference_within_two_standard_errors_is_noise(config: str, values: list[float], verdict: str) -> None:
+    one = published.Reached(config, "accuracy", values, 0.0, 1.0, 1, [], "a machine")
+    assert published.verdict(one) == verdict
+
+
+def test_losses_are_compared_by_their_ratio() -> None:
+    one = published.Reached("memory/adding_gru", "loss", [0.0004, 0.0008], 0.0, 1.0, 1, [], "a machine")
+    assert published.verdict(one) == "30 times higher"

@@ -156,6 +156,9 @@ def test_means_count_by_weight_and_keep_a_nan() -> None:
         ({"lr": -1.0}, "lr=-1.0"),
         ({"warmup_ratio": 1.5}, "warmup_ratio=1.5"),
         ({"hidden_size": 0}, "hidden_size=0"),
+        ({"activation": "elu"}, "activation='elu' is none of relu, tanh"),
+        ({"optimizer": "adam"}, "optimizer='adam' is none of adamw, sgd; type another --model.optimizer"),
+        ({"schedule": "linear"}, "schedule='linear' is none of constant"),
         (
             {"task": "tagging"},
             r"ShallowMLP does classification and regression, not task='tagging' \(input_shape=\[4\]\)",

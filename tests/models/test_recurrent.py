@@ -93,6 +93,9 @@ def test_the_relu_cell_starts_by_keeping_its_state() -> None:
     model = RNN([7, 5], 4, cell="relu", hidden_size=6)
     states, _ = model.layers(torch.zeros(1, 7, 5), torch.arange(6.0).view(1, 1, 6))
     assert torch.equal(states[0], torch.arange(6.0).expand(7, 6))
+    assert RNN([7, 50], 4, cell="relu", hidden_size=100).layers.weight_ih_l0.std().item() == pytest.approx(
+        0.001, rel=0.1
+    )
 
 
 @pytest.mark.parametrize(("cell", "gate", "sign"), [("lstm", 1, 1), ("lstm", 0, -1), ("gru", 1, 1)])
@@ -104,7 +107,13 @@ def test_chrono_gates_remember_from_1_to_t_steps(cell: Cell, gate: int, sign: in
     assert 1 <= spans.min() < 2
     assert 98 < spans.max() <= 99
     assert spans.mean().item() == pytest.approx(50, abs=4)
-    assert not bias.detach().split(1000)[-1].any(), "the others start at 0"
+    others = [other for number, other in enumerate(bias.detach().split(1000)) if number not in (0, 1)]
+    assert not torch.stack(others).any(), "the others start at 0"
+    if cell == "lstm":
+        input_gate, forget_gate = bias.detach().split(1000)[:2]
+        assert torch.equal(input_gate, -forget_gate), "what it keeps and what it takes in go together"
+    else:
+        assert not bias.detach().split(1000)[0].any(), "the reset gate starts at 0"
 
 
 def test_chrono_needs_gates() -> None:

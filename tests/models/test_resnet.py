@@ -57,7 +57,7 @@ def test_the_published_sizes(n: int, layers: int, millions: float) -> None:
 
 
 def test_the_published_size_with_bottlenecks_and_pre_activation() -> None:
-    # He et al. 2016b, table 1: ResNet-164, 1.7 M
+    # He et al. 2016b: ResNet-164, 1.7 M
     model = ResNet([3, 32, 32], 10, blocks_per_stage=18, stem_stride=1, bottleneck=True, pre_activation=True)
     assert model.depth + 1 == 164
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(1.7, abs=0.05)
@@ -70,6 +70,19 @@ def test_in_pre_activation_nothing_changes_what_goes_from_block_to_block() -> No
     assert torch.equal(block(x), x)
     stem = ResNet([1, 8, 8], 2, pre_activation=True).stem
     assert (stem(torch.randn(1, 1, 8, 8)) < 0).any(), "the first block has the first ReLU"
+
+
+def test_where_shapes_differ_pre_activation_comes_before_the_shortcut_too() -> None:
+    block = ResidualBlock(4, 8, stride=2, pre_activation=True)
+    (norm,), (conv1, norm2, conv2) = (
+        [m for m in part if not isinstance(m, nn.ReLU)] for part in (block.before, block.layers)
+    )
+    x = torch.randn(3, 4, 6, 6)
+    for _ in range(2):  # in training, and then with the statistics it left
+        expected_input = norm(x).relu()
+        expected = conv2(norm2(conv1(expected_input)).relu()) + block.shortcut[0](expected_input)
+        torch.testing.assert_close(block(x), expected)
+        block.eval()
 
 
 def test_without_shortcuts_a_layer_of_zeros_ends_all() -> None:

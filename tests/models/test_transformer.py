@@ -43,6 +43,18 @@ def test_only_if_causal_no_output_depends_on_later_inputs(causal: bool) -> None:
     assert torch.equal(reached, torch.ones(6, 6).bool().tril() if causal else torch.ones(6, 6).bool())
 
 
+def test_causal_holds_in_evaluation_too_where_pytorch_takes_another_path() -> None:
+    model = Transformer([6, 3], 4, head_size=4, num_heads=2, causal=True, task="tagging")
+    x = torch.randn(5, 6, 3)
+    other = torch.cat([x[:, :4], torch.randn(5, 2, 3)], dim=1)
+    in_training = model(x)
+    with torch.no_grad():
+        model.eval()
+        torch.testing.assert_close(model(x), in_training)
+        torch.testing.assert_close(model(x)[:, :4], model(other)[:, :4])
+        assert not torch.allclose(model(x)[:, 4:], model(other)[:, 4:], atol=1e-3)
+
+
 def test_a_causal_network_answers_from_its_last_step() -> None:
     model = Transformer([6, 3], 4, head_size=2, causal=True)
     tagger = Transformer([6, 3], 4, head_size=2, causal=True, task="tagging")
