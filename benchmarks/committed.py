@@ -25,10 +25,11 @@ def in_folder(folder: str, *names: str) -> list[str]:
     return [f"configs/{folder}/{name}.yaml" for name in names]
 
 
-FOR_A_GPU = {  # by task, since no comparison has two
+FOR_A_GPU = {  # a comparison each, of one task
     "digits": in_folder(
         "gpu", "pixels_gru", "pixels_relu", "permuted_lstm", "permuted_tcn", "permuted_transformer", "resnet_large"
     ),
+    "vgg": in_folder("gpu", "vgg_large"),
     "adding": in_folder("gpu", "adding_600"),
     "copying": in_folder("gpu", "copy_1000"),
 }
@@ -66,7 +67,7 @@ SETS = {  # by folder of benchmarks/results/
     "mnist1d": Set(in_folder("mnist1d", "linear", "mlp", "cnn", "gru"), 10),
     **{f"gpu_{task}": Set(configs, 3, needs_gpu=True) for task, configs in FOR_A_GPU.items()},
     # but adding, which takes a thousand steps to begin
-    **{f"short_{task}": Set(FOR_A_GPU[task], 1, SHORT) for task in ("digits", "copying")},
+    **{f"short_{task}": Set(FOR_A_GPU[task], 1, SHORT) for task in ("digits", "vgg", "copying")},
 }
 
 

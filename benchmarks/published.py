@@ -86,6 +86,9 @@ PUBLISHED = {  # by config
         0.00204,
         "loss",
     ),
+    "gpu/vgg_large": Published(
+        99.64, "other convolutions, mean of 1,500, cdeotte/MNIST-CNN-99.75", 99.66, num_runs=1500
+    ),
     "gpu/resnet_large": Published(
         99.64, "other convolutions, mean of 1,500, cdeotte/MNIST-CNN-99.75", 99.75, num_runs=1500
     ),
