@@ -124,7 +124,7 @@ class ResNet(BaseModel):
                 blocks.append(ResidualBlock(channels, channels_out, stride, bottleneck, pre_activation, shortcut))
                 channels = channels_out
             self.stages.append(blocks)
-        self.norm = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU()) if pre_activation else nn.Identity()
+        self.norm = nn.Sequential(*([nn.BatchNorm2d(channels), nn.ReLU()] if pre_activation else []))
         self.head = nn.Linear(channels, num_outputs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
