@@ -84,8 +84,8 @@ def name_marks(figure: Figure, axes: Axes, marks: dict[str, tuple[float, float]]
     def covered(text: Annotation) -> int:
         place = text.get_window_extent().padded(5)  # a mark reaches so far around its point
         crossed = [path.intersects_bbox(place, filled=False) or place.count_contains(path.vertices) for path in lines]
-        is_outside = place.x0 < axes.bbox.x0 or place.x1 > axes.bbox.x1
-        return is_outside + place.count_overlaps(taken) + sum(map(bool, crossed))
+        is_inside = axes.bbox.count_contains(place.corners()) == 4
+        return (not is_inside) + place.count_overlaps(taken) + sum(map(bool, crossed))
 
     for name, mark in marks.items():
         texts = [

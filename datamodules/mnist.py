@@ -137,6 +137,8 @@ class MNIST(BaseDataModule):
         super().__init__(batch_size, val_size, steps_per_execution, seed)
         if variant not in VARIANTS:
             raise ValueError(f"variant={variant!r} is none of {', '.join(VARIANTS)}; type another --data.variant")
+        if source not in ("auto", "full", "subset"):
+            raise ValueError(f"source={source!r} is none of auto, full, subset; type another --data.source")
         if variant != "mnist" and source == "subset":
             raise ValueError(f"source=subset is of MNIST's digits, not of {variant}; type --data.source full")
         for name, value, limit in (("shift", shift, 28), ("rotation", rotation, 180), ("scale", scale, 0.9)):

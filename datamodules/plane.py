@@ -121,6 +121,8 @@ class Plane(BaseDataModule):
                 f"train_share={train_share} leaves {num_train} of {num_samples} points to train on; "
                 "type --data.train_share between 0 and 1"
             )
+        if shape not in SHAPES:
+            raise ValueError(f"shape={shape!r} is none of {', '.join(SHAPES)}; type another --data.shape")
         self.input_shape = [2]
         self.shape = shape
         self.num_samples = num_samples

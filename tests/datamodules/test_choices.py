@@ -1,20 +1,19 @@
-from typing import Any
+from inspect import signature
+from typing import Literal, get_origin
 
 import pytest
 
-from datamodules import MNIST, MNIST1D, AddingProblem, BaseDataModule, SequenceMNIST
+import datamodules
+
+CHOICES = [
+    (name, option)
+    for name in sorted(set(datamodules.__all__) - {"BaseDataModule"})
+    for option, parameter in signature(getattr(datamodules, name), eval_str=True).parameters.items()
+    if get_origin(parameter.annotation) is Literal
+]
 
 
-@pytest.mark.parametrize(
-    ("data_class", "option", "value"),
-    [
-        (AddingProblem, "marks", "half"),
-        (MNIST, "variant", "letters"),
-        (MNIST1D, "form", "step"),
-        (SequenceMNIST, "order", "permute"),
-        (SequenceMNIST, "variant", "letters"),
-    ],
-)
-def test_a_choice_that_python_misspells_is_refused(data_class: type[BaseDataModule], option: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"{option}='{value}' is none of .*; type another --data.{option}"):
-        data_class(**{option: value})
+@pytest.mark.parametrize(("name", "option"), CHOICES)
+def test_a_choice_that_python_misspells_is_refused(name: str, option: str) -> None:
+    with pytest.raises(ValueError, match=f"{option}='misspelt' is none of .*; type another --data.{option}"):
+        getattr(datamodules, name)(**{option: "misspelt"})
