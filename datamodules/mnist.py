@@ -13,6 +13,7 @@ import math
 import os
 import struct
 import tempfile
+import zlib
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -99,8 +100,8 @@ class MNIST(BaseDataModule):
     Args:
         variant: `mnist`; `fashion`, ten kinds of clothing (Xiao, Rasul & Vollgraf 2017); `kmnist`, ten characters of
             cursive Japanese (Clanuwat et al. 2018).
-        data_dir: folder that has, or gets, `MNIST/raw/` (or `FashionMNIST/raw/`, `KMNIST/raw/`) with the four files;
-            by default the environment's DATA_DIR, else `data` beside train.py.
+        data_dir: folder that has, or gets, `MNIST/raw/` (or `FashionMNIST/raw/`, `KMNIST/raw/`) with the four files,
+            as they are or as `.gz`; by default the environment's DATA_DIR, else `data` beside train.py.
         source: `auto` takes the files in data_dir, else downloads them, else takes the subset and says so;
             `full` fails instead of taking the subset; `subset` takes it at once. The subset, MNIST-5k, is
             5,000 digits of the training set: 4,000 to train, 500 to validate, 500 to test. Other variants have none.
@@ -177,7 +178,7 @@ class MNIST(BaseDataModule):
             hint = ", or type --data.source subset" if self.has_subset else ""
             raise ValueError(
                 f"{self.title} is not in {self.raw} and could not be fetched: {'; '.join(self.reasons)}. Put the four "
-                f"files {', '.join(FILES)}, uncompressed, into {self.raw}{hint}"
+                f"files {', '.join(FILES)}, as they are or as .gz, into {self.raw}{hint}"
             )
 
     def setup(self, stage: str | None = None) -> None:
@@ -202,14 +203,23 @@ class MNIST(BaseDataModule):
 
     def is_whole(self, name: str) -> bool:
         """Whether the file is there with the content it should have, as far as that is known."""
-        path = self.raw / name
-        if not path.is_file():
-            return False
-        content = path.read_bytes()
+        return self.content(name) is not None
+
+    def content(self, name: str) -> bytes | None:
+        """The content of a file, from `name` or from `name.gz`, or None if neither holds what it should."""
         md5 = self.variant.md5.get(name) or self.recorded().get(name)
-        if md5 is not None and hashlib.md5(content).hexdigest() != md5:
-            return False
-        return name in self.variant.md5 or self.is_well_formed(name, content)
+        for path in (self.raw / name, self.raw / f"{name}.gz"):
+            if not path.is_file():
+                continue
+            try:
+                content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            except (OSError, EOFError, zlib.error):  # a damaged archive
+                continue
+            if md5 is not None and hashlib.md5(content).hexdigest() != md5:
+                continue
+            if name in self.variant.md5 or self.is_well_formed(name, content):
+                return content
+        return None
 
     def is_well_formed(self, name: str, content: bytes) -> bool:
         """Whether size, header and labels are those of the data set: a check of files that nobody knows the md5 of."""
@@ -279,8 +289,14 @@ class MNIST(BaseDataModule):
         return (self.inputs(images[train]), targets[train]), (self.inputs(images[test]), targets[test])
 
     def read(self, prefix: str) -> Samples:
-        images = torchvision_mnist.read_image_file(str(self.raw / f"{prefix}-images-idx3-ubyte"))
-        return self.inputs(images), torchvision_mnist.read_label_file(str(self.raw / f"{prefix}-labels-idx1-ubyte"))
+        images = self.read_numbers(f"{prefix}-images-idx3-ubyte").view(-1, 28, 28)
+        return self.inputs(images), self.read_numbers(f"{prefix}-labels-idx1-ubyte").long()
+
+    def read_numbers(self, name: str) -> Tensor:
+        """The numbers of a file, one byte each, without its header."""
+        content = self.content(name)
+        assert content is not None, f"{name} changed after it was checked"
+        return torch.frombuffer(bytearray(content[16 if "images" in name else 8 :]), dtype=torch.uint8)
 
     def inputs(self, images: Tensor) -> Tensor:
         """Images `(N, 28, 28)` of bytes as network inputs `(N, *input_shape)`."""

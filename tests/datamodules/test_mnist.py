@@ -137,6 +137,23 @@ def test_a_download_arrives_once(server: Server, tmp_path: Path, monkeypatch: py
     assert datamodule.title == "MNIST"
 
 
+def test_gzip_files_are_read_and_checked_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_miniature(monkeypatch)
+    use_mirrors(monkeypatch, "mnist")  # none: a file that is refused cannot be replaced
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, body in MINIATURE.items():
+        (raw / f"{name}.gz").write_bytes(gzip.compress(body, compresslevel=1))  # not the bytes of the distributed file
+    datamodule = MNIST(data_dir=str(tmp_path), source="full", val_size=10)
+    datamodule.prepare_data()
+    datamodule.setup()
+    assert datamodule.splits["test"][1].tolist() == [*range(10)] * 2
+    assert files_in(tmp_path) == sorted(f"{name}.gz" for name in NAMES)
+    for damaged in (gzip.compress(b"other"), b"no archive"):
+        (raw / f"{NAMES[0]}.gz").write_bytes(damaged)
+        assert not MNIST(data_dir=str(tmp_path)).is_whole(NAMES[0])
+
+
 @pytest.mark.parametrize("fault", ["403", "404", "hang", "lie", "flip", "truncate", "die"])
 def test_a_broken_download_leaves_nothing_and_the_subset_stands_in(
     fault: str,
@@ -310,7 +327,7 @@ def test_the_subset_is_split_by_class_and_without_overlap() -> None:
     assert len(images.unique(dim=0)) == 5000
 
 
-@pytest.mark.skipif(not all((DATA.raw / name).is_file() for name in NAMES), reason=f"no MNIST files in {DATA.raw}")
+@pytest.mark.skipif(not all(DATA.is_whole(name) for name in NAMES), reason=f"no MNIST files in {DATA.raw}")
 def test_the_whole_is_split_by_class_and_normalised() -> None:
     datamodule = MNIST()
     datamodule.prepare_data()
