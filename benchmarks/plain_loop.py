@@ -33,7 +33,8 @@ def fit(model: BaseModel, datamodule: BaseDataModule, max_epochs: int) -> tuple[
                 loss, _ = model.loss(batch)
                 optimizer.zero_grad()
                 loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), model.hparams["gradient_clip"] or math.inf)
+                parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+                nn.utils.clip_grad_norm_(parameters, model.hparams["gradient_clip"] or math.inf)
                 optimizer.step()
                 losses.append(loss.item())
         if datamodule.val_size == 0:

@@ -283,7 +283,9 @@ class BaseModel(L.LightningModule):
             self.on_after_backward()
             is_logged = log_every > 0 and (step + 1) % log_every == 0
             if clip:
-                grad_norm = nn.utils.clip_grad_norm_(self.parameters(), clip)
+                # in the optimizer's order, as Lightning's gradient_clip_val does
+                parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+                grad_norm = nn.utils.clip_grad_norm_(parameters, clip)
             elif is_logged:
                 grad_norm = nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
             for hook in self.before_optimizer_step:
