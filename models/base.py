@@ -164,18 +164,22 @@ class BaseModel(L.LightningModule):
         `OneCycleLR` with `pct_start=warmup_ratio`: a cosine from lr/25 to lr, then one to lr/250,000.
         It leaves the momentum alone, which PyTorch's cycles too.
         """
-        lr, schedule = self.hparams["lr"], self.hparams["schedule"]
+        return float(self.hparams["lr"] * self.lr_factor(step, total_steps))
+
+    def lr_factor(self, step: int, total_steps: int) -> float:
+        """The learning rate of a step as a fraction of `lr`, as `LambdaLR` takes it."""
+        schedule = self.hparams["schedule"]
         warmup_steps = self.hparams["warmup_ratio"] * total_steps
         if schedule == "onecycle":
             peak, last = warmup_steps - 1, total_steps - 1
             if step <= peak:
-                return cosine_between(lr / 25, lr, step / peak if peak > 0 else 1.0)
-            return cosine_between(lr, lr / 25e4, (step - max(peak, 0)) / max(last - max(peak, 0), 1))
+                return cosine_between(1 / 25, 1.0, step / peak if peak > 0 else 1.0)
+            return cosine_between(1.0, 1 / 25e4, (step - max(peak, 0)) / max(last - max(peak, 0), 1))
         if step < warmup_steps:
-            return float(lr * min(1.0, (step + 1) / warmup_steps))
+            return float(min(1.0, (step + 1) / warmup_steps))
         if schedule == "constant":
-            return float(lr)
-        return cosine_between(lr, 0.0, (step - warmup_steps) / (total_steps - warmup_steps))
+            return 1.0
+        return cosine_between(1.0, 0.0, (step - warmup_steps) / (total_steps - warmup_steps))
 
     # What the Trainer calls.
 
