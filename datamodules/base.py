@@ -224,9 +224,10 @@ class EpochSampler:
         # numpy mixes the numbers; PyTorch's CPU generator heeds only the lower 32 bits of one
         return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.num_samples))
 
-    def draws(self, shape: tuple[int, ...]) -> Tensor:
-        """Random numbers, uniform from 0 to 1, for the samples in the order of the epoch."""
-        return torch.from_numpy(np.random.default_rng([self.seed, self.epoch, 1]).random(shape, dtype=np.float32))
+    def draws(self, batch_idx: int, shape: tuple[int, ...]) -> Tensor:
+        """Random numbers, uniform from 0 to 1, for the samples of a batch."""
+        random = np.random.default_rng([self.seed, self.epoch, batch_idx + 1])  # 0 would be the stream of `order`
+        return torch.from_numpy(random.random(shape, dtype=np.float32))
 
 
 class Chunk:
@@ -287,12 +288,14 @@ class ChunkLoader:
         batches = order.view(self.shape)[:, self.rank].to(inputs.device).unbind()
         if self.augmentation:
             augment, num_draws = self.augmentation
-            draws = self.sampler.draws((*self.shape, num_draws))[:, self.rank].to(inputs.device)
 
         def cut(number: int) -> Samples:
             indices = batches[number]  # `index_select` takes a third of the time of `inputs[indices]` on a CPU
             chosen, labels = inputs.index_select(0, indices), targets.index_select(0, indices)
-            return (augment(chosen, draws[number]) if self.augmentation else chosen), labels
+            if self.augmentation:
+                draws = self.sampler.draws(number, (world_size * batch_size, num_draws))
+                chosen = augment(chosen, draws.view(world_size, batch_size, -1)[self.rank].to(inputs.device))
+            return chosen, labels
 
         for first in range(0, num_batches, self.steps_per_execution):
             yield Chunk(cut, range(first, min(first + self.steps_per_execution, num_batches)))
