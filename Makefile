@@ -4,7 +4,7 @@ RUN = .venv/bin/python
 # an index with another build of PyTorch than the usual one, such as the small one for CPUs
 TORCH_INDEX ?=
 
-.PHONY: setup compare results results-gpu depth-study inside bench test lint
+.PHONY: setup compare results results-gpu depth-study inside bench test test-lightning lint
 
 setup: .venv/installed
 
@@ -47,6 +47,17 @@ bench: setup
 
 test: setup
 	$(RUN) -m pytest
+
+# the fast loop follows private code of Lightning, so it is tried with the oldest and the newest one that is supported
+TRY_LIGHTNING = rm -rf .venv-$(1) && $(PYTHON) -m venv .venv-$(1) \
+	$(if $(TORCH_INDEX),&& .venv-$(1)/bin/python -m pip install --index-url '$(TORCH_INDEX)' torch torchvision) \
+	&& .venv-$(1)/bin/python -m pip install --editable '.[dev]' $(2) \
+	&& .venv-$(1)/bin/python -m pytest tests/engine/test_fast_loop.py; \
+	status=$$?; rm -rf .venv-$(1); exit $$status
+
+test-lightning:
+	$(call TRY_LIGHTNING,oldest,lightning==2.6.4)
+	$(call TRY_LIGHTNING,newest,lightning)
 
 lint: setup
 	$(RUN) -m ruff check . && $(RUN) -m ruff format --check . && $(RUN) -m mypy

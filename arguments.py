@@ -251,7 +251,8 @@ def check(arguments: list[str], is_run: bool = True) -> None:
         part, _, option = setting.name.partition(".")
         if part.removesuffix("+") not in OPTIONS:
             raise ValueError(unknown_option(setting, chosen))
-        if setting.name in DECIDED_BY:
+        is_foreign = "." in str(chosen.get("data", "")).removeprefix("datamodules.")  # it may not have these values
+        if setting.name in DECIDED_BY and not (is_foreign and part == "model"):
             raise ValueError(f"{setting.name} cannot be set: it is decided by {DECIDED_BY[setting.name]}")
         if is_run and part in BELONGS_TO and setting.source == f"--{part}" and command != BELONGS_TO[part]:
             raise ValueError(f"--{part} belongs to {BELONGS_TO[part]}, not to {command}; leave it out")

@@ -40,12 +40,36 @@ class SaveConfig(SaveConfigCallback):
         self.text = str(self.parser.dump(config, skip_none=False))
         if isinstance(trainer.logger, TensorBoardLogger):
             Path(trainer.logger.log_dir, "config.yaml").write_text(self.text, encoding="utf-8")
-            trainer.logger.experiment.add_text("data", datamodule.title)
+            trainer.logger.experiment.add_text("data", getattr(datamodule, "title", type(datamodule).__name__))
             trainer.logger.experiment.add_text("config", f"```yaml\n{self.text}\n```")
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.is_global_zero:  # the one that writes it
             checkpoint["config"] = self.text
+
+
+class UseOptionsOfThisRun(L.Callback):
+    """On a resume, sets the options of the optimizer to those of this run: a checkpoint brings its own."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.ckpt_path is None or type(pl_module).configure_optimizers is not BaseModel.configure_optimizers:
+            return
+        model: Any = pl_module
+        (optimizer,), (config,) = trainer.optimizers, trainer.lr_scheduler_configs
+        scheduler: Any = config.scheduler
+        scheduler.base_lrs = [group["lr"] for group in model.make_optimizer().param_groups]
+        factor = model.lr_factor(scheduler.last_epoch, model.total_steps())
+        for group, wanted in zip(optimizer.param_groups, model.make_optimizer().param_groups, strict=True):
+            group.update({name: value for name, value in wanted.items() if name != "params"})
+            group["initial_lr"], group["lr"] = wanted["lr"], wanted["lr"] * factor
+
+
+class StopAtMaxSteps(L.Callback):
+    """Has what the last steps made validated where `max_steps` ends a run inside an epoch; Lightning would not."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
+        if trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -59,9 +83,16 @@ class LastCheckpoint(ModelCheckpoint):
         super().__init__(dirpath, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
         self.next_write = 0.0
 
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
+        if trainer.should_stop and not trainer.is_last_batch:  # kept here, a run can be resumed inside an epoch
+            super().on_train_epoch_end(trainer, pl_module)
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        total: Any = pl_module.total_steps
-        is_end = trainer.should_stop or trainer.global_step >= total
+        is_end = (
+            trainer.should_stop
+            or trainer.current_epoch + 1 == trainer.max_epochs
+            or trainer.global_step == trainer.max_steps
+        )
         if is_end or trainer.world_size > 1 or time.monotonic() >= self.next_write:
             super().on_train_epoch_end(trainer, pl_module)
             self.next_write = time.monotonic() + INTERVAL

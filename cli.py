@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import inspect
 import logging
 import os
@@ -22,17 +23,28 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
+import datamodules  # noqa: F401  # registers the names that `--data` accepts
 import results
 import sizes
 from arguments import DEFAULTS, RUNS, LostProcess, check, configs_to_type, flags, nearest, settings
-from callbacks import History, ModelGraph, Predictions, Progress
+from callbacks import BroadcastBuffers, EpochCurves, History, ModelGraph, Predictions, Progress, StepCurves
+from callbacks.history import stage_metrics
 from callbacks.predictions import new_folder
-from checkpoints import LastCheckpoint, SaveConfig, refuse_an_ended_run, refuse_another_network, stored_config
-from datamodules import BaseDataModule
-from datamodules.base import BatchLoader
+from checkpoints import (
+    LastCheckpoint,
+    SaveConfig,
+    StopAtMaxSteps,
+    UseOptionsOfThisRun,
+    refuse_an_ended_run,
+    refuse_another_network,
+    stored_config,
+)
+from datamodules.loader import TensorLoader
+from engine.fast_loop import use_fast_loop
 from models import BaseModel
-from models.base import IGNORED
+from models.metrics import IGNORE_INDEX
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 LIMITS = [f"limit_{split}_batches" for split in ("train", "val", "test", "predict")] + ["overfit_batches"]
@@ -55,6 +67,10 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message=rf"\s*{start}", category=DeprecationWarning)
     # a checkpoint tested or gone on from in a new run: that run keeps its own record of what is best
     warnings.filterwarnings("ignore", message=r"The dirpath has changed from")
+    # what averaged the weights in training has no part in a test
+    warnings.filterwarnings("ignore", message=r"Be aware that when using `ckpt_path`, callbacks used to create")
+    # data in memory needs no workers
+    warnings.filterwarnings("ignore", message=r"The 'predict_dataloader' does not have many workers")
     # `accelerator: cpu` on a machine with a GPU means it
     warnings.filterwarnings("ignore", message=r"GPU available but not used")
     # `val_size: 0` means it
@@ -133,11 +149,12 @@ class CLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         for name in ("input_shape", "num_outputs", "task"):
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+            size = functools.partial(self.size_of_model, name)
+            parser.link_arguments("data", f"model.init_args.{name}", compute_fn=size, apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.link_arguments("data.monitor", "checkpoint.monitor", apply_on="instantiate")
-        parser.link_arguments("data.monitor_mode", "checkpoint.mode", apply_on="instantiate")
+        for name, choice in (("monitor", monitor), ("mode", monitor_mode)):
+            parser.link_arguments(("data", "model"), f"checkpoint.{name}", compute_fn=choice, apply_on="instantiate")
         parser.set_defaults({"checkpoint.filename": "best"})
         parser.add_argument(
             "--test_checkpoint",
@@ -148,6 +165,28 @@ class CLI(LightningCLI):
         parser.add_argument(
             "--images", type=str | None, help="what `predict` predicts on: an image or a folder of them"
         )
+
+    def size_of_model(self, name: str, data: L.LightningDataModule) -> Any:
+        """The value of an argument of the model: the data's own, else what was typed.
+
+        Raises:
+            ValueError: the model needs it and the data does not have it, or both were given and differ.
+        """
+        model = self._get(self.config, "model")
+        options, kind = model.init_args, model.class_path.split(".")[-1]
+        if not hasattr(data, name):
+            if name in options and options[name] is None:
+                raise ValueError(
+                    f"{kind} needs {name}, which {type(data).__name__} does not supply; "
+                    f"set self.{name} in its __init__, or type --model.{name}"
+                )
+            return options.get(name)
+        value, typed = getattr(data, name), options.get(name)
+        if name != "task" and typed is not None and typed != value:
+            raise ValueError(
+                f"model.{name}={typed} cannot be used, because {type(data).__name__} has {name}={value}; leave it out"
+            )
+        return value
 
     def _parse_ckpt_path(self) -> None:
         """Lightning's own lets the options stored in a checkpoint win over configs and flags; here flags win."""
@@ -235,10 +274,17 @@ class CLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         last = LastCheckpoint(self._get(self.config_init, "checkpoint").dirpath)
         self.history, self.last_checkpoint, self.result = History(), last, {}
-        self.trainer_defaults["callbacks"] = [self.history, self.last_checkpoint, ModelGraph()]
         trainer = self._get(self.config_init, "trainer")
-        others = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
-        if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in others):
+        others = [
+            StepCurves(),
+            EpochCurves(),
+            BroadcastBuffers(),
+            UseOptionsOfThisRun(),
+            *([StopAtMaxSteps()] if trainer.max_steps >= 0 else []),
+        ]
+        self.trainer_defaults["callbacks"] = [self.history, self.last_checkpoint, ModelGraph(), *others]
+        typed = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
+        if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in typed):
             self.trainer_defaults["callbacks"].append(Progress())
         try:
             built = super().instantiate_trainer(**self.batches, **kwargs)
@@ -254,6 +300,7 @@ class CLI(LightningCLI):
                     f"and trainer.num_nodes={built.num_nodes}; type --trainer.devices with torchrun's "
                     "--nproc_per_node and --trainer.num_nodes with its --nnodes"
                 )
+        use_fast_loop(built)
         return built
 
     def fit(self, **arguments: Any) -> None:
@@ -288,7 +335,7 @@ class CLI(LightningCLI):
         # without validation there is no best
         checkpoint = best if which != "last" and best.best_model_path else self.last_checkpoint
         path = checkpoint.best_model_path
-        if not path or "train/loss" not in trainer.callback_metrics:
+        if not path:
             print("No checkpoint was kept, so nothing is tested.", flush=True)
             return
         saved = torch.load(path, weights_only=True, map_location="cpu")
@@ -296,45 +343,46 @@ class CLI(LightningCLI):
         rows = {"train": stage_metrics("train", trainer.callback_metrics), "val": validation}
         self.result = {
             **self.described(),
-            "train_loss": rows["train"]["loss"],
+            "train_loss": rows["train"].get("loss"),
             **{f"val_{name}": value for name, value in validation.items()},
         }
         if which != "none":
-            (metrics,) = trainer.test(
-                self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True, verbose=False
-            )
-            rows["test"] = stage_metrics("test", metrics)
+            # not by ckpt_path: a callback that averages weights would put those of training in their place
+            self.model.load_state_dict(saved["state_dict"])
+            trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+            rows["test"] = stage_metrics("test", trainer.callback_metrics)
             self.result |= {f"test_{name}": value for name, value in rows["test"].items()}
         if trainer.is_global_zero:
             self.keep_result()
-            about = f"{self.result['model']}, {self.result['parameters']:,} parameters, on {self.datamodule.title}"
+            about = f"{self.result['model']}, {self.result['parameters']:,} parameters, on {self.result['data']}"
             reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
             measured = " and ".join(name for name in ("val", "test") if rows.get(name))
             epochs = f"{trainer.current_epoch} epoch{'s' * (trainer.current_epoch != 1)}"
             print(f"\n{about}: {epochs} in {self.history.seconds:.1f} s\n")
             print(metrics_table({name: row for name, row in rows.items() if row}))
-            smoothed = ", its loss with label smoothing" if self.model.hparams["label_smoothing"] else ""
+            smoothed = ", its loss with label smoothing" if self.model.hparams.get("label_smoothing") else ""
             print(f"\ntrain: epoch {trainer.current_epoch}{smoothed}")
             print(f"{measured or 'kept'}: epoch {saved['epoch'] + 1}, {reason}: {path}", flush=True)
 
     def described(self) -> results.Row:
         """What was run and what it cost, as a row of results has it."""
-        logger, options = self.trainer.logger, self.model.hparams
+        logger, model, data = self.trainer.logger, self.model, self.datamodule
+        batch_size = getattr(data, "batch_size", None)
         return {
             "config": (logger and logger.name) or type(self.model).__name__,
-            "model": type(self.model).__name__,
-            "data": self.datamodule.title,
-            "depth": self.model.depth,
-            "parameters": sizes.num_parameters(self.model),
-            "flops": sizes.flops(self.model),
-            "activation": activation(self.model),
-            **{name: options[name] for name in ("optimizer", "lr")},
-            "batch_size": self.datamodule.batch_size,
-            "seed": self.datamodule.seed,
+            "model": type(model).__name__,
+            "data": title(data),
+            "depth": getattr(model, "depth", None),
+            "parameters": sizes.num_parameters(model),
+            "flops": sizes.flops(model) if isinstance(model, BaseModel) else None,
+            "activation": activation(model),
+            **{name: model.hparams.get(name) for name in ("optimizer", "lr")},
+            "batch_size": batch_size,
+            "seed": self._get(self.config, "seed_everything"),
             "epochs": self.trainer.current_epoch,
             "seconds": self.history.seconds,
             "seconds_per_epoch": self.history.seconds_per_epoch,
-            "samples_per_second": self.history.samples_per_second(self.datamodule.batch_size),
+            "samples_per_second": self.history.samples_per_second(batch_size) if batch_size else None,
             "peak_memory_mib": peak_memory(self.trainer.strategy.root_device),
         }
 
@@ -347,28 +395,40 @@ class CLI(LightningCLI):
             logger.save()
 
     def validate(self, **arguments: Any) -> None:
-        if self.datamodule.val_size == 0:
+        if getattr(self.datamodule, "val_size", None) == 0:
             raise ValueError("validate has no samples, since val_size=0 held none back; type test instead")
-        self.measure("val", self.trainer.validate(**arguments, verbose=False))
+        self.trainer.validate(**arguments, verbose=False)
+        self.show("val")
 
     def test(self, **arguments: Any) -> None:
-        self.measure("test", self.trainer.test(**arguments, verbose=False))
+        self.trainer.test(**arguments, verbose=False)
+        self.show("test")
 
-    def measure(self, stage: str, metrics: Any) -> None:
+    def show(self, stage: str) -> None:
         if self.trainer.is_global_zero:
-            print(f"{type(self.model).__name__} on {self.datamodule.title}\n")
-            print(metrics_table({stage: stage_metrics(stage, metrics[0])}), flush=True)
+            print(f"{type(self.model).__name__} on {title(self.datamodule)}\n")
+            print(metrics_table({stage: stage_metrics(stage, self.trainer.callback_metrics)}), flush=True)
 
-    def predict(self, model: BaseModel, datamodule: BaseDataModule, **arguments: Any) -> None:
-        """Writes what the model makes of each test sample, or of each image it was given."""
+    def predict(self, model: L.LightningModule, datamodule: Any, **arguments: Any) -> None:
+        """Writes what the model makes of each test sample, or of each image it was given.
+
+        Of a model that is no `BaseModel`, the outputs of `predict_step` are saved as they are.
+        """
         if self.trainer.world_size > 1:
             raise ValueError(f"predict takes one device, not {self.trainer.world_size}; type --trainer.devices 1")
+        if not isinstance(model, BaseModel):
+            self.predictions = new_folder(RUNS / "predictions") / "predictions.pt"
+            torch.save(self.trainer.predict(model, datamodule=datamodule, **arguments), self.predictions)
+            print(f"Predictions are in {self.predictions}", flush=True)
+            return
         images, files = self.config.predict.images, None
         source: dict[str, Any] = {"datamodule": datamodule}
         if images is not None:
+            if not hasattr(datamodule, "read_images"):
+                raise ValueError(f"{title(datamodule)} has no read_images; leave out --images")
             inputs, files = datamodule.read_images(Path(images))
-            unknown = torch.full((len(inputs),), IGNORED)
-            source = {"dataloaders": BatchLoader((inputs, unknown), datamodule.batch_size)}
+            unknown = torch.full((len(inputs),), IGNORE_INDEX)
+            source = {"dataloaders": TensorLoader((inputs, unknown), datamodule.batch_size)}
         writer = Predictions(RUNS / "predictions", files)
         callbacks: Any = self.trainer
         callbacks.callbacks.append(writer)
@@ -376,7 +436,27 @@ class CLI(LightningCLI):
         self.predictions = writer.path
 
 
-def activation(model: BaseModel) -> str:
+def monitor(data: L.LightningDataModule, model: L.LightningModule) -> str | None:
+    """The metric that tells the best epoch; None without validation, and for a model that is no `BaseModel`."""
+    if not isinstance(model, BaseModel):
+        return None  # it logs what it likes: a ModelCheckpoint among the callbacks may name it
+    if hasattr(data, "monitor"):
+        return data.monitor
+    if not is_overridden("val_dataloader", data):
+        return None
+    return "val/loss" if model.task == "regression" else "val/acc"
+
+
+def monitor_mode(data: L.LightningDataModule, model: L.LightningModule) -> str:
+    return str(getattr(data, "monitor_mode", "max" if monitor(data, model) == "val/acc" else "min"))
+
+
+def title(data: L.LightningDataModule) -> str:
+    """What the data is called where results are shown."""
+    return str(getattr(data, "title", type(data).__name__))
+
+
+def activation(model: L.LightningModule) -> str:
     """The nonlinearity: an option of the model, the cell of a recurrent one, or the layers that are one."""
     chosen = model.hparams.get("activation") or model.hparams.get("cell")
     layers = {
@@ -395,13 +475,6 @@ def peak_memory(device: torch.device) -> float | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
-
-
-def stage_metrics(stage: str, metrics: dict[str, Any]) -> dict[str, float]:
-    """Loss and accuracy of a stage among all that Lightning has."""
-    return {
-        name.removeprefix(f"{stage}/"): float(value) for name, value in metrics.items() if name.startswith(f"{stage}/")
-    }
 
 
 def keep_freed_memory() -> None:
@@ -446,8 +519,8 @@ def start(arguments: list[str], run: bool) -> CLI:
     defaults = {"default_config_files": [str(DEFAULTS)]}
     strict = {"allow_abbrev": False, "exit_on_error": False}  # no misspelt option passes for another; errors are ours
     return CLI(
-        BaseModel,
-        BaseDataModule,
+        L.LightningModule,
+        L.LightningDataModule,
         subclass_mode_model=True,
         subclass_mode_data=True,
         trainer_defaults={

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import BaseModel
 
 
-def num_parameters(model: BaseModel) -> int:
+def num_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -21,7 +23,8 @@ def flops(model: BaseModel) -> int | None:
     left out. Counted on the meta device, which computes nothing: on a CPU PyTorch counts 0 for an LSTM. None, with a
     line that says why, of a model that fails without numbers: a count must not cost anybody a run.
     """
-    sample = torch.zeros(1, *model.hparams["input_shape"], device="meta")
+    example: Any = model.example_input_array
+    sample = torch.zeros(1, *example.shape[1:], dtype=example.dtype, device="meta")
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             on_meta(model).eval()(sample)

@@ -2,8 +2,8 @@
 
 python -m benchmarks.choices
 
-The step as it is: fused AdamW, float32, eager, convolutions in channels_last. `steps_per_execution` is measured on
-whole runs of `train.py fit`, all else on the bare step at the config's own batch size.
+The step as it is: fused AdamW, float32, eager, convolutions in channels_last. All are measured on the bare step at the
+batch size of the config.
 """
 
 from __future__ import annotations
@@ -30,27 +30,31 @@ CONFIGS = {  # and how many steps make a measurement
     "sequence/gru": 10,
     "depth/mnist_residual": 20,
 }
-CHUNKS = {"mnist/shallow_mlp": 5, "mnist/resnet": 1, "sequence/lstm": 1}  # epochs a run
-STEPS_PER_EXECUTION = (1, 10, 100, 500)
 ROUNDS = 5
 Step = Callable[[], object]
+COMPILED = "model.compile()"
 
 
-def eager(model: BaseModel, batch: tuple[Tensor, Tensor], optimizer: torch.optim.Optimizer) -> Step:
+def step_of(model: BaseModel, batch: tuple[Tensor, Tensor], optimizer: torch.optim.Optimizer) -> Step:
+    inputs, targets = batch
+
     def step() -> None:
         optimizer.zero_grad()
-        model.loss(batch)[0].backward()
+        model.loss(model(inputs), targets).backward()
         optimizer.step()
 
     return step
 
 
 def as_it_is(model: BaseModel, batch: tuple[Tensor, Tensor]) -> Step:
-    return eager(model, batch, model.make_optimizer())
+    return step_of(model, batch, model.make_optimizer())
 
 
 def unfused(model: BaseModel, batch: tuple[Tensor, Tensor]) -> Step:
-    return eager(model, batch, torch.optim.AdamW(model.parameter_groups(), fused=False))
+    groups = [
+        {name: group[name] for name in ("params", "weight_decay")} for group in model.make_optimizer().param_groups
+    ]
+    return step_of(model, batch, torch.optim.AdamW(groups, fused=False))
 
 
 def rows_first(model: BaseModel, batch: tuple[Tensor, Tensor]) -> Step:
@@ -66,27 +70,20 @@ def rows_first(model: BaseModel, batch: tuple[Tensor, Tensor]) -> Step:
 
 
 def compiled(model: BaseModel, batch: tuple[Tensor, Tensor]) -> Step:
-    """As the option `compile` does it."""
-    model.is_shared = False
-    optimizer = model.make_optimizer()
-    model.backward_pass = model.compiling
-
-    def step() -> None:
-        optimizer.zero_grad()
-        model.backward_pass(batch)
-        optimizer.step()
-
-    return step
+    """The model compiled as PyTorch documents it. The loss and the optimizer stay eager."""
+    model.compile()
+    return as_it_is(model, batch)
 
 
 def bf16(model: BaseModel, batch: tuple[Tensor, Tensor]) -> Step:
     """As `--trainer.precision bf16-mixed`: products in 16 bits, weights in 32."""
     optimizer = model.make_optimizer()
+    inputs, targets = batch
 
     def step() -> None:
         optimizer.zero_grad()
-        with torch.autocast(batch[0].device.type, torch.bfloat16):
-            loss, _ = model.loss(batch)
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            loss = model.loss(model(inputs), targets)
         loss.backward()
         optimizer.step()
 
@@ -97,19 +94,13 @@ CHOICES = {
     "as it is": as_it_is,
     "AdamW not fused": unfused,
     "rows first": rows_first,
-    "compile": compiled,
+    COMPILED: compiled,
     "bf16": bf16,
 }
 
 
-def as_shipped(arguments: list[str]) -> float:
-    """Milliseconds a step of `train.py fit`, from the first step to the end of training, without validation."""
-    cli = quietly([*arguments, "--test_checkpoint=none"])
-    return (cli.history.seconds - cli.history.validation_seconds) / int(cli.trainer.global_step) * 1000
-
-
 def timed(step: Step, count: int) -> float:
-    """Milliseconds a step."""
+    """Milliseconds per step."""
     wait()
     start = time.perf_counter()
     for _ in range(count):
@@ -118,7 +109,7 @@ def timed(step: Step, count: int) -> float:
     return (time.perf_counter() - start) / count * 1000
 
 
-def measure(rounds: int = ROUNDS, configs: tuple[str, ...] = tuple(CONFIGS), with_chunks: bool = True) -> Row:
+def measure(rounds: int = ROUNDS, configs: tuple[str, ...] = tuple(CONFIGS)) -> Row:
     steps: Row = {}
     for config in configs:
         subjects: dict[str, Callable[[], float]] = {}
@@ -134,38 +125,21 @@ def measure(rounds: int = ROUNDS, configs: tuple[str, ...] = tuple(CONFIGS), wit
             start = time.perf_counter()
             step()
             first[name] = time.perf_counter() - start
-            if name == "compile" and model.backward_pass == model.gradients:
-                continue  # it cannot, and has said so
             subjects[name] = functools.partial(timed, step, CONFIGS[config])
         steps[config] = {"milliseconds": interleaved(rounds, subjects), "first": first}
-        print(table({"steps": {config: steps[config]}, "chunks": {}}).splitlines()[2], flush=True)
-    chunks: Row = {}
-    for config, epochs in CHUNKS.items() if with_chunks else ():
-        flags = ["-c", f"configs/{config}.yaml", f"--trainer.max_epochs={epochs}"]
-        runs: dict[str, Callable[[], float]] = {
-            str(n): functools.partial(as_shipped, [*flags, f"--data.steps_per_execution={n}"])
-            for n in STEPS_PER_EXECUTION
-        }
-        chunks[config] = interleaved(rounds, runs)
-        print(config, {name: f"{statistics.median(taken):.3g}" for name, taken in chunks[config].items()}, flush=True)
-    return {"steps": steps, "chunks": chunks, "on": device()}
+        print(table({"steps": {config: steps[config]}}).splitlines()[2], flush=True)
+    return {"steps": steps, "on": device()}
 
 
 def table(found: Row) -> str:
+    names = list(CHOICES)[1:]
     rows = []
     for config, measured in found["steps"].items():
         taken = measured["milliseconds"]
-        others = [shown(ratio(taken[name], taken["as it is"])) if name in taken else "—" for name in list(CHOICES)[1:]]
-        seconds = f"{measured['first']['compile']:.0f}" if "compile" in taken else "cannot"
+        others = [shown(ratio(taken[name], taken["as it is"])) if name in taken else "—" for name in names]
+        seconds = f"{measured['first'][COMPILED]:.0f}" if COMPILED in taken else "—"
         rows.append([config, f"{statistics.median(taken['as it is']):.3g}", *others, seconds])
-    whole = markdown(["config", "ms a step", *(f"{name} ÷" for name in list(CHOICES)[1:]), "compiling, s"], rows)
-    if not found["chunks"]:
-        return whole
-    rows = [
-        [config, *(shown(ratio(taken[str(n)], taken["1"])) for n in STEPS_PER_EXECUTION[1:])]
-        for config, taken in found["chunks"].items()
-    ]
-    return f"{whole}\n\n" + markdown(["config", *(f"{n} steps a call ÷ 1" for n in STEPS_PER_EXECUTION[1:])], rows)
+    return markdown(["config", "ms per step", *(f"{name} ÷" for name in names), "compiling, s"], rows)
 
 
 if __name__ == "__main__":

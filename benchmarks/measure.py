@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 
 import train
@@ -65,6 +66,13 @@ def in_a_process(module: str, *arguments: str) -> Row:
     done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
     found: Row = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+class Compile(L.Callback):
+    """Compiles the model as PyTorch documents it, after its graph is drawn: a compiled model cannot be traced."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.compile()
 
 
 def device() -> str:

@@ -1,152 +1,171 @@
-"""What `Trainer.fit` costs over the loop that one would write by hand.
+"""What `train.py fit` costs over a hand-written loop: wall time and CPU time per training step.
 
 python -m benchmarks.overhead
 
-Both take the same steps on the same tensors with the same optimizer and schedule. As shipped: TensorBoard, metrics,
-progress line, checkpoints, and the config's own `steps_per_execution`. Validation, where a config has it, is left out.
-The two take turns in one process, a call of `training_step` and as many steps by hand, so that both meet what else the
-machine does: between whole runs its speed changes by more than what is measured here. Each round is a new process, as
-a run is.
+Whole runs are compared. `train.py fit` runs as shipped: TensorBoard, checkpoints, step curves, metrics, progress line.
+The hand-written loop takes the same steps on the same tensors, with the same optimizer, scheduler and clipping, and
+does nothing else. Both are timed from the first step to the end of training. The time of validation is subtracted.
+
+Each round is a new process. It warms up both, then runs `fit`, the loop, the loop and `fit`, so that a machine that
+slows down or speeds up meets both alike. The ratio of a round is that of the two sums.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import lightning as L
 from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.measure import in_a_process, markdown, quietly, ratio, shown, wait
-from checkpoints import LastCheckpoint
-from datamodules import BaseDataModule
-from datamodules.base import Chunk
-from models import BaseModel
+from cli import CLI
 from results import Row
 
-EPOCHS = {"mnist/shallow_mlp": 30, "mnist/deep_mlp": 1, "mnist/fast_cnn": 1, "mnist/resnet": 1, "sequence/lstm": 1}
-BATCH_SIZES = (64, 128, 512)
-GOAL, CUDA_GOAL = 1.05, 1.10  # at batches of 128 and more
+CELLS = [("mnist/shallow_mlp", batch_size) for batch_size in (64, 128, 512)] + [
+    (config, batch_size)
+    for config in ("mnist/deep_mlp", "mnist/fast_cnn", "mnist/resnet", "sequence/lstm")
+    for batch_size in (128, 512)
+]
+EPOCHS, DEFAULT_EPOCHS = {"mnist/shallow_mlp": 20}, 3  # per run
+GOALS, DEFAULT_GOAL = {"mnist/shallow_mlp": 1.10}, 1.05  # the highest ratio of wall times
+CUDA_GOAL = 1.10
 ROUNDS = 5
 
 
-def steps_by_hand(model: BaseModel, data: BaseDataModule, total_steps: int) -> Iterator[None]:
-    """A plain loop, which pauses after every step."""
-    inputs, targets = data.splits["train"]
-    sampler = data.train_dataloader().sampler
-    optimizer = model.make_optimizer()
-    smoothing, clip = model.hparams["label_smoothing"], model.hparams["gradient_clip"]
-    step, epoch = 0, 0
-    while True:
-        sampler.set_epoch(epoch)
-        batches = sampler.order()[: data.steps_per_epoch * data.batch_size].view(-1, data.batch_size)
-        for indices in batches.to(inputs.device):
-            for group in optimizer.param_groups:
-                group["lr"] = model.lr_at(step, total_steps)
-            optimizer.zero_grad()
-            batch, labels = inputs.index_select(0, indices), targets.index_select(0, indices)
-            F.cross_entropy(model(batch), labels, label_smoothing=smoothing).backward()
-            if clip:
-                nn.utils.clip_grad_norm_(model.parameters(), clip)
-            optimizer.step()
-            step += 1
-            yield
-        epoch += 1
+class Seconds(NamedTuple):
+    """Wall time, and CPU time of all threads of the process."""
+
+    wall: float
+    cpu: float
+
+    @staticmethod
+    def now() -> Seconds:
+        wait()
+        return Seconds(time.perf_counter(), time.process_time())
+
+    def since(self, start: Seconds) -> Seconds:
+        return Seconds(self.wall - start.wall, self.cpu - start.cpu)
 
 
-class ByHand(L.Callback):
-    """After each call of `training_step`, takes as many steps by hand with a model of its own.
+class Stopwatch(L.Callback):
+    """Times training from the first step to its end, without validation.
 
     Attributes:
-        seconds: what its own steps took.
-        validation_seconds: what all of validation took, with what Lightning does around it.
+        taken: The time of training.
     """
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.validation_seconds = 0.0
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        self.model: Any = copy.deepcopy(pl_module)
+    taken: Seconds
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        total_steps: Any = pl_module.total_steps
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self.steps = steps_by_hand(self.model.to(pl_module.device).train(), datamodule, total_steps)
-        loop: Any = trainer.fit_loop.epoch_loop.val_loop
-        validate = loop.run
+        validation: Any = trainer.fit_loop.epoch_loop.val_loop
+        validate: Callable[[], Any] = validation.run
+        self.validation = Seconds(0.0, 0.0)
 
         def run() -> Any:
-            start = time.perf_counter()
-            found = validate()
-            wait()
-            self.validation_seconds += time.perf_counter() - start
-            return found
+            start = Seconds.now()
+            metrics = validate()
+            wall, cpu = Seconds.now().since(start)
+            self.validation = Seconds(self.validation.wall + wall, self.validation.cpu + cpu)
+            return metrics
 
-        loop.run = run
+        validation.run = run
+        self.start = Seconds.now()
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: Chunk, batch_idx: int
-    ) -> None:
-        wait()
-        start = time.perf_counter()
-        for _ in range(len(batch)):
-            next(self.steps)
-        wait()
-        taken = time.perf_counter() - start
-        self.seconds += taken
-        for one in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(one, LastCheckpoint):  # whose second between two writings is one of training
-                one.next_write += taken
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.taken = Seconds.now().since(self.start).since(self.validation)
 
 
-def one_run(arguments: list[str]) -> Row:
-    """Milliseconds a step by hand and in `train.py fit`, the latter from the first step to the end of training."""
-    beside = [f"--trainer.callbacks+={__name__}.ByHand", "--test_checkpoint=none"]
-    cli = quietly([*arguments, *beside])
-    (by_hand,) = [one for one in cli.trainer.callbacks if isinstance(one, ByHand)]  # type: ignore[attr-defined]
-    as_shipped = cli.history.seconds - by_hand.validation_seconds - by_hand.seconds
-    taken = {"by_hand": by_hand.seconds, "as_shipped": as_shipped}
-    return {name: seconds / cli.trainer.global_step * 1000 for name, seconds in taken.items()}
+def fit(arguments: list[str]) -> tuple[CLI, Seconds]:
+    """A run of `train.py fit`, and the time of its training.
+
+    Raises:
+        RuntimeError: Lightning's own loop took some of the steps.
+    """
+    cli = quietly([*arguments, f"--trainer.callbacks+={__name__}.Stopwatch", "--test_checkpoint=none"])
+    trainer: Any = cli.trainer
+    num_fast_steps = getattr(trainer.fit_loop.epoch_loop, "num_fast_steps", 0)
+    if num_fast_steps != trainer.global_step:
+        raise RuntimeError(f"the fast loop took {num_fast_steps} of {trainer.global_step} steps")
+    (stopwatch,) = [one for one in trainer.callbacks if isinstance(one, Stopwatch)]
+    return cli, stopwatch.taken
 
 
-def measure(rounds: int = ROUNDS, batch_sizes: tuple[int, ...] = BATCH_SIZES) -> Row:
-    cells: list[Row] = [
-        {"config": config, "batch_size": batch_size, "by_hand": [], "as_shipped": []}
-        for config in EPOCHS
-        for batch_size in batch_sizes
-    ]
-    for cell in cells:
-        arguments = [f"--data.batch_size={cell['batch_size']}", f"--trainer.max_epochs={EPOCHS[cell['config']]}"]
-        for _ in range(rounds):
-            taken = in_a_process("benchmarks.overhead", "-c", f"configs/{cell['config']}.yaml", *arguments)
-            for name, milliseconds in taken.items():
-                cell[name].append(milliseconds)
-        print(table({"cells": [cell]}).splitlines()[-1], flush=True)
+def fit_by_hand(arguments: list[str]) -> tuple[CLI, Seconds]:
+    """The same training by a hand-written loop, and its time. The model is that of the command line it returns."""
+    cli = quietly(arguments, run=False)
+    trainer: Any = cli.trainer
+    model: Any = cli.model.to(trainer.strategy.root_device).train()
+    data: Any = cli.datamodule
+    data.trainer = trainer  # which says where the samples go
+    data.prepare_data()
+    data.setup("fit")
+    loader, optimizer = data.train_dataloader(), model.make_optimizer()
+    scheduler = model.make_scheduler(optimizer, trainer.max_epochs * len(loader))
+    smoothing, clip = model.label_smoothing, trainer.gradient_clip_val
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+    start = Seconds.now()
+    for epoch in range(trainer.max_epochs):
+        loader.set_epoch(epoch)
+        for inputs, targets in loader:
+            loss = F.cross_entropy(model(inputs), targets, label_smoothing=smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            if clip:
+                nn.utils.clip_grad_norm_(parameters, clip)
+            optimizer.step()
+            scheduler.step()
+    return cli, Seconds.now().since(start)
+
+
+def one_round(arguments: list[str]) -> Row:
+    """Milliseconds per step of both, from two runs of each in the order A B B A after one warm-up of each."""
+    taken: dict[Any, list[Seconds]] = {fit: [], fit_by_hand: []}
+    num_steps = 0
+    for number, subject in enumerate((fit, fit_by_hand, fit, fit_by_hand, fit_by_hand, fit)):
+        cli, seconds = subject(arguments)
+        num_steps = max(num_steps, cli.trainer.global_step)
+        if number >= 2:
+            taken[subject].append(seconds)
+    found = {}
+    for name, runs in (("by_hand", taken[fit_by_hand]), ("as_shipped", taken[fit])):
+        found[name] = sum(run.wall for run in runs) / (2 * num_steps) * 1000
+        found[f"{name}_cpu"] = sum(run.cpu for run in runs) / (2 * num_steps) * 1000
+    return found
+
+
+def measure(rounds: int = ROUNDS, batch_sizes: tuple[int, ...] = (64, 128, 512)) -> Row:
+    cells: list[Row] = []
+    for config, batch_size in CELLS:
+        if batch_size not in batch_sizes:
+            continue
+        flags = [f"--data.batch_size={batch_size}", f"--trainer.max_epochs={EPOCHS.get(config, DEFAULT_EPOCHS)}"]
+        found = [in_a_process("benchmarks.overhead", "-c", f"configs/{config}.yaml", *flags) for _ in range(rounds)]
+        measured = {name: [one[name] for one in found] for name in found[0]}
+        cells.append({"config": config, "batch_size": batch_size, **measured})
+        print(table({"cells": cells}).splitlines()[-1], flush=True)
     return {"cells": cells}
 
 
 def table(found: Row) -> str:
-    rows = [
-        [
-            cell["config"],
-            str(cell["batch_size"]),
-            f"{statistics.median(cell['by_hand']):.3g}",
-            shown(ratio(cell["as_shipped"], cell["by_hand"])),
-        ]
-        for cell in found["cells"]
-    ]
-    return markdown(["config", "batch", "by hand, ms a step", "`Trainer.fit` ÷ by hand"], rows)
+    rows = []
+    for cell in found["cells"]:
+        wall = shown(ratio(cell["as_shipped"], cell["by_hand"]))
+        cpu = shown(ratio(cell["as_shipped_cpu"], cell["by_hand_cpu"]))
+        milliseconds = f"{statistics.median(cell['by_hand']):.3g}"
+        rows.append([cell["config"], str(cell["batch_size"]), milliseconds, wall, cpu])
+    columns = ["config", "batch", "by hand, ms per step", "wall time, `fit` ÷ by hand", "CPU time, `fit` ÷ by hand"]
+    return markdown(columns, rows)
 
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        print(json.dumps(one_run(sys.argv[1:])))
+        print(json.dumps(one_round(sys.argv[1:])))
     else:
         measure()

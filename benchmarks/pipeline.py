@@ -58,7 +58,7 @@ def ours() -> float:
     data = MNIST(source="full", batch_size=BATCH_SIZE, val_size=0)
     data.prepare_data()
     data.setup()
-    return epoch_of(batch for chunk in data.train_dataloader() for batch in chunk)
+    return epoch_of(data.train_dataloader())
 
 
 def stock_epoch(loader: Iterable[Any]) -> float:

@@ -42,7 +42,7 @@ BENCHMARKS = {
     "startup": Benchmark(startup.measure, lambda: startup.measure(2), startup.table),
     "scaling": Benchmark(scaling.measure, lambda: scaling.measure(1), scaling.table),
     "choices": Benchmark(
-        choices.measure, lambda: choices.measure(1, ("mnist/shallow_mlp", "mnist/fast_cnn"), False), choices.table
+        choices.measure, lambda: choices.measure(1, ("mnist/shallow_mlp", "mnist/fast_cnn")), choices.table
     ),
     "processes": Benchmark(processes.measure, lambda: processes.measure(1), processes.table),
     "against": Benchmark(against.measure, lambda: against.measure(2), against.table),
@@ -61,11 +61,12 @@ def goals(found: dict[str, Row]) -> str:
         rows.append([what, f"{'≥' if is_least else '≤'} {limit:g}", f"{value:.3g}", "yes" if is_met else "**no**"])
 
     where = found["overhead"].get("device", "cpu")
-    for cell in found["overhead"].get("cells", []):
-        if cell["batch_size"] >= 128:
-            what = f"`fit` ÷ loop by hand, {cell['config']}, batch {cell['batch_size']}, {where}"
-            limit = overhead.GOAL if where == "cpu" else overhead.CUDA_GOAL
-            goal(what, limit, ratio(cell["as_shipped"], cell["by_hand"])["ratio"])
+    cells = {(cell["config"], cell["batch_size"]): cell for cell in found["overhead"].get("cells", [])}
+    for config, batch_size in cells or overhead.CELLS:
+        what = f"`fit` ÷ loop by hand, {config}, batch {batch_size}, {where}"
+        limit = overhead.GOALS.get(config, overhead.DEFAULT_GOAL) if where == "cpu" else overhead.CUDA_GOAL
+        cell = cells.get((config, batch_size))
+        goal(what, limit, ratio(cell["as_shipped"], cell["by_hand"])["ratio"] if cell else None)
     if where == "cpu":
         goal("`fit` ÷ loop by hand, ResNet and LSTM, CUDA", overhead.CUDA_GOAL, None)
     loaders = found["pipeline"].get("loader")
@@ -95,7 +96,8 @@ def goals(found: dict[str, Row]) -> str:
         goal(f"exponent of time or memory less that of the work, {axis}", scaling.SLACK, max(time, memory) - work)
     epochs = found["against"].get("seconds", {})
     for name, other, limit in against.GOALS if epochs else ():
-        value = ratio(epochs[name], epochs[other])["ratio"] if epochs[name] and epochs[other] else None
+        both = epochs.get(name), epochs.get(other)
+        value = ratio(*both)["ratio"] if all(both) else None
         goal(f"784-128-10, an epoch: {name} ÷ {other}", limit, value)
     return markdown(["goal", "limit", "measured", "met"], rows)
 

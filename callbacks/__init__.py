@@ -1,6 +1,7 @@
 """What a run shows and records beyond its curves."""
 
 from callbacks.activation_stats import ActivationStats
+from callbacks.curves import BroadcastBuffers, EpochCurves, StepCurves
 from callbacks.decision_boundary import DecisionBoundary
 from callbacks.embedding import Embedding
 from callbacks.feature_maps import FeatureMaps
@@ -16,8 +17,10 @@ from callbacks.progress import Progress
 
 __all__ = [
     "ActivationStats",
+    "BroadcastBuffers",
     "DecisionBoundary",
     "Embedding",
+    "EpochCurves",
     "FeatureMaps",
     "Features",
     "Filters",
@@ -28,4 +31,5 @@ __all__ = [
     "ModelGraph",
     "Predictions",
     "Progress",
+    "StepCurves",
 ]

@@ -7,10 +7,11 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from callbacks.insight import Insight, aside, data_of
+from callbacks.insight import Insight, aside
 from callbacks.parts import weights
 from drawing import COLOURS, depth_axis, line_style, logarithmic, panels
 
@@ -47,7 +48,9 @@ class GradientFlow(Insight):
         self.step = 0  # of it
         super().on_train_start(trainer, pl_module)
 
-    def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
         if not self.is_on:
             return
         self.finish_step(trainer)
@@ -64,8 +67,7 @@ class GradientFlow(Insight):
     def is_measured(self, trainer: Any) -> bool:
         """Whether the step that is being taken is: the first, those that are logged, and the last of each epoch."""
         step, log_every = trainer.global_step + 1, trainer.log_every_n_steps
-        ends_epoch = step % data_of(trainer).steps_per_epoch == 0
-        return step == self.first_step + 1 or (log_every > 0 and step % log_every == 0) or ends_epoch
+        return step == self.first_step + 1 or (log_every > 0 and step % log_every == 0) or trainer.is_last_batch
 
     def finish_step(self, trainer: L.Trainer) -> None:
         """Compares the weights with those before the step that was measured last."""

@@ -1,7 +1,9 @@
 """What a run came to: the time it took, and the validation metrics along the way."""
 
+import re
 import statistics
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -15,7 +17,7 @@ class History(L.Callback):
     Attributes:
         seconds: wall-clock time of training, validation included, looks inside the network left out.
         seconds_per_epoch: the median of all epochs, the same included.
-        validation: the metrics under `val/` by optimizer step.
+        validation: the metrics of validation by optimizer step.
     """
 
     def __init__(self) -> None:
@@ -36,13 +38,10 @@ class History(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.first_step = trainer.global_step
+        self.start = self.epoch_start = clock(trainer)  # a resumed run may begin inside an epoch
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epoch_start = clock(trainer)
-
-    def on_train_batch_start(self, trainer: L.Trainer, *_: object) -> None:
-        if self.start is None:
-            self.start = clock(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.validation_start = time.perf_counter()
@@ -50,10 +49,7 @@ class History(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
             self.validation_seconds += time.perf_counter() - self.validation_start
-            metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-            self.validation[trainer.global_step] = {
-                name.removeprefix("val/"): value for name, value in metrics.items() if name.startswith("val/")
-            }
+            self.validation[trainer.global_step] = stage_metrics("val", trainer.callback_metrics)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epochs.append(clock(trainer) - self.epoch_start)
@@ -62,6 +58,11 @@ class History(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.start is not None:
             self.seconds = clock(trainer) - self.start
+
+
+def stage_metrics(stage: str, metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a stage, such as `val/loss` or `val_loss`, without its name."""
+    return {name[len(stage) + 1 :]: float(value) for name, value in metrics.items() if re.match(rf"{stage}[/_]", name)}
 
 
 def clock(trainer: Any) -> float:

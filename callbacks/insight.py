@@ -68,9 +68,11 @@ class Insight(L.Callback):
         self.last_look: int | None = None
         self.places: dict[str, list[Bbox]] = {}  # of the axes in the figures of a tag
         self.first_epoch = self.epoch = trainer.current_epoch  # finished ones
-        total: Any = pl_module.total_steps  # 1 if the run has no end
-        self.num_epochs = math.ceil(total / data_of(trainer).steps_per_epoch)
-        reason = self.why_not(trainer, pl_module)
+        self.num_epochs = epochs_of(trainer)
+        reason = None
+        if not hasattr(data_of(trainer), "splits") or not hasattr(pl_module, "loss"):
+            reason = "it needs a model and data of this project's base classes"
+        reason = reason or self.why_not(trainer, pl_module)
         if reason is None and board_of(trainer) is None:
             reason = "there is no TensorBoard logger to draw for"
         if reason is None and first_of(type(self), trainer) is not self:
@@ -158,6 +160,13 @@ class Insight(L.Callback):
 
 def data_of(trainer: Any) -> Any:
     return trainer.datamodule
+
+
+def epochs_of(trainer: L.Trainer) -> int:
+    """Epochs of the whole run; 1 if it has no end."""
+    steps = trainer.estimated_stepping_batches
+    steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    return max(1, math.ceil(steps / steps_per_epoch)) if steps < math.inf else 1
 
 
 def board_of(trainer: L.Trainer) -> TensorBoardLogger | None:

@@ -64,7 +64,7 @@ def surface(model: L.LightningModule, batch: tuple[Tensor, Tensor]) -> np.ndarra
         for column, second in enumerate(steps):
             for parameter, start, other in zip(parameters, starts, directions[1], strict=True):
                 torch.add(start, other, alpha=second, out=parameter)
-            losses[row, column] = float(moved.loss(batch)[0])
+            losses[row, column] = float(moved.loss(moved(batch[0]), batch[1]))
     return losses
 
 

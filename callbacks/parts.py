@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 NONLINEARITIES = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh)  # value by value
 
@@ -17,7 +18,7 @@ def stages(module: nn.Module, prefix: str = "") -> dict[str, nn.Module]:
     """The parts of a network by name: its children.
 
     A container of parts that have parts themselves is opened: `blocks.0`, `stages.1.0`; so is a list, which is never
-    called itself. Dropout is left out: it does nothing in evaluation.
+    called itself. Dropout is left out: it does nothing in evaluation. So are metrics.
     """
     found: dict[str, nn.Module] = {}
     for name, child in module.named_children():
@@ -25,7 +26,7 @@ def stages(module: nn.Module, prefix: str = "") -> dict[str, nn.Module]:
         is_nested = isinstance(child, nn.Sequential) and all(list(part.children()) for part in child)
         if is_list or is_nested:
             found |= stages(child, f"{prefix}{name}.")
-        elif not isinstance(child, nn.Dropout):
+        elif not isinstance(child, nn.Dropout | Metric):
             found[prefix + name] = child
     return found
 

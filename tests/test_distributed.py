@@ -107,7 +107,7 @@ def test_two_processes_train_every_model_as_one_does(tmp_path: Path) -> None:
 
 
 def test_two_processes_test_uneven_shares_as_one_tests_all(fit: Fit, tmp_path: Path) -> None:
-    flags = ["--data.val_size=501", "--trainer.max_epochs=2", "--data.steps_per_execution=4", "--test_checkpoint=last"]
+    flags = ["--data.val_size=501", "--trainer.max_epochs=2", "--test_checkpoint=last"]
     place = f"--trainer.logger.init_args.save_dir={tmp_path / 'two'}"
     command = [sys.executable, "train.py", "fit", "-c", f"configs/{SHALLOW}", "--data.source=subset", place, *TWO]
     process = start([*command, "--trainer.accelerator=cpu", *flags], tmp_path / "log")

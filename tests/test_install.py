@@ -88,7 +88,7 @@ def clone(tmp_path: Path) -> Path:
         shutil.copy(PROJECT / name, folder)
     for path in PROJECT.glob("*.py"):
         shutil.copy(path, folder)
-    for name in ("models", "datamodules", "callbacks", "comparison", "configs"):
+    for name in ("models", "datamodules", "callbacks", "comparison", "engine", "configs"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 

@@ -4,7 +4,6 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,31 +46,14 @@ def same_weights(one: CLI, other: CLI) -> bool:
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_steps_per_execution_changes_nothing_but_the_speed(fit: Fit, tmp_path: Path) -> None:
-    flags = ["--trainer.max_epochs=2", "--trainer.log_every_n_steps=3", "--data.batch_size=400", NARROW]
-    one = fit(DEEP, *flags, "--trainer.logger.init_args.name=one", "--data.steps_per_execution=1")
-    seven = fit(DEEP, *flags, "--trainer.logger.init_args.name=seven", "--data.steps_per_execution=7")
-    assert one.trainer.global_step == seven.trainer.global_step == 20
-    assert one.trainer.fit_loop.total_batch_idx > seven.trainer.fit_loop.total_batch_idx
-    assert same_weights(one, seven)
-    found, expected = curves(tmp_path / "seven"), curves(tmp_path / "one")
-    assert found.pop("run/seconds")
-    assert expected.pop("run/seconds")
-    assert found == expected
-
-
-def test_max_steps_may_fall_inside_a_chunk(fit: Fit, tmp_path: Path) -> None:
+def test_max_steps_inside_an_epoch_validates_the_last_steps(fit: Fit, tmp_path: Path) -> None:
     flags = ["--trainer.max_steps=12", "--data.batch_size=400", "--trainer.log_every_n_steps=1", NARROW]
-    one = fit(DEEP, *flags, "--trainer.logger.init_args.name=one", "--data.steps_per_execution=1")
-    seven = fit(DEEP, *flags, "--trainer.logger.init_args.name=seven", "--data.steps_per_execution=7")
-    assert seven.trainer.global_step == 12
-    assert same_weights(one, seven)
-    found, expected = curves(tmp_path / "seven"), curves(tmp_path / "one")
-    assert found.pop("run/seconds")
-    assert expected.pop("run/seconds")
-    assert found == expected
+    cli = fit(DEEP, *flags)
+    assert cli.trainer.global_step == 12
+    found = curves(tmp_path)
+    assert [x for x, _ in found["step/lr"]] == list(range(1, 13))
     assert found["step/lr"][-1][1] == pytest.approx(0.005 / 25e4), "the schedule ends with the run"
-    assert [x for x, _ in found["val/acc"]] == [1, 2], "what the last steps made is validated too"
+    assert [x for x, _ in found["val/acc"]] == [1, 2], "the last steps are validated too"
 
 
 def test_axes_and_tags(fit: Fit, tmp_path: Path) -> None:
@@ -111,7 +93,7 @@ def test_fit_tests_the_checkpoint_it_was_told(
     which: str, epoch: int | None, fit: Fit, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # uphill after the first epoch, which so is the best
-    monkeypatch.setattr("models.BaseModel.lr_at", lambda self, step, total_steps: 0.01 if step < 15 else -0.01)
+    monkeypatch.setattr("models.BaseModel.lr_factor", lambda self, step, total_steps: 1.0 if step < 15 else -1.0)
     cli = fit(SHALLOW, "--trainer.max_epochs=3", f"--test_checkpoint={which}")
     printed = capsys.readouterr().out
     if epoch is None:
@@ -133,7 +115,6 @@ def test_a_resumed_run_equals_an_unbroken_one(which: str, fit: Fit, tmp_path: Pa
         "--model.dropout=0.0",
         "--model.schedule=constant",
         "--model.warmup_ratio=0",
-        "--data.steps_per_execution=4",
     ]
     whole = fit(DEEP, *flags, "--trainer.max_epochs=3")
     fit(DEEP, *flags, "--trainer.max_epochs=1", "--trainer.logger.init_args.name=half")
@@ -147,45 +128,72 @@ def test_a_resumed_run_equals_an_unbroken_one(which: str, fit: Fit, tmp_path: Pa
 
 def test_without_validation_the_last_epoch_is_tested(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     cli = fit(SHALLOW, "--data.val_size=0", "--trainer.max_epochs=2")
-    assert cli.datamodule.steps_per_epoch == 4500 // 256
+    assert cli.trainer.global_step == 2 * (4500 // 256)
     assert "val_acc" not in cli.result
     assert "test: epoch 2, the last: " in capsys.readouterr().out
 
 
 def test_overfit_batches_repeats_the_same_batches(fit: Fit) -> None:
     flags = ["--trainer.overfit_batches=1", "--trainer.max_epochs=30", "--model.label_smoothing=0"]
-    with pytest.warns(UserWarning, match="You requested to overfit but enabled train dataloader shuffling"):
-        cli = fit(SHALLOW, *flags)
+    cli = fit(SHALLOW, *flags)
     assert cli.trainer.global_step == 30
     assert cli.result["train_loss"] < 0.1
+
+
+def test_overfit_batches_accepts_a_fraction(fit: Fit) -> None:
+    cli = fit(SHALLOW, "--trainer.overfit_batches=0.5", "--trainer.max_epochs=2", "--test_checkpoint=none")
+    assert cli.trainer.global_step == 2 * 8  # of 16 batches, the last of which is smaller
 
 
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--trainer.gradient_clip_val=0.5", "type --model.gradient_clip 0.5"),
-        ("--trainer.accumulate_grad_batches=4", "type a larger --data.batch_size"),
-        ("--trainer.precision=16-true", "type --trainer.precision bf16-mixed"),
-        ("--trainer.limit_train_batches=0.5", "type --trainer.limit_train_batches 7"),
-        ("--trainer.overfit_batches=0.5", "overfit_batches take whole batches"),
         ("--data.batch_size=5000", "type --data.batch_size 4000 or less"),
-        ("--trainer.max_epochs=-1", "type --model.schedule constant"),
+        ("--trainer.max_epochs=-1", "choose schedule='constant'"),
     ],
 )
-def test_what_would_not_do_as_told_is_refused_with_what_to_type(flag: str, message: str, fit: Fit) -> None:
+def test_fit_with_impossible_options_says_what_to_type(flag: str, message: str, fit: Fit) -> None:
     with pytest.raises(ValueError, match=message):
         fit(SHALLOW, flag)
 
 
-def test_intervals_that_would_count_chunks_are_refused(fit: Fit) -> None:
-    with pytest.raises(ValueError, match=r"val_check_interval=5 would count chunks of 4 steps"):
-        fit(SHALLOW, "--trainer.val_check_interval=5", "--data.steps_per_execution=4")
+@pytest.mark.parametrize(("share", "num_steps"), [(0.5, 7), (1.0, 15)])
+def test_limit_train_batches_accepts_a_fraction(share: float, num_steps: int, fit: Fit) -> None:
+    cli = fit(SHALLOW, f"--trainer.limit_train_batches={share}", "--trainer.max_epochs=2", "--test_checkpoint=none")
+    assert cli.trainer.global_step == 2 * num_steps
+    assert list(cli.history.validation) == [num_steps, 2 * num_steps]
+
+
+def test_accumulate_grad_batches_equals_larger_batches(fit: Fit) -> None:
+    flags = ["--trainer.max_epochs=2", "--test_checkpoint=none", "--model.schedule=constant", "--model.optimizer=sgd"]
+    small = fit(SHALLOW, *flags, "--data.batch_size=200", "--trainer.accumulate_grad_batches=2")
+    large = fit(SHALLOW, *flags, "--data.batch_size=400")
+    assert small.trainer.global_step == large.trainer.global_step == 20
+    for name, value in large.model.named_parameters():
+        torch.testing.assert_close(dict(small.model.named_parameters())[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_gradient_clip_val_limits_the_update(fit: Fit) -> None:
+    flags = ["--trainer.max_steps=1", "--model.optimizer=sgd", "--model.momentum=0", "--model.weight_decay=0"]
+    flags += ["--model.schedule=constant", "--model.warmup_ratio=0", "--model.lr=1", "--test_checkpoint=none"]
+    before = fit(SHALLOW, *flags, "--model.lr=0").model.state_dict()
+    after = fit(SHALLOW, *flags, "--trainer.gradient_clip_val=0.01").model
+    moves = [(value.detach() - before[name]).norm() for name, value in after.named_parameters()]
+    assert torch.stack(moves).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_val_check_interval_writes_curves_at_steps(fit: Fit, tmp_path: Path) -> None:
+    cli = fit(SHALLOW, "--trainer.val_check_interval=5", "--trainer.max_epochs=2", "--test_checkpoint=none")
+    assert list(cli.history.validation) == [5, 10, 15, 20, 25, 30]
+    found = curves(tmp_path)
+    assert [x for x, _ in found["val/acc"]] == [5, 10, 15, 20, 25, 30]
+    assert [x for x, _ in found["train/acc"]] == [x for x, _ in found["gap/acc"]] == [1, 2]
 
 
 def test_the_row_has_the_validation_of_the_tested_checkpoint(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     # validated twice an epoch, and uphill in its second half
-    monkeypatch.setattr("models.BaseModel.lr_at", lambda self, step, total_steps: 0.01 if step < 7 else -0.01)
-    cli = fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.val_check_interval=7", "--data.steps_per_execution=1")
+    monkeypatch.setattr("models.BaseModel.lr_factor", lambda self, step, total_steps: 1.0 if step < 7 else -1.0)
+    cli = fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.val_check_interval=7")
     assert list(cli.history.validation) == [7, 14]
     assert cli.result["val_acc"] == cli.history.validation[7]["acc"] > cli.history.validation[14]["acc"]
 
@@ -205,20 +213,46 @@ def test_a_checkpoint_callback_of_the_users_does_not_decide_what_is_tested(
 
 
 def test_flags_win_over_the_checkpoint_that_a_run_goes_on_from(fit: Fit, tmp_path: Path) -> None:
-    fit(SHALLOW, "--trainer.max_epochs=1")
+    constant = ["--model.schedule=constant", "--model.warmup_ratio=0", "--trainer.log_every_n_steps=1"]
+    fit(SHALLOW, "--trainer.max_epochs=1", *constant)
     checkpoint = next(tmp_path.rglob("last.ckpt"))
     flags = ["--model.lr=0.123", "--model.weight_decay=0.7", "--model.label_smoothing=0"]
-    cli = fit(SHALLOW, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=2", *flags)
+    place = "--trainer.logger.init_args.version=resumed"
+    cli = fit(SHALLOW, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=2", place, *constant, *flags)
     assert cli.model.hparams["lr"] == 0.123
     assert cli.model.hparams["label_smoothing"] == 0
     assert cli.trainer.optimizers[0].param_groups[0]["weight_decay"] == 0.7
+    steps, rates = zip(*curves(tmp_path / "shallow_mlp" / "resumed")["step/lr"], strict=True)
+    assert steps == (*range(16, 31),)
+    assert rates == pytest.approx([0.123] * 15)
 
 
-def test_going_on_from_inside_an_epoch_is_refused(fit: Fit, tmp_path: Path) -> None:
-    fit(SHALLOW, "--trainer.max_steps=20")
-    checkpoint = next(tmp_path.rglob("last.ckpt"))
-    with pytest.raises(ValueError, match="the checkpoint of step 20 does not end an epoch of 15 steps"):
-        fit(SHALLOW, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3", "--trainer.max_steps=-1")
+def assert_same_run(resumed: CLI, unbroken: CLI) -> None:
+    assert resumed.trainer.global_step == unbroken.trainer.global_step
+    assert same_weights(resumed, unbroken)
+    for name in ("train_loss", "val_loss", "val_acc"):
+        assert resumed.result[name] == pytest.approx(unbroken.result[name], rel=1e-6), name
+
+
+CONSTANT = ["--model.schedule=constant", "--model.warmup_ratio=0", "--test_checkpoint=none"]
+
+
+@pytest.mark.parametrize("step", [7, 15, 20])  # an epoch has 15 steps
+def test_resume_inside_an_epoch_equals_an_unbroken_run(step: int, fit: Fit, tmp_path: Path) -> None:
+    keep = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename={step}"]
+    keep += ["--trainer.callbacks.every_n_train_steps=1", "--trainer.callbacks.save_top_k=-1"]
+    unbroken = fit(SHALLOW, *CONSTANT, "--trainer.max_epochs=3")
+    fit(SHALLOW, *CONSTANT, *keep, "--trainer.max_epochs=2", "--trainer.logger.init_args.name=part")
+    checkpoint = next((tmp_path / "part").rglob(f"step={step}.ckpt"))
+    assert_same_run(fit(SHALLOW, *CONSTANT, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3"), unbroken)
+
+
+def test_resume_after_max_steps_inside_an_epoch_equals_an_unbroken_run(fit: Fit, tmp_path: Path) -> None:
+    unbroken = fit(SHALLOW, *CONSTANT, "--trainer.max_epochs=3")
+    fit(SHALLOW, *CONSTANT, "--trainer.max_steps=20", "--trainer.logger.init_args.name=part")
+    checkpoint = next((tmp_path / "part").rglob("last.ckpt"))
+    flags = [f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3", "--trainer.max_steps=-1"]
+    assert_same_run(fit(SHALLOW, *CONSTANT, *flags), unbroken)
 
 
 @pytest.mark.parametrize(
@@ -312,16 +346,6 @@ class Hooked(ShallowMLP):
 def test_hooks_of_a_model_are_called_too(fit: Fit) -> None:
     cli = fit(SHALLOW, f"--model={__name__}.Hooked", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
     assert cli.model.called == {"on_after_backward", "on_before_optimizer_step"}
-
-
-def test_a_strategy_that_takes_the_steps_itself_is_refused() -> None:
-    model = ShallowMLP([4], 2)
-    data = SimpleNamespace(steps_per_epoch=1)
-    model._trainer = SimpleNamespace(datamodule=data, callbacks=[], strategy=data)  # type: ignore[assignment]
-    with pytest.raises(
-        ValueError, match=r"SimpleNamespace would want .* type --trainer\.strategy ddp, or leave it out"
-    ):
-        model.on_fit_start()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")

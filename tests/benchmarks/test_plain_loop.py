@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from benchmarks import plain_loop
+from checkpoints import AUGMENTATION
 from tests.conftest import ONE_OF_EACH, Fit, build, config_id
 from tests.test_train import curves
 
@@ -14,9 +15,12 @@ from tests.test_train import curves
 @pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
 def test_a_loop_written_by_hand_gives_the_same_losses(path: Path, fit: Fit, tmp_path: Path) -> None:
     cut = ["--data.batch_size=400", "--trainer.max_epochs=2"]
-    fit(path, *cut, "--trainer.log_every_n_steps=1", "--test_checkpoint=none", "--data.steps_per_execution=3")
+    options = yaml.safe_load(path.read_text())["data"].get("init_args", {})
+    cut += [f"--data.{name}=0" for name in AUGMENTATION & set(options)]  # the plain loop does not augment
+    fit(path, *cut, "--trainer.log_every_n_steps=1", "--test_checkpoint=none")
     by_hand = build(path, *cut)
-    losses, validation = plain_loop.fit(by_hand.model, by_hand.datamodule, max_epochs=2)
+    clip = by_hand.trainer.gradient_clip_val
+    losses, validation = plain_loop.fit(by_hand.model, by_hand.datamodule, max_epochs=2, gradient_clip_val=clip)
     found = curves(tmp_path)
     assert [value for _, value in found["step/loss"]] == losses
     assert [value for _, value in found["val/loss"]] == [means["loss"] for means in validation]

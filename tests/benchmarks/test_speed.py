@@ -9,7 +9,7 @@ from arguments import PROJECT
 from benchmarks import overhead, processes, scaling, speed, time_to_accuracy
 from benchmarks.measure import in_a_process, interleaved, kept, ratio
 from results import Row
-from tests.conftest import SMOKE, Fit, config_id
+from tests.conftest import config_id
 from tests.test_train import DEEP, SHALLOW
 
 
@@ -30,20 +30,21 @@ def test_a_ratio_is_the_median_of_pairs() -> None:
 
 
 @pytest.mark.parametrize("config", [SHALLOW, DEEP, "mnist/resnet.yaml", "sequence/lstm.yaml"])
-def test_the_loop_by_hand_takes_the_steps_of_the_trainer(config: str, fit: Fit) -> None:
-    flags = ["-c", SMOKE, "--trainer.max_epochs=2", "--test_checkpoint=none"]
+def test_the_hand_written_loop_takes_the_steps_of_fit(config: str) -> None:
+    flags = ["--trainer.max_epochs=2", "--data.source=subset", "--data.batch_size=500"]
     flags += ["--model.dropout=0"] if config in (DEEP, "sequence/lstm.yaml") else []
-    cli = fit(config, *flags, "--trainer.callbacks+=benchmarks.overhead.ByHand")
-    (by_hand,) = [one for one in cli.trainer.callbacks if isinstance(one, overhead.ByHand)]  # type: ignore[attr-defined]
-    assert by_hand.seconds > 0
-    weights = by_hand.model.state_dict()
-    assert all(torch.equal(weights[name], value) for name, value in cli.model.state_dict().items())
+    arguments = ["-c", str(PROJECT / "configs" / config), *flags]
+    (ours, taken), (by_hand, _) = overhead.fit(arguments), overhead.fit_by_hand(arguments)
+    assert taken.wall > 0
+    torch.testing.assert_close(
+        dict(ours.model.named_parameters()), dict(by_hand.model.named_parameters()), rtol=0, atol=0
+    )
 
 
-def test_both_are_measured_in_a_process_of_their_own() -> None:
+def test_a_round_measures_both_in_a_process_of_their_own() -> None:
     config = str(PROJECT / "configs" / SHALLOW)
-    taken = in_a_process("benchmarks.overhead", "-c", config, "-c", SMOKE, "--data.source=subset")
-    assert set(taken) == {"by_hand", "as_shipped"}
+    taken = in_a_process("benchmarks.overhead", "-c", config, "--data.source=subset", "--trainer.max_epochs=1")
+    assert set(taken) == {"by_hand", "by_hand_cpu", "as_shipped", "as_shipped_cpu"}
     assert all(milliseconds > 0 for milliseconds in taken.values())
 
 

@@ -65,7 +65,7 @@ def test_a_terminal_and_a_notebook_see_one_line_that_rewrites_itself(
         monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
     monkeypatch.setenv("COLUMNS", "72")
     flags = ["--test_checkpoint=none", "--data.batch_size=1000", "--trainer.max_epochs=2"]
-    fit("mnist/shallow_mlp.yaml", "-c", SMOKE, *flags, "--data.steps_per_execution=1")
+    fit("mnist/shallow_mlp.yaml", "-c", SMOKE, *flags)
     looks = capsys.readouterr().out.partition("\n")[0].split("\r")
     bars = [re.findall(r"\[(#*)\.*\]", look) for look in looks[1:]]
     assert [len(bar) for (bar,) in bars] == [2, 3, 4, 6, 6, 8, 9, 10, 12, 12]

@@ -21,7 +21,7 @@ def linear_config(folder: Path) -> Path:
     path.write_text(
         "model:\n  class_path: Linear\n  init_args:\n    optimizer: sgd\n    momentum: 0.0\n    weight_decay: 0.0\n"
         "    schedule: constant\n    warmup_ratio: 0.0\n    lr: 0.05\n"
-        "data:\n  class_path: Plane\n  init_args:\n    shape: bumps\n    steps_per_execution: 3\n"
+        "data:\n  class_path: Plane\n  init_args:\n    shape: bumps\n"
     )
     return path
 
@@ -29,9 +29,9 @@ def linear_config(folder: Path) -> Path:
 @pytest.mark.parametrize("gradient_clip", [0.0, 1e-3])
 def test_norm_and_update_are_those_of_the_formula(gradient_clip: float, fit: Fit, tmp_path: Path) -> None:
     path = linear_config(tmp_path)
-    clip = f"--model.gradient_clip={gradient_clip}"
+    clip = f"--trainer.gradient_clip_val={gradient_clip}"
     cli = build(path, clip)
-    inputs, targets = (part.double() for part in next(iter(next(iter(cli.datamodule.train_dataloader())))))
+    inputs, targets = (part.double() for part in next(iter(cli.datamodule.train_dataloader())))
     weight, bias = cli.model.head.weight.detach().double(), cli.model.head.bias.detach().double()
     errors = inputs @ weight.T + bias - targets
     by_weight = 2 / len(inputs) * errors.T @ inputs  # of the mean squared error

@@ -46,7 +46,7 @@ def generators() -> list[Any]:
 
 @pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
 def test_training_does_not_notice(path: Path, fit: Fit) -> None:
-    flags = ["-c", SMOKE, "--trainer.max_epochs=2", "--data.batch_size=24", "--data.steps_per_execution=3"]
+    flags = ["-c", SMOKE, "--trainer.max_epochs=2", "--data.batch_size=24"]
     flags.append("--test_checkpoint=none")
 
     def ended(*more: str) -> tuple[CLI, list[Any]]:

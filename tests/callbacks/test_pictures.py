@@ -230,7 +230,8 @@ def test_the_surface_of_a_run_has_its_training_loss_in_the_middle(fit: Fit, tmp_
     cli = fit(BUMPS, *on("LossSurface"))
     inputs, targets = cli.datamodule.splits["train"]
     chosen = torch.linspace(0, len(inputs) - 1, loss_surface.NUM_SAMPLES).long()
-    loss, _ = cli.model.eval().loss((inputs[chosen], targets[chosen]))
+    model = cli.model.eval()
+    loss = model.loss(model(inputs[chosen]), targets[chosen])
     middle = loss_surface.NUM_POINTS // 2
     losses = numbers(tmp_path, "LossSurface")["losses"]
     assert losses[middle, middle] == pytest.approx(loss.item(), rel=1e-5)

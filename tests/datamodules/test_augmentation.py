@@ -1,13 +1,19 @@
 """Each image is moved by an amount of its own, which depends on seed and epoch alone."""
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
+import lightning as L
 import pytest
 import torch
 
-from datamodules import MNIST, SequenceMNIST
+from datamodules import MNIST, BaseDataModule, SequenceMNIST
 from datamodules.augmentation import NUM_DRAWS, moved
-from datamodules.base import ChunkLoader, EpochSampler, Samples
+from datamodules.loader import Samples
+from engine.fast_loop import use_fast_loop
+from models import Linear
+from tests.conftest import stock_trainer
 
 
 def drawn(across: float = 0.5, down: float = 0.5, angle: float = 0.5, size: float = 0.5) -> torch.Tensor:
@@ -40,26 +46,86 @@ def test_a_larger_size_enlarges_the_middle() -> None:
     torch.testing.assert_close(found, ramp / 1.5)
 
 
-def loader(steps_per_execution: int = 3, rank: int = 0, world_size: int = 1, epoch: int = 2) -> ChunkLoader:
-    """Twenty samples of zeros to which their draws are added."""
-    samples: Samples = torch.zeros(20, NUM_DRAWS), torch.arange(20)
-    sampler = EpochSampler(20, seed=1)
-    sampler.set_epoch(epoch)
-    shape = (5, world_size, 4 // world_size)
-    return ChunkLoader(lambda epoch: samples, sampler, shape, rank, steps_per_execution, (torch.add, NUM_DRAWS))
+class Added(BaseDataModule):
+    """Twenty samples of zeros, to which their draws are added."""
+
+    input_shape = [NUM_DRAWS]  # noqa: RUF012  # as in the documentation
+    num_outputs = 20
+    task = "classification"
+    num_draws = NUM_DRAWS
+
+    def __init__(self, seed: int = 1, place: tuple[int, int] = (0, 1)) -> None:
+        super().__init__(batch_size=4, seed=seed)
+        self.place = lambda: place  # type: ignore[method-assign]
+
+    def load(self) -> tuple[Samples, Samples]:
+        samples = torch.zeros(20, NUM_DRAWS), torch.arange(20)
+        return samples, samples
+
+    def augment(self, inputs: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+        return inputs + draws
 
 
-def changes(*loaders: ChunkLoader) -> torch.Tensor:
-    """What was added to each batch, `(5, 4, NUM_DRAWS)`, ranks side by side."""
-    return torch.cat([torch.stack([inputs for chunk in one for inputs, _ in chunk]) for one in loaders], dim=1)
+def changes(data: Added, epoch: int = 2, batch: int = 3, is_training: bool = True) -> torch.Tensor:
+    """What is added to a batch, `(4, NUM_DRAWS)`, when a trainer stands at this epoch and batch."""
+    batch_progress = SimpleNamespace(current=SimpleNamespace(ready=batch))
+    epoch_progress = SimpleNamespace(current=SimpleNamespace(processed=epoch))
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=batch_progress), epoch_progress=epoch_progress)
+    data.trainer = SimpleNamespace(training=is_training, fit_loop=loop)  # type: ignore[assignment]
+    size = 4 // data.place()[1]
+    inputs, targets = data.on_after_batch_transfer((torch.zeros(size, NUM_DRAWS), torch.arange(size)), 0)
+    assert torch.equal(targets, torch.arange(size))
+    return inputs
 
 
-def test_the_amounts_depend_on_neither_chunks_nor_devices() -> None:
-    whole = changes(loader())
-    assert whole.unique().numel() == 5 * 4 * NUM_DRAWS, "each sample has its own"
-    assert changes(loader(steps_per_execution=1)).equal(whole)
-    assert changes(*(loader(rank=rank, world_size=2) for rank in range(2))).equal(whole)
-    assert not changes(loader(epoch=3)).equal(whole)
+def test_draws_depend_on_seed_epoch_and_batch_alone() -> None:
+    expected = changes(Added())
+    assert expected.unique().numel() == 4 * NUM_DRAWS, "each sample has its own"
+    assert expected.dtype == torch.float32
+    torch.manual_seed(99)
+    assert changes(Added()).equal(expected)
+    for others in (changes(Added(seed=2)), changes(Added(), epoch=3), changes(Added(), batch=4)):
+        assert not others.equal(expected)
+
+
+def test_draws_do_not_depend_on_the_number_of_devices() -> None:
+    shares = [changes(Added(place=(rank, 2))) for rank in range(2)]
+    assert torch.cat(shares).equal(changes(Added()))
+
+
+def test_inputs_are_augmented_in_training_only() -> None:
+    assert not changes(Added(), is_training=False).any()
+    untrained = torch.zeros(4, NUM_DRAWS), torch.arange(4)
+    assert Added().on_after_batch_transfer(untrained, 0) is untrained, "without a trainer"
+
+
+class Recorder(L.Callback):
+    """Keeps the inputs of training and of validation as the model receives them."""
+
+    def __init__(self) -> None:
+        self.train: list[torch.Tensor] = []
+        self.val: list[torch.Tensor] = []
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, *_: Any) -> None:
+        self.train.append(batch[0])
+
+    def on_validation_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, *_: Any) -> None:
+        self.val.append(batch[0])
+
+
+@pytest.mark.parametrize("is_fast", [False, True], ids=["stock", "fast"])
+def test_a_trainer_sees_the_draws_of_each_epoch_and_batch(is_fast: bool) -> None:
+    data, recorder = Added(), Recorder()
+    data.val_size = 4
+    trainer = stock_trainer(max_epochs=2, callbacks=[recorder], val_check_interval=2)
+    if is_fast:
+        use_fast_loop(trainer)
+    trainer.fit(Linear([NUM_DRAWS], 20), datamodule=data)
+    assert len(recorder.train) == 2 * 4
+    for number, inputs in enumerate(recorder.train):
+        assert inputs.equal(changes(Added(), epoch=number // 4, batch=number % 4)), number
+    assert len(recorder.val) == 2 * 2
+    assert not torch.cat(recorder.val).any()
 
 
 def test_sequences_move_as_their_images_do() -> None:

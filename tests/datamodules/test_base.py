@@ -1,13 +1,20 @@
 """Order, batches and split of any data: what a run sees is a pure function of seed and epoch."""
 
 from itertools import chain
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
 
 from datamodules import BaseDataModule
-from datamodules.base import Samples
+from datamodules.loader import Samples, ShuffledLoader
+from engine.fast_loop import use_fast_loop
+from models import BaseModel, DeepMLP
+from tests.conftest import stock_trainer
 
 
 class Numbers(BaseDataModule):
@@ -17,8 +24,8 @@ class Numbers(BaseDataModule):
     num_outputs = 2
     task: Literal["classification", "regression"] = "classification"
 
-    def __init__(self, batch_size: int = 10, val_size: int = 20, steps_per_execution: int = 1, seed: int = 0) -> None:
-        super().__init__(batch_size, val_size, steps_per_execution, seed)
+    def __init__(self, batch_size: int = 10, val_size: int = 20, seed: int = 0) -> None:
+        super().__init__(batch_size, val_size, seed)
         self.setup()
 
     def load(self) -> tuple[Samples, Samples]:
@@ -29,8 +36,9 @@ class Numbers(BaseDataModule):
 
 def batches(datamodule: BaseDataModule, epoch: int = 0) -> list[list[float]]:
     loader = datamodule.train_dataloader()
-    loader.sampler.set_epoch(epoch)
-    return [inputs.flatten().tolist() for chunk in loader for inputs, _ in chunk]
+    assert isinstance(loader, ShuffledLoader)
+    loader.set_epoch(epoch)
+    return [inputs.flatten().tolist() for inputs, _ in loader]
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
@@ -48,16 +56,19 @@ def test_an_epoch_shows_each_sample_once_and_drops_the_last_partial_batch() -> N
     assert len(set(chain(*seen))) == 60
 
 
-@pytest.mark.parametrize("steps_per_execution", [1, 3, 7, 8, 100])
-def test_chunks_hold_the_same_batches_in_the_same_order(steps_per_execution: int) -> None:
-    chunked = Numbers(steps_per_execution=steps_per_execution)
-    assert batches(chunked) == batches(Numbers())
-    loader = chunked.train_dataloader()
-    chunks = list(loader)
-    assert len(loader) == len(chunks)
-    assert len(chunks[0]) == min(steps_per_execution, 8)
-    assert sum(len(chunk) for chunk in chunks) == chunked.steps_per_epoch == 8
-    assert all(inputs.shape == (10, 1) for chunk in chunks for inputs, _ in chunk)
+@pytest.mark.parametrize(("batch_size", "num_batches"), [(10, 8), (30, 2), (80, 1)])
+def test_loader_length_is_its_number_of_batches(batch_size: int, num_batches: int) -> None:
+    loader = Numbers(batch_size).train_dataloader()
+    assert len(loader) == len(list(loader)) == num_batches
+    assert all(inputs.shape == (batch_size, 1) and targets.shape == (batch_size,) for inputs, targets in loader)
+
+
+def test_order_is_that_of_the_batches() -> None:
+    datamodule = Numbers()
+    loader = datamodule.train_dataloader()
+    assert isinstance(loader, ShuffledLoader)
+    inputs, _ = datamodule.splits["train"]
+    assert inputs[loader.order()].flatten().tolist() == list(chain(*batches(datamodule)))
 
 
 def test_devices_share_each_batch_without_changing_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,14 +103,13 @@ def test_without_validation_all_is_trained_on() -> None:
     datamodule = Numbers(val_size=0)
     assert datamodule.val_dataloader() == []
     assert datamodule.monitor is None
-    assert datamodule.steps_per_epoch == 10
+    assert len(datamodule.train_dataloader()) == 10
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"batch_size": 0}, "batch_size=0"),
-        ({"steps_per_execution": 0}, "steps_per_execution=0"),
         ({"val_size": -1}, "val_size=-1"),
         ({"val_size": 100}, "val_size=100 leaves nothing of the 100 samples"),
         (
@@ -136,3 +146,148 @@ def test_regression_is_watched_by_its_loss(monkeypatch: pytest.MonkeyPatch) -> N
     assert (numbers.monitor, numbers.monitor_mode) == ("val/acc", "max")
     monkeypatch.setattr(Numbers, "task", "regression")
     assert (numbers.monitor, numbers.monitor_mode) == ("val/loss", "min")
+
+
+class Points(BaseDataModule):
+    """64 training samples in 8 batches, each moved at random in training."""
+
+    input_shape = [4]  # noqa: RUF012
+    num_outputs = 3
+    task = "classification"
+    num_draws = 4
+
+    def __init__(self, val_size: int = 0) -> None:
+        super().__init__(batch_size=8, val_size=val_size, seed=5)
+
+    def load(self) -> tuple[Samples, Samples]:
+        inputs = torch.randn(80 + self.val_size, 4, generator=torch.Generator().manual_seed(0))
+        targets = inputs[:, :3].argmax(1)
+        return (inputs[:-16], targets[:-16]), (inputs[-16:], targets[-16:])
+
+    def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
+        return inputs + draws
+
+
+class Seen(L.Callback):
+    """Keeps the training batches as the model receives them, and the metrics at the end of each epoch."""
+
+    def __init__(self) -> None:
+        self.batches: list[Tensor] = []
+        self.metrics: list[dict[str, float]] = []
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, *_: Any) -> None:
+        self.batches.append(batch[0])
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.metrics.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+
+
+class Fitted:
+    """A run of a small model on the points, in Lightning's own Trainer, which saves a checkpoint at every step."""
+
+    def __init__(
+        self,
+        folder: Path,
+        max_epochs: int,
+        is_fast: bool,
+        ckpt_path: Path | None = None,
+        val_size: int = 0,
+        keep: dict[str, Any] | None = None,
+        **hparams: Any,
+    ) -> None:
+        self.seen = Seen()
+        saver = ModelCheckpoint(folder, save_top_k=-1, **(keep or {"filename": "{step}", "every_n_train_steps": 1}))
+        trainer = stock_trainer(max_epochs=max_epochs, enable_checkpointing=True, callbacks=[self.seen, saver])
+        if is_fast:
+            use_fast_loop(trainer)
+        torch.manual_seed(0 if ckpt_path is None else 1)
+        self.model = DeepMLP([4], 3, hidden_size=8, num_layers=1, batch_norm=True, lr=0.1, **hparams)
+        trainer.fit(self.model, datamodule=Points(val_size), ckpt_path=ckpt_path, weights_only=True)
+
+
+both_loops = pytest.mark.parametrize("is_fast", [False, True], ids=["stock", "fast"])
+
+
+def assert_same_weights(model: BaseModel, other: BaseModel) -> None:
+    expected = other.state_dict()
+    different = [name for name, value in model.state_dict().items() if not torch.equal(value, expected[name])]
+    assert not different
+
+
+@both_loops
+@pytest.mark.parametrize(("schedule", "first_epochs"), [("constant", 2), ("onecycle", 3)])
+@pytest.mark.parametrize("step", [5, 8, 13, 16])
+def test_resume_equals_an_unbroken_run(
+    step: int, schedule: str, first_epochs: int, is_fast: bool, tmp_path: Path
+) -> None:
+    options: Any = {"schedule": schedule, "warmup_ratio": 0.0 if schedule == "constant" else 0.3}
+    unbroken = Fitted(tmp_path / "unbroken", 3, is_fast, **options)
+    first = Fitted(tmp_path / "first", first_epochs, is_fast, **options)
+    assert len(first.seen.batches) == 8 * first_epochs
+    resumed = Fitted(tmp_path / "resumed", 3, is_fast, tmp_path / "first" / f"step={step}.ckpt", **options)
+    expected = unbroken.seen.batches[step:]
+    assert len(resumed.seen.batches) == len(expected) == 24 - step
+    assert all(torch.equal(*pair) for pair in zip(resumed.seen.batches, expected, strict=True))
+    assert_same_weights(resumed.model, unbroken.model)
+
+
+@both_loops
+@pytest.mark.parametrize("step", [5, 8, 13, 16])
+def test_resume_gives_the_metrics_of_an_unbroken_run(step: int, is_fast: bool, tmp_path: Path) -> None:
+    unbroken = Fitted(tmp_path / "unbroken", 3, is_fast, val_size=8)
+    resumed = Fitted(tmp_path / "resumed", 3, is_fast, tmp_path / "unbroken" / f"step={step}.ckpt", val_size=8)
+    epochs = unbroken.seen.metrics[step // 8 :]
+    assert len(resumed.seen.metrics) == len(epochs)
+    for found, expected in zip(resumed.seen.metrics, epochs, strict=True):
+        assert found.keys() == expected.keys() == {"train/loss", "train/acc", "val/loss", "val/acc"}
+        assert found == pytest.approx(expected, rel=1e-6)
+
+
+@both_loops
+def test_resume_from_the_end_of_an_epoch_equals_an_unbroken_run(is_fast: bool, tmp_path: Path) -> None:
+    """Such a checkpoint is saved when the epoch has ended, not after its last batch."""
+    options: Any = {"val_size": 8, "keep": {"filename": "{epoch}", "save_on_train_epoch_end": True}}
+    unbroken = Fitted(tmp_path / "unbroken", 3, is_fast, **options)
+    for epoch in (0, 1):
+        checkpoint = tmp_path / "unbroken" / f"epoch={epoch}.ckpt"
+        resumed = Fitted(tmp_path / str(epoch), 3, is_fast, checkpoint, **options)
+        assert resumed.seen.metrics == unbroken.seen.metrics[epoch + 1 :]
+        assert_same_weights(resumed.model, unbroken.model)
+
+
+class Tokens(BaseDataModule):
+    """Sequences of whole numbers, for an embedding."""
+
+    input_shape = [6]  # noqa: RUF012
+    num_outputs = 2
+    task = "classification"
+
+    def load(self) -> tuple[Samples, Samples]:
+        tokens = torch.randint(9, (64, 6), generator=torch.Generator().manual_seed(0))
+        targets = (tokens[:, 0] > 4).long()
+        return (tokens[:48], targets[:48]), (tokens[48:], targets[48:])
+
+
+class Embedded(BaseModel):
+    width_option = None
+    depth = 1
+
+    def __init__(self, input_shape: list[int], num_outputs: int, **training: Any) -> None:
+        super().__init__(input_shape, num_outputs, **training)
+        self.embedding = nn.Embedding(9, 4)
+        self.head = nn.Linear(24, num_outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.embedding(x).flatten(1))
+
+
+@both_loops
+def test_int64_inputs_are_trained_on(is_fast: bool) -> None:
+    trainer = stock_trainer(max_epochs=2)
+    if is_fast:
+        use_fast_loop(trainer)
+    data = Tokens(batch_size=8, val_size=8)
+    trainer.fit(Embedded([6], 2), datamodule=data)
+    assert data.splits["train"][0].dtype == torch.int64
+    assert trainer.global_step == 2 * 5
+    assert 0 < trainer.callback_metrics["val/acc"] <= 1

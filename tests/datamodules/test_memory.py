@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from datamodules import AddingProblem, CopyMemory
+from datamodules.loader import ShuffledLoader
 from datamodules.memory import Generated
 
 
@@ -58,8 +59,9 @@ def test_each_epoch_trains_on_others_and_all_validate_on_the_same(make: Any) -> 
     def batches(seed: int, epoch: int) -> torch.Tensor:
         datamodule = set_up(make(num_steps=9, num_samples=40, batch_size=10, val_size=8, test_size=8, seed=seed))
         loader = datamodule.train_dataloader()
-        loader.sampler.set_epoch(epoch)
-        return torch.cat([inputs for chunk in loader for inputs, _ in chunk])
+        assert isinstance(loader, ShuffledLoader)
+        loader.set_epoch(epoch)
+        return torch.cat([inputs for inputs, _ in loader])
 
     first, second, again, other = batches(0, 0), batches(0, 1), batches(0, 1), batches(1, 1)
     assert len(first) == 40

@@ -1,4 +1,4 @@
-"""The shared training: schedules, losses, means and the bookkeeping of the training step."""
+"""The shared training: schedules, losses and options."""
 
 import inspect
 from typing import Any
@@ -25,7 +25,7 @@ from models import (
     ShallowMLP,
     Transformer,
 )
-from models.base import WeightedMean
+from models.metrics import EpochAccuracy, EpochSquaredError
 
 MODELS = [getattr(models, name) for name in models.__all__ if name != "BaseModel"]
 every_model = pytest.mark.parametrize("model_class", MODELS)
@@ -43,33 +43,46 @@ def smallest(model_class: type[BaseModel], **options: Any) -> BaseModel:
 
 @pytest.mark.parametrize("warmup_ratio", [0.1, 0.3, 0.5])
 @pytest.mark.parametrize("total_steps", [20, 100, 1234])
-def test_onecycle_is_that_of_pytorch(total_steps: int, warmup_ratio: float) -> None:
+def test_lr_factor_onecycle_equals_pytorch(total_steps: int, warmup_ratio: float) -> None:
     model = ShallowMLP([4], 2, lr=0.01, warmup_ratio=warmup_ratio)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps, pct_start=warmup_ratio)
     for step in range(total_steps):
-        assert model.lr_at(step, total_steps) == pytest.approx(reference.get_last_lr()[0], rel=1e-6), step
+        expected = reference.get_last_lr()[0]
+        assert 0.01 * model.lr_factor(step, total_steps) == pytest.approx(expected, rel=1e-6), step
         optimizer.step()
         if step < total_steps - 1:
             reference.step()
 
 
-def test_cosine_after_its_warm_up_is_that_of_pytorch() -> None:
-    model = ShallowMLP([4], 2, lr=0.01, schedule="cosine", warmup_ratio=0.2)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+def test_lr_factor_cosine_equals_pytorch_after_warmup() -> None:
+    model = ShallowMLP([4], 2, lr=1.0, schedule="cosine", warmup_ratio=0.2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=80)
-    assert [model.lr_at(step, 100) for step in range(20)] == pytest.approx([0.01 * (n + 1) / 20 for n in range(20)])
+    assert [model.lr_factor(step, 100) for step in range(20)] == pytest.approx([(n + 1) / 20 for n in range(20)])
     for step in range(20, 100):
-        assert model.lr_at(step, 100) == pytest.approx(reference.get_last_lr()[0], rel=1e-6)
+        assert model.lr_factor(step, 100) == pytest.approx(reference.get_last_lr()[0], rel=1e-6)
         optimizer.step()
         reference.step()
 
 
-def test_constant_stays_after_its_warm_up() -> None:
-    model = ShallowMLP([4], 2, lr=0.01, schedule="constant", warmup_ratio=0.1)
-    rates = [model.lr_at(step, 100) for step in range(100)]
-    assert rates[0] == pytest.approx(0.001)
-    assert rates[10:] == [0.01] * 90
+def test_lr_factor_constant_stays_after_warmup() -> None:
+    model = ShallowMLP([4], 2, schedule="constant", warmup_ratio=0.1)
+    factors = [model.lr_factor(step, 100) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[10:] == [1.0] * 90
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle"])
+def test_scheduler_sets_the_learning_rate_of_every_group(schedule: Any) -> None:
+    model = ShallowMLP([4], 2, lr=0.01, schedule=schedule)
+    optimizer = model.make_optimizer()
+    scheduler = model.make_scheduler(optimizer, total_steps=10)
+    for step in range(10):
+        expected = 0.01 * model.lr_factor(step, 10)
+        assert [group["lr"] for group in optimizer.param_groups] == [expected, expected]
+        optimizer.step()
+        scheduler.step()
 
 
 @every_model
@@ -95,36 +108,33 @@ def test_sgd_is_nesterov_momentum() -> None:
 
 def test_label_smoothing_is_for_training_only() -> None:
     model = ShallowMLP([4], 3, label_smoothing=0.2)
-    batch = torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])
-    logits = model(batch[0])
-    smoothed, _ = model.train().loss(batch)
-    plain, _ = model.eval().loss(batch)
-    torch.testing.assert_close(smoothed, F.cross_entropy(logits, batch[1], label_smoothing=0.2))
-    torch.testing.assert_close(plain, F.cross_entropy(logits, batch[1]))
+    logits, targets = model(torch.randn(5, 4)), torch.tensor([0, 1, 2, 0, 1])
+    smoothed, plain = model.train().loss(logits, targets), model.eval().loss(logits, targets)
+    torch.testing.assert_close(smoothed, F.cross_entropy(logits, targets, label_smoothing=0.2))
+    torch.testing.assert_close(plain, F.cross_entropy(logits, targets))
 
 
 def test_tagging_counts_every_step_that_is_not_ignored() -> None:
     model = RNN([6, 3], 4, task="tagging", hidden_size=8)
     inputs, targets = torch.randn(2, 6, 3), torch.randint(4, (2, 6))
     targets[0, 3:] = -100
-    loss, logits = model.loss((inputs, targets))
+    logits = model(inputs)
+    loss = model.loss(logits, targets)
     assert logits.shape == (2, 6, 4)
     kept = targets != -100
     torch.testing.assert_close(loss, F.cross_entropy(logits[kept], targets[kept]))
-    model.measure("val", loss[None], logits[None], targets[None])
-    assert model.means["val"]["acc"].counts == [torch.tensor([9])]
-    torch.testing.assert_close(
-        model.means["val"]["acc"].compute(), (logits.argmax(-1)[kept] == targets[kept]).float().mean()
-    )
+    accuracy = EpochAccuracy()
+    accuracy.add(logits, targets)
+    assert accuracy.count == 9
+    torch.testing.assert_close(accuracy.compute(), (logits.argmax(-1)[kept] == targets[kept]).float().mean())
 
 
 def test_regression_is_the_mean_squared_error_and_has_no_accuracy() -> None:
     model = RNN([6, 3], 2, task="regression", hidden_size=8)
     inputs, targets = torch.randn(5, 6, 3), torch.randn(5, 2)
-    loss, values = model.loss((inputs, targets))
-    torch.testing.assert_close(loss, ((values - targets) ** 2).mean())
-    model.measure("val", loss[None], values[None], targets[None])
-    assert list(model.means["val"]) == ["loss"]
+    values = model(inputs)
+    torch.testing.assert_close(model.loss(values, targets), ((values - targets) ** 2).mean())
+    assert [type(metric) for metric in model.epoch_metrics["train_0"]] == [EpochSquaredError]
 
 
 @pytest.mark.parametrize(
@@ -139,26 +149,18 @@ def test_regression_is_the_mean_squared_error_and_has_no_accuracy() -> None:
 def test_targets_of_another_shape_are_refused(task: Any, targets: torch.Tensor) -> None:
     model = RNN([6, 3], 1 if task == "regression" else 4, task=task, hidden_size=8)
     with pytest.raises(ValueError, match=rf"targets of shape \({targets.shape[0]},"):
-        model.loss((torch.randn(5, 6, 3), targets))
-
-
-def test_means_count_by_weight_and_keep_a_nan() -> None:
-    mean = WeightedMean()
-    mean.update(torch.tensor([50.0, 300.0]), torch.tensor([100, 300]))
-    assert mean.compute() == 0.875
-    mean.update(torch.tensor([float("nan")]), torch.tensor([1]))
-    assert mean.compute().isnan()
+        model.loss(model(torch.randn(5, 6, 3)), targets)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": -1.0}, "lr=-1.0"),
-        ({"warmup_ratio": 1.5}, "warmup_ratio=1.5"),
-        ({"hidden_size": 0}, "hidden_size=0"),
-        ({"activation": "elu"}, "activation='elu' is none of relu, tanh"),
-        ({"optimizer": "adam"}, "optimizer='adam' is none of adamw, sgd; type another --model.optimizer"),
-        ({"schedule": "linear"}, "schedule='linear' is none of constant"),
+        ({"lr": -1.0}, "lr=-1.0 must be between 0 and inf"),
+        ({"warmup_ratio": 1.5}, "warmup_ratio=1.5 must be between 0 and 1"),
+        ({"hidden_size": 0}, "hidden_size=0 must be 1 or more"),
+        ({"activation": "elu"}, "activation='elu' must be one of relu, tanh"),
+        ({"optimizer": "adam"}, "optimizer='adam' must be one of adamw, sgd"),
+        ({"schedule": "linear"}, "schedule='linear' must be one of constant"),
         (
             {"task": "tagging"},
             r"ShallowMLP does classification and regression, not task='tagging' \(input_shape=\[4\]\)",

@@ -24,10 +24,10 @@ def test_each_layer_can_learn_from_the_first() -> None:
     torch.manual_seed(0)
     plain = DeepMLP([64], 10, hidden_size=64, num_layers=30, activation="sigmoid")
     normed = DeepMLP([64], 10, hidden_size=64, num_layers=30, activation="sigmoid", batch_norm=True)
-    batch = torch.randn(128, 64), torch.randint(10, (128,))
+    inputs, targets = torch.randn(128, 64), torch.randint(10, (128,))
     norms = {}
     for name, model in {"plain": plain, "normed": normed}.items():
-        model.loss(batch)[0].backward()
+        model.loss(model(inputs), targets).backward()
         norms[name] = model.get_parameter("blocks.0.0.weight").grad.norm().item()  # type: ignore[union-attr]
     assert norms["plain"] < 1e-12  # sigmoid units pass on at most a quarter of a gradient, 30 times over
     assert norms["normed"] > 1e6 * norms["plain"]

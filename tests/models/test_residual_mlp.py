@@ -33,8 +33,7 @@ def test_with_scales_of_1_it_is_the_textbook_sum() -> None:
 def test_the_first_layer_learns_however_many_follow(num_layers: int) -> None:
     torch.manual_seed(0)
     model = ResidualMLP([64], 10, num_layers=num_layers)
-    batch = torch.randn(128, 64), torch.randint(10, (128,))
-    model.loss(batch)[0].backward()
+    model.loss(model(torch.randn(128, 64)), torch.randint(10, (128,))).backward()
     assert model.get_parameter("stem.0.weight").grad.norm() > 0.1  # type: ignore[union-attr]
 
 
@@ -54,7 +53,7 @@ def test_only_residuals_let_the_first_layer_of_many_learn() -> None:
     def first_gradient(residual: bool) -> float:
         torch.manual_seed(0)
         model = ResidualMLP([64], 10, num_layers=100, activation="sigmoid", residual=residual)
-        model.loss((torch.randn(128, 64), torch.randint(10, (128,))))[0].backward()
+        model.loss(model(torch.randn(128, 64)), torch.randint(10, (128,))).backward()
         gradient = model.get_parameter("stem.0.weight").grad
         assert gradient is not None
         return float(gradient.norm())

@@ -1,0 +1,1 @@
+"""Everything around a run that a model does not know."""

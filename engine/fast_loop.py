@@ -1,0 +1,273 @@
+"""Lightning's training loop at the speed of a hand-written one. Nobody needs to know this file.
+
+    trainer = L.Trainer(...)
+    use_fast_loop(trainer)
+
+The model stays an ordinary LightningModule, and the results stay the same to the bit: weights, optimizer state,
+checkpoints, curves, and every call of every hook. With a small network, most of Lightning's time between two batches
+goes to asking objects that have nothing to say. `FastEpochLoop` asks them once, takes as many steps as it can before
+something outside has to happen (a validation, the end of the epoch), and calls only the hooks that somebody wrote.
+
+What it cannot do exactly as Lightning does, it leaves to Lightning's own `advance`, which is only slower: see
+`is_fast`. It follows private parts of Lightning, so it compares their source with the one it was tested with, and
+stays out of the way where that has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.core.hooks import ModelHooks
+from lightning.pytorch.loops.fetchers import _DataFetcher, _PrefetchDataFetcher
+from lightning.pytorch.loops.optimization.automatic import Closure, ClosureResult, _AutomaticOptimization
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
+from torch import Tensor
+from torch.optim.optimizer import _global_optimizer_pre_hooks
+
+log = logging.getLogger(__name__)
+
+# sources that tests/engine/test_fast_loop.py passed with; `make test-lightning` tries the oldest and the newest version
+TESTED = {"2.6.6": "acbf035181171fd540610624a5e74c18"}
+HOOKS = (
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_train_batch_end",
+)
+LIGHTNINGS_WAY = (  # a module that overrides one of these trains in Lightning's own loop
+    "optimizer_step",
+    "optimizer_zero_grad",
+    "backward",
+    "configure_gradient_clipping",
+    "lr_scheduler_step",
+)
+
+
+def use_fast_loop(trainer: L.Trainer) -> None:
+    """Makes `trainer.fit` faster and changes nothing else. Call it before `fit`."""
+    loop = trainer.fit_loop.epoch_loop
+    if type(loop) is not _TrainingEpochLoop or fingerprint() not in TESTED.values():
+        log.warning("The fast loop is off: it was not tested with Lightning %s. Training is slower.", L.__version__)
+        return
+    trainer.fit_loop.epoch_loop = FastEpochLoop(trainer, loop.min_steps, loop.max_steps)
+
+
+def fingerprint() -> str:
+    """A hash of the source that `FastEpochLoop` follows."""
+    sources = map(inspect.getsource, (_TrainingEpochLoop, _AutomaticOptimization, Closure, ClosureResult, Precision))
+    return hashlib.md5("".join(sources).encode()).hexdigest()
+
+
+def is_written(owner: object, name: str, base: type) -> bool:
+    """Whether somebody wrote this hook, in a subclass or on the instance."""
+    hook = getattr(owner, name)
+    return getattr(hook, "__func__", hook) is not getattr(base, name)
+
+
+class FastEpochLoop(_TrainingEpochLoop):
+    """Lightning's loop over the batches of an epoch, with less to do between two batches.
+
+    Attributes:
+        num_fast_steps: Steps that were not left to Lightning's own `advance`.
+    """
+
+    num_fast_steps = 0
+
+    def is_fast(self, data_fetcher: _DataFetcher) -> bool:
+        """Whether the next steps can be taken here, exactly as Lightning would."""
+        trainer, module, precision = self.trainer, self.trainer.lightning_module, self.trainer.precision_plugin
+        if not module.automatic_optimization or len(trainer.optimizers) != 1:
+            return False
+        (optimizer,) = trainer.optimizers
+        return (
+            not self.restarting  # the first step after a resume
+            and trainer.accumulate_grad_batches == 1
+            and type(trainer.strategy) is SingleDeviceStrategy
+            and trainer.strategy.model is module
+            and type(data_fetcher) is _PrefetchDataFetcher
+            and isinstance(trainer.profiler, PassThroughProfiler)
+            and not self.automatic_optimization._skip_backward  # a pass for the statistics of batch norm
+            and (
+                type(precision) is Precision
+                or (type(precision) is MixedPrecision and precision.scaler is None)  # bfloat16
+            )
+            and not any(is_overridden(name, module) for name in LIGHTNINGS_WAY)
+            # others may need the closure that Lightning passes to `step`
+            and type(optimizer).__module__.startswith("torch.optim.")
+            and not isinstance(optimizer, torch.optim.LBFGS)
+            # Lightning runs these before the forward pass
+            and not optimizer._optimizer_step_pre_hooks
+            and not _global_optimizer_pre_hooks
+            and not any(one.reduce_on_plateau and one.interval == "step" for one in trainer.lr_scheduler_configs)
+        )
+
+    def steps_until_something_happens(self) -> float:
+        """How many steps to take before Lightning has to validate or to end the epoch."""
+        trainer, progress = self.trainer, self.batch_progress
+        steps = trainer.num_training_batches - progress.current.ready
+        if self.max_steps >= 0:
+            steps = min(steps, self.max_steps - self.global_step)
+        if not self._should_check_val_epoch():
+            return steps
+        every = trainer.val_check_batch
+        if every is None or every == float("inf"):  # by the clock, or at an end that is not known beforehand
+            return 1
+        done = progress.total.ready if trainer.check_val_every_n_epoch is None else progress.current.ready
+        return min(steps, every - done % every)
+
+    def advance(self, data_fetcher: _DataFetcher) -> None:
+        if not self.is_fast(data_fetcher):
+            super().advance(data_fetcher)
+            return
+        self.val_loop.restarting = False
+        trainer, module = self.trainer, self.trainer.lightning_module
+        (optimizer,) = trainer.optimizers
+        precision, connector, results = trainer.precision_plugin, trainer._logger_connector, self._results
+        is_mixed = type(precision) is MixedPrecision
+        transfer = self.make_transfer()
+        takes_batch_idx = is_param_in_hook_signature(module.training_step, "batch_idx", min_args=2)
+        schedulers = [
+            one for one in trainer.lr_scheduler_configs if one.interval == "step" and not one.reduce_on_plateau
+        ]
+        clip = {
+            "gradient_clip_val": trainer.gradient_clip_val,
+            "gradient_clip_algorithm": trainer.gradient_clip_algorithm,
+        }
+        batches, steps = self.batch_progress, self.automatic_optimization.optim_progress.optimizer.step
+        zero_grads = self.automatic_optimization.optim_progress.optimizer.zero_grad
+        num_batches, signals = trainer.num_training_batches, trainer._signal_connector
+        num_results, logs_steps = 0, False
+
+        attributes = module.__dict__  # `module.name = value` takes nn.Module 2 µs
+        outer_hook = attributes["_current_fx_name"]
+        callback_hooks = {
+            name: [getattr(one, name) for one in trainer.callbacks if is_written(one, name, L.Callback)]
+            for name in HOOKS
+        }
+        own_hooks = {name: getattr(module, name) for name in HOOKS if is_written(module, name, ModelHooks)}
+        written = {name for name in HOOKS if callback_hooks[name] or name in own_hooks}
+        training_step, needs_outputs = module.training_step, "on_train_batch_end" in written
+
+        def call(name: str, *arguments: Any) -> Any:
+            """Calls a hook of the callbacks, then that of the module. `self.log` has to know its name."""
+            attributes["_current_fx_name"] = name
+            for hook in callback_hooks[name]:
+                hook(trainer, module, *arguments)
+            answer = own_hooks[name](*arguments) if name in own_hooks else None
+            attributes["_current_fx_name"] = outer_hook
+            return answer
+
+        steps_left = self.steps_until_something_happens()
+        while True:
+            batch, _, _ = next(data_fetcher)
+            batch_idx = batches.current.ready
+            batches.is_last_batch = data_fetcher.done
+            if is_mixed:
+                batch = precision.convert_input(batch)
+            if transfer is not None:
+                batch = transfer(batch)
+            batches.increment_ready()
+            connector._first_loop_iter = connector._first_loop_iter is None  # as its on_batch_start
+            results.batch, results.batch_size, results.dataloader_idx = batch, None, None
+
+            if "on_train_batch_start" in written and call("on_train_batch_start", batch, batch_idx) == -1:
+                batches.increment_by(0, is_last_batch=True)
+                batches.increment_processed()
+                self.update_lr_schedulers("step", update_plateau_schedulers=False)
+                self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+                raise StopIteration
+            batches.increment_started()
+            steps.increment_ready()
+
+            attributes["_current_fx_name"] = "training_step"
+            arguments = (batch, batch_idx) if takes_batch_idx else (batch,)
+            if is_mixed:
+                with precision.train_step_context():
+                    output = training_step(*arguments)
+            else:
+                output = training_step(*arguments)
+            attributes["_current_fx_name"] = outer_hook
+            loss: Tensor | None
+            if type(output) is Tensor:
+                loss, outputs = output, {"loss": output.detach().clone()} if needs_outputs else None
+            else:
+                result = ClosureResult.from_training_step_output(output)
+                loss, outputs = result.closure_loss, {} if result.loss is None else result.asdict()
+                if loss is None:
+                    Closure.warning_cache.warn(
+                        "`training_step` returned `None`. If this was on purpose, ignore this warning..."
+                    )
+
+            zero_grads.increment_ready()
+            if "on_before_zero_grad" in written:
+                call("on_before_zero_grad", optimizer)
+            zero_grads.increment_started()
+            optimizer.zero_grad()
+            zero_grads.increment_completed()
+            if loss is not None:
+                if "on_before_backward" in written:
+                    call("on_before_backward", loss)
+                loss.backward()
+                if "on_after_backward" in written:
+                    call("on_after_backward")
+            if "on_before_optimizer_step" in written:
+                call("on_before_optimizer_step", optimizer)
+            if trainer.gradient_clip_val:
+                module.configure_gradient_clipping(optimizer, **clip)
+            optimizer.step()
+            steps.increment_completed()
+            batches.increment_processed()
+
+            for one in schedulers:
+                if (batch_idx + 1) % one.frequency == 0:
+                    self.scheduler_progress.increment_ready()
+                    one.scheduler.step()
+                    self.scheduler_progress.increment_completed()
+            if batches.is_last_batch or batch_idx + 1 == num_batches:
+                self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+
+            if "on_train_batch_end" in written:
+                call("on_train_batch_end", outputs, batch, batch_idx)
+            if len(results) != num_results:
+                num_results, logs_steps = len(results), any(one.meta.on_step for one in results.values())
+            if logs_steps:
+                connector.on_batch_end()
+            else:
+                results.batch = results.batch_size = None
+            batches.increment_completed()
+            if logs_steps:
+                connector.update_train_step_metrics()
+
+            self.num_fast_steps += 1
+            steps_left -= 1
+            if steps_left <= 0 or data_fetcher.done or trainer.should_stop or signals.received_sigterm:
+                return
+            self._batches_that_stepped += 1
+
+    def make_transfer(self) -> Any:
+        """What brings a batch to the device, or None where there is nothing to do."""
+        trainer, module = self.trainer, self.trainer.lightning_module
+        owner = trainer._data_connector._datahook_selector.get_instance
+        names = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+        before, during, after = (is_overridden(name, owner(name)) for name in names)
+        if trainer.strategy.root_device.type != "cpu" or before or during:
+            return lambda batch: trainer.strategy.batch_to_device(
+                module._on_before_batch_transfer(batch, dataloader_idx=0), dataloader_idx=0
+            )
+        if not after:
+            return None
+        if owner(names[2]) is module:
+            return lambda batch: module._call_batch_hook(names[2], batch, 0)
+        return lambda batch: trainer.datamodule.on_after_batch_transfer(batch, 0)
