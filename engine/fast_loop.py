@@ -201,7 +201,7 @@ class FastEpochLoop(_TrainingEpochLoop):
             attributes["_current_fx_name"] = outer_hook
             loss: Tensor | None
             if type(output) is Tensor:
-                loss, outputs = output, {"loss": output.detach().clone()} if needs_outputs else None
+                loss, outputs = output, {"loss": output.detach()} if needs_outputs else None
             else:
                 result = ClosureResult.from_training_step_output(output)
                 loss, outputs = result.closure_loss, {} if result.loss is None else result.asdict()

@@ -33,6 +33,7 @@ SHAPES = {  # what the loss takes: outputs and targets
     "tagging": ("(B, T, K)", "(B, T)"),
     "regression": ("(B, K)", "(B, K)"),
 }
+NUM_DIMENSIONS = {"classification": (2, 1), "tagging": (3, 2), "regression": (2, 2)}  # the same, counted
 
 
 class BaseModel(L.LightningModule):
@@ -116,8 +117,9 @@ class BaseModel(L.LightningModule):
             ValueError: outputs or targets of any other shape.
         """
         task = self.task
-        expected = outputs.shape if task == "regression" else outputs.shape[:-1]
-        if targets.shape != expected or outputs.ndim != (3 if task == "tagging" else 2):
+        # regression compares all sizes, since PyTorch would broadcast; cross_entropy checks the others itself
+        is_alike = outputs.shape == targets.shape if task == "regression" else len(outputs) == len(targets)
+        if not is_alike or (outputs.ndim, targets.ndim) != NUM_DIMENSIONS[task]:
             raise ValueError(
                 f"{type(self).__name__} gave outputs of shape {tuple(outputs.shape)} for targets of shape "
                 f"{tuple(targets.shape)}; {task} takes outputs {SHAPES[task][0]} for targets {SHAPES[task][1]}"

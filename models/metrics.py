@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 IGNORE_INDEX = -100  # PyTorch's own: a target with this value counts neither in the loss nor in the accuracy
-MAX_PENDING = 2**20  # numbers to hold before they are added up
+MAX_PENDING = 2**16  # numbers to hold before they are added up: few enough to stay in the cache
 
 
 class EpochMean(Metric):
