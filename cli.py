@@ -55,6 +55,9 @@ def quiet() -> None:
     # what Lightning tells at each start, such as hardware found and the model's table, and its advertising
     for logger in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(logger).setLevel(logging.WARNING)
+    # but a profiler's report and a model's summary that were asked for are printed
+    for logger in ("lightning.pytorch.profilers", "lightning.pytorch.callbacks.model_summary"):
+        logging.getLogger(logger).setLevel(logging.INFO)
     # Lightning 2.6 asks what torch 2.15 deprecates; it works, and only Lightning can change it
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     # Lightning 2.6 calls what jsonargparse 4.49 deprecates; pyproject.toml keeps to versions that still have it

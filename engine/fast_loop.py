@@ -37,7 +37,7 @@ from torch.optim.optimizer import _global_optimizer_pre_hooks
 log = logging.getLogger(__name__)
 
 # sources that tests/engine/test_fast_loop.py passed with; `make test-lightning` tries the oldest and the newest version
-TESTED = {"2.6.6": "acbf035181171fd540610624a5e74c18"}
+TESTED = {"2.6.4 to 2.6.6": "acbf035181171fd540610624a5e74c18"}
 HOOKS = (
     "on_train_batch_start",
     "on_before_zero_grad",
