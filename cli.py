@@ -185,7 +185,8 @@ class CLI(LightningCLI):
                 )
             return options.get(name)
         value, typed = getattr(data, name), options.get(name)
-        if name != "task" and typed is not None and typed != value:
+        is_default = name == "task" and typed == "classification"  # it looks the same, typed or not
+        if typed is not None and typed != value and not is_default:
             raise ValueError(
                 f"model.{name}={typed} cannot be used, because {type(data).__name__} has {name}={value}; leave it out"
             )

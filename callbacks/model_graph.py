@@ -19,6 +19,9 @@ class ModelGraph(L.Callback):
         example: Any = pl_module.example_input_array
         if not isinstance(trainer.logger, TensorBoardLogger) or not trainer.is_global_zero or example is None:
             return
+        if getattr(pl_module, "_compiled_call_impl", None) is not None:
+            print("No model graph: PyTorch cannot trace a compiled model.", flush=True)
+            return
         num_modules = sum(not isinstance(module, Metric) for module in pl_module.modules())
         if num_modules > MOST_MODULES:
             print(f"No model graph: {num_modules} modules are more than the {MOST_MODULES} it can show.", flush=True)

@@ -49,3 +49,4 @@ class SizedLoaders(Loaders):
         super().__init__()
         self.input_shape = [1, 28, 28]
         self.num_outputs = 10
+        self.task = "classification"

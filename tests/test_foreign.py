@@ -34,6 +34,7 @@ def test_sizes_that_the_data_does_not_have_may_be_typed(tmp_path: Path) -> None:
     ("flags", "message"),
     [
         ([f"--data={LOADERS}"], "ShallowMLP needs input_shape, which Loaders does not supply"),
+        ([f"--data={SIZED}", "--model.task=regression"], "task=regression cannot be used, because SizedLoaders has"),
         ([f"--data={SIZED}", "--model.num_outputs=7"], "num_outputs=7 cannot be used, because SizedLoaders has"),
     ],
 )
