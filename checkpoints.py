@@ -49,7 +49,7 @@ class SaveConfig(SaveConfigCallback):
 
 
 class UseOptionsOfThisRun(L.Callback):
-    """On a resume, sets the options of the optimizer to those of this run: a checkpoint brings its own."""
+    """Keeps the optimizer options of this run when it resumes. The checkpoint would replace them by its own."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.ckpt_path is None or type(pl_module).configure_optimizers is not BaseModel.configure_optimizers:
@@ -57,9 +57,10 @@ class UseOptionsOfThisRun(L.Callback):
         model: Any = pl_module
         (optimizer,), (config,) = trainer.optimizers, trainer.lr_scheduler_configs
         scheduler: Any = config.scheduler
-        scheduler.base_lrs = [group["lr"] for group in model.make_optimizer().param_groups]
+        groups = model.make_optimizer().param_groups
+        scheduler.base_lrs = [group["lr"] for group in groups]
         factor = model.lr_factor(scheduler.last_epoch, model.total_steps())
-        for group, wanted in zip(optimizer.param_groups, model.make_optimizer().param_groups, strict=True):
+        for group, wanted in zip(optimizer.param_groups, groups, strict=True):
             group.update({name: value for name, value in wanted.items() if name != "params"})
             group["initial_lr"], group["lr"] = wanted["lr"], wanted["lr"] * factor
 

@@ -351,7 +351,7 @@ class CLI(LightningCLI):
             **{f"val_{name}": value for name, value in validation.items()},
         }
         if which != "none":
-            # not by ckpt_path: a callback that averages weights would put those of training in their place
+            # with ckpt_path, a callback that averages weights would load the weights that are not averaged
             self.model.load_state_dict(saved["state_dict"])
             trainer.test(self.model, datamodule=self.datamodule, verbose=False)
             rows["test"] = stage_metrics("test", trainer.callback_metrics)

@@ -97,7 +97,7 @@ def fit(arguments: list[str]) -> tuple[CLI, Seconds]:
 
 
 def fit_by_hand(arguments: list[str]) -> tuple[CLI, Seconds]:
-    """The same training by a hand-written loop, and its time. The model is that of the command line it returns."""
+    """The same training by a hand-written loop, and its time. The returned CLI holds the trained model."""
     cli = quietly(arguments, run=False)
     trainer: Any = cli.trainer
     model: Any = cli.model.to(trainer.strategy.root_device).train()

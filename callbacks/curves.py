@@ -12,14 +12,14 @@ from torch import nn
 class StepCurves(L.Callback):
     """Writes `step/loss`, `step/lr` and `step/grad_norm` every `trainer.log_every_n_steps` optimizer steps.
 
-    The norm is that of the whole gradient, before clipping.
+    `step/grad_norm` is the norm of the whole gradient before clipping.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, float] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.step = trainer.global_step  # counted here, since Lightning takes as long to say it as all of this
+        self.step = trainer.global_step  # counted here, because `global_step` is slow to ask at every step
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
@@ -97,9 +97,9 @@ def write(trainer: L.Trainer, values: dict[str, float], step: int) -> None:
 
 
 class BroadcastBuffers(L.Callback):
-    """Before a validation of several processes, gives all the buffers of the first, such as means of batch norm.
+    """Copies the buffers of the first process, such as batch norm's means, to all processes before a validation.
 
-    Each process has its own, and a checkpoint holds those of the first: what validates has to be what is kept.
+    A checkpoint holds the buffers of the first process, so these are the ones to validate.
     """
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -32,7 +32,7 @@ class ModelGraph(L.Callback):
             # add_graph traces, which torch deprecates; TensorBoard reads no other form
             warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated", category=FutureWarning)
             warnings.filterwarnings("ignore", category=TracerWarning)
-            # it reads all properties of the modules, one of which torchmetrics deprecates
+            # tracing reads every property of a module, and torchmetrics deprecates one
             warnings.filterwarnings("ignore", message="This property will be removed", category=DeprecationWarning)
             example = trainer.precision_plugin.convert_input(example.to(pl_module.device))
             trainer.logger.experiment.add_graph(pl_module, example)

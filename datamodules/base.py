@@ -136,7 +136,8 @@ class BaseDataModule(L.LightningDataModule):
         arguments = (self.training_samples, num_samples, self.batch_size, self.seed, rank, world_size)
         if not self.trainer:
             return ShuffledLoader(*arguments)
-        if self.trainer.overfit_batches:  # type: ignore[attr-defined]  # the same batches in every epoch: those of the first
+        # every epoch repeats the batches of the first
+        if self.trainer.overfit_batches:  # type: ignore[attr-defined]
             inputs, targets = self.training_samples(0)
             order = ShuffledLoader(*arguments).order()[rank::world_size].to(inputs.device)
             return TensorLoader((inputs[order], targets[order]), self.batch_size // world_size)

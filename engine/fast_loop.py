@@ -161,7 +161,7 @@ class FastEpochLoop(_TrainingEpochLoop):
         training_step, needs_outputs = module.training_step, "on_train_batch_end" in written
 
         def call(name: str, *arguments: Any) -> Any:
-            """Calls a hook of the callbacks, then that of the module. `self.log` has to know its name."""
+            """Calls a hook of all callbacks, then of the module, under the name that `self.log` checks."""
             attributes["_current_fx_name"] = name
             for hook in callback_hooks[name]:
                 hook(trainer, module, *arguments)
@@ -201,7 +201,7 @@ class FastEpochLoop(_TrainingEpochLoop):
             attributes["_current_fx_name"] = outer_hook
             loss: Tensor | None
             if type(output) is Tensor:
-                loss, outputs = output, {"loss": output.detach()} if needs_outputs else None
+                loss, outputs = output, {"loss": output.detach().clone()} if needs_outputs else None
             else:
                 result = ClosureResult.from_training_step_output(output)
                 loss, outputs = result.closure_loss, {} if result.loss is None else result.asdict()

@@ -146,7 +146,7 @@ class BaseModel(L.LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Class probabilities `(B, K)`, per time step `(B, T, K)` for tagging; the values `(B, K)` for regression."""
         outputs: Tensor = self(batch[0])
-        return outputs if self.hparams["task"] == "regression" else outputs.softmax(-1)
+        return outputs if self.task == "regression" else outputs.softmax(-1)
 
     def shared_step(self, batch: Batch, stage: str, dataloader_idx: int = 0) -> Tensor:
         """The loss of a batch, which is also counted in the means of the epoch."""
@@ -181,7 +181,7 @@ class BaseModel(L.LightningModule):
                 )
 
     def add_metrics(self, key: str) -> tuple[EpochMean, ...]:
-        """Makes the metrics of a stage and loader. Those of training are saved with the model."""
+        """Adds the metrics of a stage and loader. Only the training metrics are saved with the model."""
         kinds = {"loss": EpochSquaredError} if self.task == "regression" else {"loss": EpochLoss, "acc": EpochAccuracy}
         for name, kind in kinds.items():
             metric = kind().to(self.device)
@@ -193,6 +193,10 @@ class BaseModel(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self.make_optimizer()
         scheduler = self.make_scheduler(optimizer, self.total_steps())
+        if self.trainer.ckpt_path is not None:
+            # `total_steps` has set up the training loader. Lightning 2.6 restores the state of a loader only while it
+            # sets it up (its issue 20550), so let it do that again after it has loaded the checkpoint.
+            self.trainer.fit_loop._combined_loader = None
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def make_optimizer(self) -> Optimizer:
@@ -242,10 +246,6 @@ class BaseModel(L.LightningModule):
             ValueError: the run has no end, which the schedule needs.
         """
         steps = self.trainer.estimated_stepping_batches
-        if self.trainer.ckpt_path is not None:
-            # the line above has set up the training loader, and Lightning 2.6 restores the state of a loader only
-            # while it sets it up (its issue 20550): let it do so again, after the checkpoint is loaded
-            self.trainer.fit_loop._combined_loader = None
         if 0 < steps < math.inf:
             return int(steps)
         if self.hparams["schedule"] != "constant":
