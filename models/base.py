@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from inspect import signature
-from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import ClassVar, Literal
 
 import lightning as L
 import torch
@@ -14,20 +13,13 @@ from torch.nn import functional as F
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from models.checks import check_data, check_options
 from models.metrics import IGNORE_INDEX, EpochAccuracy, EpochLoss, EpochMean, EpochSquaredError
+from models.schedule import lr_factor
 
 Task = Literal["classification", "tagging", "regression"]
 Batch = tuple[Tensor, Tensor]
 
-UPPER_LIMITS = {  # of the options that are not counts; their lower limit is 0
-    "lr": math.inf,
-    "momentum": 1,
-    "weight_decay": math.inf,
-    "warmup_ratio": 1,
-    "label_smoothing": 1,
-    "dropout": 1,
-    "noise": math.inf,
-}
 SHAPES = {  # what the loss takes: outputs and targets
     "classification": ("(B, K)", "(B,)"),
     "tagging": ("(B, T, K)", "(B, T)"),
@@ -59,6 +51,7 @@ class BaseModel(L.LightningModule):
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "regression")
+    takes: ClassVar[tuple[str, ...]] = ()  # `images`, `sequences`; empty if any shape will do
     width_option: ClassVar[str | None]
     # callbacks.EpochCurves sets this to False, because it writes the means of an epoch itself
     logs_to_loggers = True
@@ -77,30 +70,13 @@ class BaseModel(L.LightningModule):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        if task not in self.tasks:
-            raise ValueError(
-                f"{type(self).__name__} does {' and '.join(self.tasks)}, not task={task!r} "
-                f"(input_shape={list(input_shape)}); choose another model for this data"
-            )
         self.save_hyperparameters()
-        self.check_options()
+        check_data(self)
+        check_options(self, BaseModel.__init__)
         self.task, self.label_smoothing = task, label_smoothing
         self.example_input_array = torch.zeros(2, *input_shape)
         self.epoch_metrics: dict[str, tuple[EpochMean, ...]] = {}  # of training here, the others as they are needed
         self.add_metrics("train_0")
-
-    def check_options(self) -> None:
-        """Raises a ValueError that names the first option outside its range."""
-        own = {name: option.annotation for name, option in signature(type(self)).parameters.items()}
-        for name, kind in {**get_type_hints(BaseModel.__init__), **own}.items():
-            if get_origin(kind) is Literal and self.hparams.get(name) not in get_args(kind):
-                choices = ", ".join(map(str, get_args(kind)))
-                raise ValueError(f"{name}={self.hparams.get(name)!r} must be one of {choices}")
-        for name, value in self.hparams.items():
-            if name in UPPER_LIMITS and not 0 <= value <= UPPER_LIMITS[name]:
-                raise ValueError(f"{name}={value} must be between 0 and {UPPER_LIMITS[name]}")
-            if name not in UPPER_LIMITS and type(value) is int and value < 1:
-                raise ValueError(f"{name}={value} must be 1 or more")
 
     @property
     def depth(self) -> int:
@@ -221,23 +197,8 @@ class BaseModel(L.LightningModule):
         return LambdaLR(optimizer, lambda step: self.lr_factor(step, total_steps))
 
     def lr_factor(self, step: int, total_steps: int) -> float:
-        """The learning rate of a step, counted from 0, as a fraction of `lr`.
-
-        `constant` and `cosine` warm up linearly. `onecycle` gives the learning rates of PyTorch's `OneCycleLR` with
-        `pct_start=warmup_ratio`: a cosine from lr/25 to lr, then one to lr/250,000. Differences: the momentum stays as
-        it is, and a run may be resumed with more epochs.
-        """
-        schedule, warmup_steps = self.hparams["schedule"], self.hparams["warmup_ratio"] * total_steps
-        if schedule == "onecycle":
-            peak, last = warmup_steps - 1, total_steps - 1
-            if step <= peak:
-                return cosine_between(1 / 25, 1.0, step / peak if peak > 0 else 1.0)
-            return cosine_between(1.0, 1 / 25e4, (step - max(peak, 0)) / max(last - max(peak, 0), 1))
-        if step < warmup_steps:
-            return float(min(1.0, (step + 1) / warmup_steps))
-        if schedule == "constant":
-            return 1.0
-        return cosine_between(1.0, 0.0, (step - warmup_steps) / max(total_steps - warmup_steps, 1))
+        """The learning rate of a step, counted from 0, as a fraction of `lr`."""
+        return lr_factor(self.hparams["schedule"], self.hparams["warmup_ratio"], step, total_steps)
 
     def total_steps(self) -> int:
         """Optimizer steps of the whole run, or 1 if it has no end.
@@ -254,8 +215,3 @@ class BaseModel(L.LightningModule):
                 "set max_epochs or max_steps of the trainer, or choose schedule='constant'"
             )
         return 1
-
-
-def cosine_between(start: float, end: float, fraction: float) -> float:
-    """The value at `fraction` of half a cosine wave from `start` (0) to `end` (1), where it stays."""
-    return end + (start - end) * (1 + math.cos(math.pi * min(fraction, 1.0))) / 2

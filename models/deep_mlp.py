@@ -1,11 +1,10 @@
-"""A plain stack of hidden layers: what depth alone brings, and where it stops to help.
+"""A plain stack of hidden layers.
 
-Shapes: `(B, *input_shape)` to `(B, K)`; the input is flattened.
-Parameters: 784-256-256-256-10 has 335,114; batch norm adds 512 a hidden layer of 256.
-Source: initial weights: He et al. 2015, section 2.2, with PyTorch's gains for tanh (5/3), sigmoid and linear (1);
-batch norm: Ioffe & Szegedy 2015; dropout: Srivastava et al. 2014; noise: Rasmus et al. 2015, the encoder without its
-decoder.
-Differences: no max-norm constraint; noise comes after the scale and shift of batch norm, and none on the logits.
+Shapes: `(B, *input_shape)` to `(B, K)`. The input is flattened.
+Parameters: 784-256-256-256-10 has 335,114. Batch norm adds 512 per hidden layer of 256 units.
+Source: initial weights: He et al. 2015, section 2.2, with PyTorch's gains for tanh (5/3), sigmoid and linear (1).
+Batch norm: Ioffe & Szegedy 2015. Dropout: Srivastava et al. 2014. Noise: Rasmus et al. 2015, the noisy encoder only.
+Differences: no max-norm constraint. The noise is added after the scale and shift of batch norm, and not to the logits.
 """
 
 import math
@@ -15,22 +14,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from models.activations import ACTIVATIONS
 from models.base import BaseModel
-
-# the layer, and the name under which PyTorch knows the gain that keeps its variance
-Gain = Literal["relu", "tanh", "sigmoid", "linear"]
-ACTIVATIONS: dict[str, tuple[type[nn.Module], Gain]] = {
-    "relu": (nn.ReLU, "relu"),
-    "tanh": (nn.Tanh, "tanh"),
-    "sigmoid": (nn.Sigmoid, "sigmoid"),
-    "gelu": (nn.GELU, "relu"),
-    "silu": (nn.SiLU, "relu"),
-    "linear": (nn.Identity, "linear"),
-}
 
 
 class GaussianNoise(nn.Module):
-    """Adds noise of this standard deviation in training; the shape stays."""
+    """Adds Gaussian noise in training. The shape stays the same."""
 
     def __init__(self, std: float) -> None:
         super().__init__()
@@ -41,21 +30,21 @@ class GaussianNoise(nn.Module):
 
 
 class DeepMLP(BaseModel):
-    """input - `num_layers` hidden layers - output; a layer is linear, norm, noise, activation, dropout.
+    """input - `num_layers` hidden layers - output. A hidden layer is linear, norm, noise, activation, dropout.
 
     Args:
-        input_shape: shape of one sample, without the batch.
-        num_outputs: classes, or target dimensions.
-        hidden_size: units of each hidden layer.
-        num_layers: hidden layers; 1 is a shallow network.
-        activation: of the hidden layers.
-        batch_norm: normalises each hidden layer before its activation.
-        dropout: share of hidden units set to 0 in training.
-        noise: standard deviation of what is added in training to the input and to each layer before its activation.
-        training: options of `BaseModel`.
+        input_shape: Shape of one sample, without the batch dimension.
+        num_outputs: Number of classes, or of target dimensions.
+        hidden_size: Units per hidden layer.
+        num_layers: Number of hidden layers.
+        activation: Activation function of the hidden layers.
+        batch_norm: Batch normalisation before each activation.
+        dropout: Fraction of hidden units set to 0 in training.
+        noise: Standard deviation of the Gaussian noise added to the input and to every pre-activation in training.
+        training: Options of `BaseModel`.
 
     Raises:
-        ValueError: for the task tagging.
+        ValueError: the task is tagging.
     """
 
     width_option = "hidden_size"

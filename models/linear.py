@@ -1,9 +1,9 @@
-"""No hidden layer: the baseline of every table, and what depth and nonlinearity have to beat.
+"""No hidden layer: the baseline for every other network.
 
-Shapes: `(B, *input_shape)` to `(B, K)`; the input is flattened.
+Shapes: `(B, *input_shape)` to `(B, K)`. The input is flattened.
 Parameters: 784-10, on MNIST, has 7,850.
-Source: logistic regression, Cox 1958 (of two classes); 12.0 % error on MNIST in LeCun et al. 1998.
-Differences: trained by the optimizer that all models here share, on cross entropy (LeCun: squared error).
+Source: logistic regression (Cox 1958, two classes). LeCun et al. 1998 report an error of 12.0 % on MNIST.
+Differences: cross entropy as the loss. LeCun et al. use the squared error.
 """
 
 import math
@@ -15,15 +15,15 @@ from models.base import BaseModel
 
 
 class Linear(BaseModel):
-    """input - output. It has no width: `compare.py --match` leaves it as it is.
+    """input - output. It has no width.
 
     Args:
-        input_shape: shape of one sample, without the batch.
-        num_outputs: classes, or target dimensions.
-        training: options of `BaseModel`.
+        input_shape: Shape of one sample, without the batch dimension.
+        num_outputs: Number of classes, or of target dimensions.
+        training: Options of `BaseModel`.
 
     Raises:
-        ValueError: for the task tagging.
+        ValueError: the task is tagging.
     """
 
     width_option = None

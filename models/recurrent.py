@@ -1,15 +1,13 @@
-"""A recurrent network: reads a sequence step by step into a state of fixed size.
+"""A recurrent network: it reads a sequence step by step and keeps a state of fixed size.
 
 Shapes: `(B, T, D)` to `(B, K)` from the last step, or to `(B, T, K)` from every step (tagging).
-Parameters: an LSTM of 128 on the 28 rows of MNIST has 82,186, a GRU 61,962, a tanh network 21,514.
-Source: Elman 1990 (tanh), Hochreiter & Schmidhuber 1997 (LSTM), Cho et al. 2014 (GRU);
-forget-gate bias of 1: Gers et al. 2000, Jozefowicz et al. 2015; orthogonal weights: Saxe et al. 2014; gates that
-start with memories of every length: Tallec & Ollivier 2018, section 2; ReLU cell that starts as the identity: Le et
-al. 2015, section 2.
-Differences: PyTorch's cells have two bias vectors a gate, of which one would do; its GRU resets after the recurrent
-weights, that of Cho et al. before them; the LSTM of 1997 had no forget gate (Gers et al. 2000);
-with ReLU the head too keeps PyTorch's initial weights, where Le et al. draw all but the recurrent ones with a deviation
-of 0.001.
+Parameters: on the 28 rows of MNIST, an LSTM of 128 has 82,186, a GRU 61,962 and a tanh network 21,514.
+Source: tanh: Elman 1990. LSTM: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000. GRU: Cho et al.
+2014. Forget-gate bias of 1: Jozefowicz et al. 2015. Orthogonal recurrent weights: Saxe et al. 2014. Chrono
+initialisation: Tallec & Ollivier 2018, section 2. ReLU cell that starts as the identity: Le et al. 2015, section 2.
+Differences: PyTorch's cells have two bias vectors per gate, where one would be enough. PyTorch's GRU applies the reset
+gate after the recurrent weights, Cho et al. before them. With ReLU, the head keeps PyTorch's initial weights; Le et al.
+draw all but the recurrent weights with a standard deviation of 0.001.
 """
 
 import functools
@@ -26,7 +24,7 @@ CELLS: dict[str, Any] = {
     "tanh": nn.RNN,
     "relu": functools.partial(nn.RNN, nonlinearity="relu"),
 }
-GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}  # in PyTorch's order: input, forget, ... and reset, update, ...
+GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}  # PyTorch's order: input, forget, cell, output; reset, update, new
 
 
 class RNN(BaseModel):
@@ -34,20 +32,21 @@ class RNN(BaseModel):
 
     Args:
         input_shape: `[T, D]`.
-        num_outputs: classes, or target dimensions.
-        cell: `lstm`, `gru`, `tanh`, or `relu`, which starts by keeping its state as it is.
-        hidden_size: units of each layer and direction.
-        num_layers: recurrent layers on top of each other.
-        bidirectional: a second set of layers reads backwards; `depth` counts both as one.
-        dropout: share of units set to 0 in training, after every layer.
-        chrono: gates that start out with memories of 1 to T steps, T the length of the sequences.
-        training: options of `BaseModel`.
+        num_outputs: Number of classes, or of target dimensions.
+        cell: `lstm`, `gru`, `tanh`, or `relu`, whose recurrent weights start as the identity.
+        hidden_size: Units per layer and direction.
+        num_layers: Number of stacked recurrent layers.
+        bidirectional: Adds layers that read backwards. `depth` does not count them.
+        dropout: Fraction of units set to 0 in training, after every layer.
+        chrono: Chrono initialisation: the gates start with memories of 1 to T steps, T being the sequence length.
+        training: Options of `BaseModel`.
 
     Raises:
-        ValueError: for inputs that are not sequences, and `chrono` for a cell without gates.
+        ValueError: the inputs are not sequences, or `chrono` is set for a cell without gates.
     """
 
     tasks = ("classification", "tagging", "regression")
+    takes = ("sequences",)
     width_option = "hidden_size"
 
     def __init__(
@@ -63,28 +62,23 @@ class RNN(BaseModel):
         **training: Any,
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
-        if len(input_shape) != 2:
-            raise ValueError(
-                f"RNN takes sequences [T, D], not input_shape={list(input_shape)} "
-                f"(task={self.hparams['task']}); type --data SequenceMNIST, or --data.form steps for MNIST1D"
-            )
+        if chrono and cell not in ("lstm", "gru"):
+            raise ValueError(f"chrono=True needs gates, which cell={cell!r} does not have; use cell=lstm or cell=gru")
         self.layers = CELLS[cell](
             input_shape[1],
             hidden_size,
             num_layers,
             batch_first=True,
             bidirectional=bidirectional,
-            dropout=dropout if num_layers > 1 else 0.0,  # PyTorch's acts between layers only
+            dropout=dropout if num_layers > 1 else 0.0,  # PyTorch applies it between layers only
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size * (2 if bidirectional else 1), num_outputs)
-        if chrono and cell not in ("lstm", "gru"):
-            raise ValueError(f"chrono=True needs gates, which cell={cell!r} has not; type --model.cell lstm or gru")
         for name, parameter in self.layers.named_parameters():
             self.initialise(name, parameter.detach())
 
     def initialise(self, name: str, parameter: Tensor) -> None:
-        """Draws the initial values of one of PyTorch's parameters, all gates of a layer in one."""
+        """Sets the initial values of one of PyTorch's parameters, which holds all gates of a layer."""
         cell, gates = self.hparams["cell"], parameter.chunk(GATES[self.hparams["cell"]])
         if cell == "relu":
             if name.startswith("weight_hh"):
@@ -100,9 +94,9 @@ class RNN(BaseModel):
             nn.init.zeros_(parameter)
             if name.startswith("bias_ih"):
                 longest = max(2, self.hparams["input_shape"][0] - 1)
-                gates[1].uniform_(1, longest).log_()  # an LSTM's forget gate, a GRU's update gate
+                gates[1].uniform_(1, longest).log_()  # forget gate of an LSTM, update gate of a GRU
                 if cell == "lstm":
-                    gates[0].copy_(-gates[1])  # its input gate
+                    gates[0].copy_(-gates[1])  # input gate
         elif name.startswith("bias") and cell == "lstm":
             gates[1].fill_(1.0 if name.startswith("bias_ih") else 0.0)
 
@@ -114,7 +108,7 @@ class RNN(BaseModel):
         states, last = self.layers(x)  # (B, T, directions * hidden_size); (layers * directions, B, hidden_size)
         if self.hparams["task"] == "tagging":
             return self.head(self.dropout(states))  # (B, T, K)
-        last = last[0] if self.hparams["cell"] == "lstm" else last  # an LSTM returns its memory cells too
-        # a backward layer has read everything at the first step, so `states[:, -1]` would not do
+        last = last[0] if self.hparams["cell"] == "lstm" else last  # an LSTM also returns its memory cells
+        # a backward layer ends at the first step, so `states[:, -1]` would be wrong
         ends = last[-2:] if self.hparams["bidirectional"] else last[-1:]
         return self.head(self.dropout(torch.cat(tuple(ends), dim=-1)))  # (B, K)

@@ -1,10 +1,10 @@
-"""Hidden layers that each add a correction to what comes in: depth that still trains.
+"""Hidden layers that each add a correction to their input, so that many of them can be trained.
 
-Shapes: `(B, *input_shape)` to `(B, K)`; the input is flattened.
-Parameters: 784-64, 49 blocks of 64, 64-10 (50 layers) has 254,779, one of them a scale for each block.
-Source: skip connections: He et al. 2016; the scale of 0 at the start: Bachlechner et al. 2021 (ReZero), section 3;
-initial weights: He et al. 2015, section 2.2, with PyTorch's gains for tanh (5/3), sigmoid and linear (1).
-Differences: one weight layer a block, so that `num_layers` counts what it counts in a plain stack; no norm.
+Shapes: `(B, *input_shape)` to `(B, K)`. The input is flattened.
+Parameters: 784-64, 49 blocks of 64, 64-10 (50 layers) has 254,779, including one scale per block.
+Source: residual connections: He et al. 2016. Scales that start at 0: Bachlechner et al. 2021 (ReZero), section 3.
+Initial weights: He et al. 2015, section 2.2, with PyTorch's gains for tanh (5/3), sigmoid and linear (1).
+Differences: one weight layer per block, so that `num_layers` means the same as in `DeepMLP`. No normalisation.
 """
 
 import math
@@ -13,18 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from models.activations import ACTIVATIONS
 from models.base import BaseModel
-
-# the layer, and the name under which PyTorch knows the gain that keeps its variance
-Gain = Literal["relu", "tanh", "sigmoid", "linear"]
-ACTIVATIONS: dict[str, tuple[type[nn.Module], Gain]] = {
-    "relu": (nn.ReLU, "relu"),
-    "tanh": (nn.Tanh, "tanh"),
-    "sigmoid": (nn.Sigmoid, "sigmoid"),
-    "gelu": (nn.GELU, "relu"),
-    "silu": (nn.SiLU, "relu"),
-    "linear": (nn.Identity, "linear"),
-}
 
 
 class HiddenLayer(nn.Sequential):
@@ -54,17 +44,16 @@ class ResidualMLP(BaseModel):
     """input - a hidden layer - `num_layers - 1` residual blocks - output.
 
     Args:
-        input_shape: shape of one sample, without the batch.
-        num_outputs: classes, or target dimensions.
-        hidden_size: units of each hidden layer.
-        num_layers: hidden layers, the first included; 1 has no block.
-        activation: of the hidden layers.
-        dropout: share of a hidden layer's outputs set to 0 in training.
-        residual: false leaves the same layers as a plain stack, to show what fails.
-        training: options of `BaseModel`.
+        input_shape: Shape of one sample, without the batch dimension.
+        num_outputs: Number of classes, or of target dimensions.
+        hidden_size: Units per hidden layer.
+        num_layers: Number of hidden layers. The first has no residual connection.
+        activation: Activation function of the hidden layers.
+        dropout: Fraction of hidden units set to 0 in training.
+        training: Options of `BaseModel`.
 
     Raises:
-        ValueError: for the task tagging.
+        ValueError: the task is tagging.
     """
 
     width_option = "hidden_size"
@@ -77,15 +66,11 @@ class ResidualMLP(BaseModel):
         num_layers: int = 50,
         activation: Literal["relu", "tanh", "sigmoid", "gelu", "silu", "linear"] = "relu",
         dropout: float = 0.0,
-        residual: bool = True,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
         self.stem = HiddenLayer(math.prod(input_shape), hidden_size, activation, dropout)
-        self.blocks = nn.Sequential()
-        for _ in range(num_layers - 1):
-            block = ResidualBlock(hidden_size, activation, dropout)
-            self.blocks.append(block if residual else block.layer)
+        self.blocks = nn.Sequential(*(ResidualBlock(hidden_size, activation, dropout) for _ in range(num_layers - 1)))
         self.head = nn.Linear(hidden_size, num_outputs)
 
     @property

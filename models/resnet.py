@@ -1,13 +1,13 @@
-"""A residual network: stages of blocks that each learn a correction to their input.
+"""A residual network: each block learns a correction that is added to its input.
 
-Shapes: `(B, C, H, W)` to `(B, K)`; each stage has twice the channels of the one before at half of its resolution.
-Parameters: width 16 with one block a stage has 77,754 on MNIST; ResNet-18 (`num_stages` 4, `blocks_per_stage` 2,
-`width` 64, `stem_stride` 4) 11,689,512 for `(3, 224, 224)` and 1,000 classes.
-Source: He et al. 2016a, "Deep Residual Learning", section 4.2 (CIFAR-10) and table 1 (ImageNet); pre-activation:
-He et al. 2016b, "Identity Mappings in Deep Residual Networks", figure 4e; initial weights: He et al. 2015, section 2.2.
-Differences: a shortcut between stages is a 1x1 convolution (the paper's option B; for CIFAR-10 it pads with zeros); a
-bottleneck strides in its 3x3 convolution; the stem may stride: by 2 it costs a quarter; in pre-activation, the
-shortcut of a first block that needs no convolution takes the stem's output without norm and ReLU.
+Shapes: `(B, C, H, W)` to `(B, K)`. Each stage has twice the channels and half the resolution of the stage before.
+Parameters: the default has 77,754 on MNIST. ResNet-18 (`num_stages=4`, `blocks_per_stage=2`, `width=64`,
+`stem_stride=4`) has 11,689,512 on `(3, 224, 224)` with 1,000 classes.
+Source: He et al. 2016a, "Deep Residual Learning for Image Recognition", figure 5, section 4.2 (CIFAR-10) and table 1
+(ImageNet); pre-activation: He et al. 2016b, "Identity Mappings in Deep Residual Networks", figure 1b; initial weights:
+He et al. 2015, section 2.2.
+Differences: where shapes differ, the shortcut is a 1x1 convolution (option B; the paper pads with zeros on CIFAR-10).
+A bottleneck has its stride in the 3x3 convolution, as in torchvision. `stem_stride=2` is not in the paper.
 """
 
 from typing import Any, Literal
@@ -18,114 +18,164 @@ from torch import Tensor, nn
 from models.base import BaseModel
 
 
-class ResidualBlock(nn.Module):
-    """Convolutions added to the input: `(B, C, H, W)` to `(B, channels_out, H/stride, W/stride)`.
+def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
 
-    Two of 3x3, or as a bottleneck 1x1, 3x3 and 1x1, the first two with a quarter of the channels. ReLU and norm come
-    after the convolutions or, in pre-activation, before them, so that nothing changes what goes from block to block;
-    where shapes differ, the first norm and ReLU come before the shortcut's convolution too.
-    """
 
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        stride: int = 1,
-        bottleneck: bool = False,
-        pre_activation: bool = False,
-        shortcut: bool = True,
-    ) -> None:
+def conv1x1(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+
+
+def shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module:
+    """The identity, or a projection where the shapes differ."""
+    if stride == 1 and channels_in == channels_out:
+        return nn.Identity()
+    return nn.Sequential(conv1x1(channels_in, channels_out, stride), nn.BatchNorm2d(channels_out))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions: `(B, channels_in, H, W)` to `(B, channels, H/stride, W/stride)`."""
+
+    expansion = 1
+
+    def __init__(self, channels_in: int, channels: int, stride: int = 1) -> None:
         super().__init__()
-        inner = channels_out // 4 if bottleneck else channels_out
-        kernels, sizes = ((1, 3, 1), (inner, inner, channels_out)) if bottleneck else ((3, 3), (inner, channels_out))
-        self.layers = nn.Sequential()
-        size_in = channels_in
-        for number, (kernel, size) in enumerate(zip(kernels, sizes, strict=True)):
-            is_strided = number == len(kernels) - 2
-            convolution = nn.Conv2d(size_in, size, kernel, stride if is_strided else 1, padding=kernel // 2, bias=False)
-            if pre_activation:
-                self.layers.extend([nn.BatchNorm2d(size_in), nn.ReLU(), convolution])
-            else:
-                self.layers.extend([convolution, nn.BatchNorm2d(size), nn.ReLU()])
-            size_in = size
-        if not pre_activation:
-            del self.layers[-1]  # its ReLU comes after the sum
-        self.activation = nn.Identity() if pre_activation else nn.ReLU()
-        self.has_shortcut = shortcut
-        self.before = nn.Sequential()  # norm and ReLU that layers and shortcut share
-        self.shortcut = nn.Sequential()  # the identity, where shapes allow it
-        if shortcut and (stride != 1 or channels_in != channels_out):
-            self.shortcut.append(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False))
-            if pre_activation:
-                self.before, self.layers = self.layers[:2], self.layers[2:]
-            else:
-                self.shortcut.append(nn.BatchNorm2d(channels_out))
+        self.conv1 = conv3x3(channels_in, channels, stride)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = conv3x3(channels, channels)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.shortcut = shortcut(channels_in, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.before(x)
-        residual = self.layers(x)
-        return self.activation(residual + self.shortcut(x) if self.has_shortcut else residual)
+        out = self.norm1(self.conv1(x)).relu()
+        out = self.norm2(self.conv2(out))
+        return (out + self.shortcut(x)).relu()
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions: `(B, channels_in, H, W)` to `(B, 4 * channels, H/stride, W/stride)`."""
+
+    expansion = 4
+
+    def __init__(self, channels_in: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = conv1x1(channels_in, channels)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv2 = conv3x3(channels, channels, stride)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.conv3 = conv1x1(channels, 4 * channels)
+        self.norm3 = nn.BatchNorm2d(4 * channels)
+        self.shortcut = shortcut(channels_in, 4 * channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.norm1(self.conv1(x)).relu()
+        out = self.norm2(self.conv2(out)).relu()
+        out = self.norm3(self.conv3(out))
+        return (out + self.shortcut(x)).relu()
+
+
+class PreActivationBlock(nn.Module):
+    """A basic block with norm and ReLU before each convolution. The sum is passed on as it is."""
+
+    expansion = 1
+
+    def __init__(self, channels_in: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(channels_in)
+        self.conv1 = conv3x3(channels_in, channels, stride)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.conv2 = conv3x3(channels, channels)
+        has_projection = stride != 1 or channels_in != channels
+        self.projection = conv1x1(channels_in, channels, stride) if has_projection else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = self.norm1(x).relu()
+        out = self.conv1(activated)
+        out = self.conv2(self.norm2(out).relu())
+        return out + (x if self.projection is None else self.projection(activated))
+
+
+class PlainBlock(nn.Sequential):
+    """A basic block without its shortcut, to show what shortcuts are for."""
+
+    expansion = 1
+
+    def __init__(self, channels_in: int, channels: int, stride: int = 1) -> None:
+        super().__init__(
+            conv3x3(channels_in, channels, stride),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            conv3x3(channels, channels),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+        )
+
+
+BLOCKS: dict[str, Any] = {
+    "basic": BasicBlock,
+    "bottleneck": Bottleneck,
+    "pre_activation": PreActivationBlock,
+    "plain": PlainBlock,
+}
 
 
 class ResNet(BaseModel):
-    """stem - stages of residual blocks - mean over the image - output.
+    """stem - stages of blocks - global average pooling - output.
 
     Args:
         input_shape: `[C, H, W]`.
-        num_outputs: classes, or target dimensions.
-        blocks_per_stage: n of the paper, whose networks for CIFAR-10 have 6n + 2 layers (9n + 2 with bottlenecks).
+        num_outputs: Number of classes, or of target dimensions.
+        block: `basic`, `bottleneck`, `pre_activation`, or `plain` for a network without shortcuts.
+        blocks_per_stage: n in section 4.2, whose networks have 6n + 2 layers.
         num_stages: 3 as for CIFAR-10, or 4 as for ImageNet.
-        width: channels of the first stage, within its bottlenecks if it has them.
-        stem_stride: 1 as for CIFAR-10; 2 to compute on a quarter of the pixels; 4 as for ImageNet, by a 7x7
-            convolution and pooling.
-        bottleneck: blocks of 1x1, 3x3 and 1x1 convolutions.
-        pre_activation: norm and ReLU before each convolution.
-        shortcut: false leaves a plain network, to show what shortcuts are for.
-        training: options of `BaseModel`.
+        width: Channels of the first stage. The last convolution of a bottleneck has 4 times as many.
+        stem_stride: 1 as for CIFAR-10. 2 halves the resolution early and cuts the compute to a quarter. 4 as for
+            ImageNet: a 7x7 convolution and max pooling, each with stride 2.
+        training: Options of `BaseModel`.
 
     Raises:
-        ValueError: for inputs that are not images, and for the task tagging.
+        ValueError: the inputs are not images, or the task is tagging.
     """
 
+    takes = ("images",)
     width_option = "width"
 
     def __init__(
         self,
         input_shape: list[int],
         num_outputs: int,
+        block: Literal["basic", "bottleneck", "pre_activation", "plain"] = "basic",
         blocks_per_stage: int = 1,
         num_stages: Literal[3, 4] = 3,
         width: int = 16,
         stem_stride: Literal[1, 2, 4] = 2,
-        bottleneck: bool = False,
-        pre_activation: bool = False,
-        shortcut: bool = True,
         **training: Any,
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
-        if len(input_shape) != 3:
-            raise ValueError(
-                f"ResNet takes images [C, H, W], not input_shape={list(input_shape)} "
-                f"(task={self.hparams['task']}); type --data MNIST"
-            )
-        kernel, stride = (7, 2) if stem_stride == 4 else (3, stem_stride)
-        self.stem = nn.Sequential(nn.Conv2d(input_shape[0], width, kernel, stride, padding=kernel // 2, bias=False))
-        if not pre_activation:  # whose first block begins with them
+        kernel_size, stride = (7, 2) if stem_stride == 4 else (3, stem_stride)
+        self.stem = nn.Sequential(
+            nn.Conv2d(input_shape[0], width, kernel_size, stride, padding=kernel_size // 2, bias=False)
+        )
+        if block != "pre_activation":  # its first block begins with norm and ReLU
             self.stem.extend([nn.BatchNorm2d(width), nn.ReLU()])
         if stem_stride == 4:
             self.stem.append(nn.MaxPool2d(3, 2, padding=1))
+
+        make_block, channels_in = BLOCKS[block], width
         self.stages = nn.Sequential()
-        channels = width
         for stage in range(num_stages):
             blocks = nn.Sequential()
-            for block in range(blocks_per_stage):
-                stride = 2 if stage > 0 and block == 0 else 1
-                channels_out = width * 2**stage * (4 if bottleneck else 1)
-                blocks.append(ResidualBlock(channels, channels_out, stride, bottleneck, pre_activation, shortcut))
-                channels = channels_out
+            for number in range(blocks_per_stage):
+                stride = 2 if stage > 0 and number == 0 else 1
+                channels = width * 2**stage
+                blocks.append(make_block(channels_in, channels, stride))
+                channels_in = channels * make_block.expansion
             self.stages.append(blocks)
-        self.norm = nn.Sequential(*([nn.BatchNorm2d(channels), nn.ReLU()] if pre_activation else []))
-        self.head = nn.Linear(channels, num_outputs)
+        self.norm = nn.Sequential()
+        if block == "pre_activation":  # its last block ends without norm and ReLU
+            self.norm.extend([nn.BatchNorm2d(channels_in), nn.ReLU()])
+        self.head = nn.Linear(channels_in, num_outputs)
+
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -133,8 +183,8 @@ class ResNet(BaseModel):
 
     @property
     def depth(self) -> int:
-        convolutions = 3 if self.hparams["bottleneck"] else 2
-        return 1 + convolutions * int(self.hparams["num_stages"] * self.hparams["blocks_per_stage"])
+        layers_per_block = 3 if self.hparams["block"] == "bottleneck" else 2
+        return 1 + layers_per_block * int(self.hparams["num_stages"] * self.hparams["blocks_per_stage"])
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x.contiguous(memory_format=torch.channels_last))  # (B, C, H, W) -> (B, width, H', W')

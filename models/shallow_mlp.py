@@ -1,6 +1,6 @@
-"""One hidden layer: the baseline that every deeper network has to beat.
+"""One hidden layer: the baseline for every deeper network.
 
-Shapes: `(B, *input_shape)` to `(B, K)`; the input is flattened.
+Shapes: `(B, *input_shape)` to `(B, K)`. The input is flattened.
 Parameters: 784-128-10, the default on MNIST, has 101,770.
 Source: Rumelhart, Hinton & Williams 1986; 784-100-10 on MNIST in Nielsen 2015, chapter 3.
 Differences: ReLU and cross entropy instead of sigmoid units.
@@ -11,30 +11,22 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from models.activations import ACTIVATIONS
 from models.base import BaseModel
-
-ACTIVATIONS = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "linear": nn.Identity,
-}
 
 
 class ShallowMLP(BaseModel):
     """input - hidden layer - output.
 
     Args:
-        input_shape: shape of one sample, without the batch.
-        num_outputs: classes, or target dimensions.
-        hidden_size: units of the hidden layer.
-        activation: of the hidden layer; `linear` makes the whole network linear.
-        training: options of `BaseModel`.
+        input_shape: Shape of one sample, without the batch dimension.
+        num_outputs: Number of classes, or of target dimensions.
+        hidden_size: Units of the hidden layer.
+        activation: Activation function of the hidden layer. With `linear`, the whole network is linear.
+        training: Options of `BaseModel`.
 
     Raises:
-        ValueError: for the task tagging.
+        ValueError: the task is tagging.
     """
 
     width_option = "hidden_size"
@@ -50,7 +42,8 @@ class ShallowMLP(BaseModel):
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
         self.hidden = nn.Linear(math.prod(input_shape), hidden_size)
-        self.activation = ACTIVATIONS[activation]()
+        make_activation, _ = ACTIVATIONS[activation]
+        self.activation = make_activation()
         self.head = nn.Linear(hidden_size, num_outputs)
 
     def forward(self, x: Tensor) -> Tensor:

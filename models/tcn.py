@@ -1,11 +1,11 @@
-"""A temporal convolutional network: convolutions that look only back, twice as far in each block.
+"""A temporal convolutional network: causal convolutions whose dilation doubles from block to block.
 
 Shapes: `(B, T, D)` to `(B, K)` from the last step, or to `(B, T, K)` from every step (tagging).
-Parameters: 8 blocks of 25 channels with kernels of 7 have 66,910; an output sees 3,061 steps.
+Parameters: 8 blocks of 25 channels with kernels of 7 have 66,910. An output depends on 3,061 steps.
 Source: Bai, Kolter & Koltun 2018, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for
-Sequence Modeling", section 3 and figure 1; weight norm: Salimans & Kingma 2016.
-Differences: PyTorch's initial weights; the small ones that the authors' code draws have no effect in its convolutions,
-since weight norm computes the weight anew, only in the 1x1 shortcuts; dropout of single values.
+Sequence Modeling", section 3 and figure 1. Weight norm: Salimans & Kingma 2016.
+Differences: PyTorch's initial weights. The authors' code draws smaller ones, but weight norm overwrites them everywhere
+except in the 1x1 shortcuts. Dropout acts on single values, not on whole channels.
 """
 
 from typing import Any
@@ -17,14 +17,14 @@ from models.base import BaseModel
 
 
 class CausalConvolution(nn.Sequential):
-    """A step sees itself and `kernel_size - 1` earlier steps, `dilation` apart; then ReLU and dropout.
+    """Causal convolution, ReLU, dropout. A step depends on itself and on `kernel_size - 1` earlier steps.
 
     `(B, size_in, T)` to `(B, size_out, T)`.
     """
 
     def __init__(self, size_in: int, size_out: int, kernel_size: int, dilation: int, dropout: float) -> None:
         super().__init__(
-            nn.ConstantPad1d(((kernel_size - 1) * dilation, 0), 0.0),  # zeros before the first step
+            nn.ConstantPad1d(((kernel_size - 1) * dilation, 0), 0.0),  # left padding only: no step sees a later one
             weight_norm(nn.Conv1d(size_in, size_out, kernel_size, dilation=dilation)),
             nn.ReLU(),
             nn.Dropout(dropout),
@@ -51,18 +51,19 @@ class TCN(BaseModel):
 
     Args:
         input_shape: `[T, D]`.
-        num_outputs: classes, or target dimensions.
-        hidden_size: channels of each block.
-        num_blocks: residual blocks, of two convolutions each.
-        kernel_size: steps that a convolution sees.
-        dropout: share of values set to 0 in training, after each convolution.
-        training: options of `BaseModel`.
+        num_outputs: Number of classes, or of target dimensions.
+        hidden_size: Channels per block.
+        num_blocks: Number of residual blocks, with two convolutions each.
+        kernel_size: Time steps per kernel.
+        dropout: Fraction of values set to 0 in training, after each convolution.
+        training: Options of `BaseModel`.
 
     Raises:
-        ValueError: for inputs that are not sequences.
+        ValueError: the inputs are not sequences.
     """
 
     tasks = ("classification", "tagging", "regression")
+    takes = ("sequences",)
     width_option = "hidden_size"
 
     def __init__(
@@ -76,11 +77,6 @@ class TCN(BaseModel):
         **training: Any,
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
-        if len(input_shape) != 2:
-            raise ValueError(
-                f"TCN takes sequences [T, D], not input_shape={list(input_shape)} "
-                f"(task={self.hparams['task']}); type --data SequenceMNIST, or --data.form steps for MNIST1D"
-            )
         sizes = [input_shape[1]] + [hidden_size] * num_blocks
         self.blocks = nn.Sequential(
             *(ResidualBlock(sizes[n], hidden_size, kernel_size, 2**n, dropout) for n in range(num_blocks))
@@ -93,7 +89,7 @@ class TCN(BaseModel):
 
     @property
     def receptive_field(self) -> int:
-        """Steps that an output depends on: its own and those before."""
+        """Number of time steps that an output depends on."""
         return 1 + 2 * (self.hparams["kernel_size"] - 1) * (2 ** len(self.blocks) - 1)
 
     def forward(self, x: Tensor) -> Tensor:

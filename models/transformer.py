@@ -1,12 +1,12 @@
-"""A Transformer encoder: every step looks at all others, and then each thinks for itself.
+"""A Transformer encoder: self-attention across the steps, then an MLP on each step.
 
-Shapes: `(B, T, D)`, or images `(B, C, H, W)` cut into patches, to `(B, K)` from the mean of all steps (the last one if
-causal), or to `(B, T, K)` from every step (tagging).
+Shapes: `(B, T, D)`, or images `(B, C, H, W)` cut into patches, to `(B, K)` from the mean of all steps (from the last
+step if causal), or to `(B, T, K)` from every step (tagging).
 Parameters: 3 layers of 4 heads of 16 on the 28 rows of MNIST have 154,378.
-Source: Vaswani et al. 2017, "Attention Is All You Need", section 3; the norm before each part: Xiong et al. 2020;
-patches and learned positions: Dosovitskiy et al. 2021, section 3.1.
-Differences: the mean of all steps for the class token of Dosovitskiy et al.; GELU for ReLU, as there; no dropout
-before the first layer.
+Source: Vaswani et al. 2017, "Attention Is All You Need", section 3. Layer norm first: Xiong et al. 2020. Patches and
+learned positions: Dosovitskiy et al. 2021, section 3.1.
+Differences: the mean of all steps instead of a class token. GELU instead of ReLU, as in Dosovitskiy et al. No dropout
+after the embedding.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from models.base import BaseModel
 
 
 class EncoderLayer(nn.Module):
-    """Attention among the steps, then two layers on each step, both added to what came in: `(B, T, E)` to the same."""
+    """Self-attention and an MLP, each with a residual connection: `(B, T, E)` to `(B, T, E)`."""
 
     def __init__(self, hidden_size: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -32,9 +32,11 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         normed = self.norm1(x)
-        # without weights to return it takes `scaled_dot_product_attention`, or in evaluation PyTorch's faster path
-        seen, _ = self.attention(normed, normed, normed, need_weights=False, attn_mask=mask, is_causal=mask is not None)
-        x = x + self.dropout(seen)
+        # with need_weights=False, PyTorch uses the faster `scaled_dot_product_attention`
+        attended, _ = self.attention(
+            normed, normed, normed, need_weights=False, attn_mask=mask, is_causal=mask is not None
+        )
+        x = x + self.dropout(attended)
         return x + self.dropout(self.layers(self.norm2(x)))
 
 
@@ -43,20 +45,22 @@ class Transformer(BaseModel):
 
     Args:
         input_shape: `[T, D]`, or `[C, H, W]` to be cut into patches.
-        num_outputs: classes, or target dimensions.
-        head_size: numbers a head; a step has `num_heads` times as many, its two layers four times that in between.
-        num_heads: how many things a step looks for at once.
-        num_layers: encoder layers.
-        patch_size: side of the patches of an image, in pixels; a divisor of its sides.
-        causal: a step sees only itself and those before.
-        dropout: share of each layer's corrections set to 0 in training.
-        training: options of `BaseModel`.
+        num_outputs: Number of classes, or of target dimensions.
+        head_size: Dimension per attention head. The model dimension is `num_heads * head_size`; the MLP is four times
+            wider.
+        num_heads: Number of attention heads.
+        num_layers: Number of encoder layers.
+        patch_size: Pixels per side of a patch. Both sides of an image must be multiples of it.
+        causal: A step attends only to itself and to earlier steps.
+        dropout: Fraction of values set to 0 in training, before each residual connection.
+        training: Options of `BaseModel`.
 
     Raises:
-        ValueError: for other inputs, and for images that do not divide into patches.
+        ValueError: the inputs are neither images nor sequences, or the image does not divide into patches.
     """
 
     tasks = ("classification", "tagging", "regression")
+    takes = ("images", "sequences")
     width_option = "head_size"
 
     def __init__(
@@ -72,18 +76,12 @@ class Transformer(BaseModel):
         **training: Any,
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
-        if len(input_shape) not in (2, 3):
-            raise ValueError(
-                f"Transformer takes sequences [T, D] or images [C, H, W], not input_shape={list(input_shape)} "
-                f"(task={self.hparams['task']}); type --data SequenceMNIST, or --data.form steps for MNIST1D"
-            )
         hidden_size = num_heads * head_size
         if len(input_shape) == 3:
             channels, rows, columns = input_shape
             if rows % patch_size or columns % patch_size:
                 raise ValueError(
-                    f"patch_size={patch_size} does not divide images of {rows}x{columns}; "
-                    "type a --model.patch_size that does"
+                    f"patch_size={patch_size} does not divide images of {rows}x{columns}; choose a divisor of both"
                 )
             num_steps = rows // patch_size * (columns // patch_size)
             self.patches = nn.Unfold(patch_size, stride=patch_size)
@@ -95,13 +93,13 @@ class Transformer(BaseModel):
         self.blocks = nn.ModuleList(EncoderLayer(hidden_size, num_heads, dropout) for _ in range(num_layers))
         self.norm = nn.LayerNorm(hidden_size)
         self.head = nn.Linear(hidden_size, num_outputs)
-        # true where a step must not look
+        # true where attention is not allowed
         mask = torch.ones(num_steps, num_steps, dtype=torch.bool).triu(1) if causal else None
         self.register_buffer("mask", mask, persistent=False)
 
     @property
     def depth(self) -> int:
-        return 1 + 4 * len(self.blocks)  # a layer's values, its attention's output, and two
+        return 1 + 4 * len(self.blocks)  # per layer: values, output projection and two linear layers
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim == 4:

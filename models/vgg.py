@@ -1,50 +1,58 @@
-"""VGG: nothing but 3x3 convolutions, in stages that halve the image and double the channels.
+"""VGG: stages of 3x3 convolutions that halve the resolution and double the channels.
 
-Shapes: `(B, C, H, W)` to `(B, K)`; images of any size: pooling stops where one place is left.
-Parameters: 132,863,336 (A, "VGG-11") for `(3, 224, 224)` and 1,000 classes; A of width 16 has 1,768,778 on MNIST.
-Source: Simonyan & Zisserman 2015, "Very Deep Convolutional Networks", table 1 (A, B, D, E), sections 2 and 3.1;
-initial weights of the convolutions: He et al. 2015, section 2.2, for the paper's pretraining with A.
-Differences: batch norm as an option, which the paper did not have; PyTorch's initial weights of the linear layers.
+Shapes: `(B, C, H, W)` to `(B, K)`. Small images work too: a map of one pixel is not pooled any more.
+Parameters: 132,863,336 (configuration A, "VGG-11") on `(3, 224, 224)` with 1,000 classes, as in torchvision. A with
+width 16 has 1,768,778 on MNIST.
+Source: Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", table 1
+(A, B, D, E), sections 2 and 3.1.
+Differences: batch norm as an option. He's initial weights of the convolutions (He et al. 2015, section 2.2), where the
+paper starts from a trained network A. PyTorch's initial weights of the linear layers.
 """
 
+import math
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from models.base import BaseModel
+from models.dry_run import output_shape
 
-CONVOLUTIONS = {"A": (1, 1, 2, 2, 2), "B": (2, 2, 2, 2, 2), "D": (2, 2, 3, 3, 3), "E": (2, 2, 4, 4, 4)}  # a stage
+CONVOLUTIONS = {  # per stage
+    "A": (1, 1, 2, 2, 2),
+    "B": (2, 2, 2, 2, 2),
+    "D": (2, 2, 3, 3, 3),
+    "E": (2, 2, 4, 4, 4),
+}
 
 
 class Convolution(nn.Sequential):
-    """3x3 convolution, batch norm if wanted, ReLU: `(B, C, H, W)` to `(B, channels_out, H, W)`."""
+    """3x3 convolution, optional batch norm, ReLU: `(B, C, H, W)` to `(B, channels_out, H, W)`."""
 
     def __init__(self, channels_in: int, channels_out: int, batch_norm: bool) -> None:
         convolution = nn.Conv2d(channels_in, channels_out, 3, padding=1)
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-        super().__init__(convolution)
-        if batch_norm:
-            self.append(nn.BatchNorm2d(channels_out))
-        self.append(nn.ReLU())
+        super().__init__(convolution, *([nn.BatchNorm2d(channels_out)] if batch_norm else []), nn.ReLU())
 
 
 class VGG(BaseModel):
-    """five stages of convolutions and pooling - two hidden layers - output.
+    """five stages of convolutions and max pooling - two hidden layers - output.
 
     Args:
         input_shape: `[C, H, W]`.
-        num_outputs: classes, or target dimensions.
-        configuration: column of the paper's table 1: `A` has 11 weight layers, `B` 13, `D` 16, `E` 19.
-        width: channels of the first stage; the last two have 8 times as many, the hidden layers 64 times.
-        batch_norm: normalise after each convolution.
-        dropout: share of units set to 0 in training, after each hidden layer.
-        training: options of `BaseModel`.
+        num_outputs: Number of classes, or of target dimensions.
+        configuration: Column of table 1. `A` has 11 weight layers, `B` 13, `D` 16, `E` 19.
+        width: Channels of the first stage. The last two stages have 8 times as many, the hidden layers 64 times.
+        batch_norm: Batch normalisation after each convolution.
+        dropout: Fraction of units set to 0 in training, after each hidden layer.
+        training: Options of `BaseModel`.
 
     Raises:
-        ValueError: for inputs that are not images, and for the task tagging.
+        ValueError: the inputs are not images, or the task is tagging.
     """
 
+    takes = ("images",)
     width_option = "width"
 
     def __init__(
@@ -58,28 +66,18 @@ class VGG(BaseModel):
         **training: Any,
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
-        if len(input_shape) != 3:
-            raise ValueError(
-                f"VGG takes images [C, H, W], not input_shape={list(input_shape)} "
-                f"(task={self.hparams['task']}); type --data MNIST"
-            )
         self.stages = nn.Sequential()
-        channels, places = input_shape[0], input_shape[1:]
+        shape = input_shape
         for number, num_convolutions in enumerate(CONVOLUTIONS[configuration]):
-            stage = nn.Sequential()
-            for _ in range(num_convolutions):
-                channels_out = width * min(2**number, 8)
-                stage.append(Convolution(channels, channels_out, batch_norm))
-                channels = channels_out
-            if min(places) > 1:
+            channels_in, channels = shape[0], width * min(2**number, 8)
+            sizes = [channels_in] + [channels] * num_convolutions
+            stage = nn.Sequential(*(Convolution(*pair, batch_norm) for pair in pairwise(sizes)))
+            if min(shape[1:]) > 1:
                 stage.append(nn.MaxPool2d(2))
-                places = [side // 2 for side in places]
+            shape = output_shape(stage, shape)
             self.stages.append(stage)
-        rows, columns = (min(7, side) for side in places)
-        self.pool = nn.AdaptiveAvgPool2d((rows, columns))
-        size = channels * rows * columns
         self.hidden = nn.Sequential(
-            nn.Sequential(nn.Linear(size, 64 * width), nn.ReLU(), nn.Dropout(dropout)),
+            nn.Sequential(nn.Linear(math.prod(shape), 64 * width), nn.ReLU(), nn.Dropout(dropout)),
             nn.Sequential(nn.Linear(64 * width, 64 * width), nn.ReLU(), nn.Dropout(dropout)),
         )
         self.head = nn.Linear(64 * width, num_outputs)
@@ -91,4 +89,4 @@ class VGG(BaseModel):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stages(x.contiguous(memory_format=torch.channels_last))  # (B, C, H, W) -> (B, 8 * width, H', W')
-        return self.head(self.hidden(self.pool(x).flatten(1)))  # (B, K)
+        return self.head(self.hidden(x.flatten(1)))  # (B, K)

@@ -114,5 +114,5 @@ def test_chrono_gates_remember_from_1_to_t_steps(cell: Cell, gate: int, sign: in
 
 
 def test_chrono_needs_gates() -> None:
-    with pytest.raises(ValueError, match="chrono=True needs gates, which cell='tanh' has not"):
+    with pytest.raises(ValueError, match="chrono=True needs gates, which cell='tanh' does not have"):
         RNN([7, 5], 4, cell="tanh", chrono=True)

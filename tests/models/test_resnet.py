@@ -1,11 +1,13 @@
+from typing import Any, Literal
+
 import pytest
 import torch
 import torchvision
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
+from torchvision.models import resnet
 
 from models import ResNet
-from models.resnet import ResidualBlock
+from models.resnet import BasicBlock, Bottleneck, PlainBlock, PreActivationBlock
 
 
 def copy(ours: nn.Module, theirs: nn.Module) -> None:
@@ -15,86 +17,92 @@ def copy(ours: nn.Module, theirs: nn.Module) -> None:
             our.copy_(their)
 
 
-@pytest.mark.parametrize("bottleneck", [False, True])
-def test_a_block_is_that_of_torchvision(bottleneck: bool) -> None:
-    ours = ResidualBlock(8, 16, stride=2, bottleneck=bottleneck)
-    shortcut = nn.Sequential(nn.Conv2d(8, 16, 1, 2, bias=False), nn.BatchNorm2d(16))
-    theirs: nn.Module = BasicBlock(8, 16, stride=2, downsample=shortcut)
-    if bottleneck:
-        theirs = Bottleneck(8, 4, stride=2, downsample=shortcut)
-    copy(ours, theirs)
+@pytest.mark.parametrize(("ours", "theirs"), [(BasicBlock, resnet.BasicBlock), (Bottleneck, resnet.Bottleneck)])
+def test_block_equals_torchvision(ours: Any, theirs: Any) -> None:
+    channels = 4 * ours.expansion
+    shortcut = nn.Sequential(nn.Conv2d(8, channels, 1, 2, bias=False), nn.BatchNorm2d(channels))
+    our_block, their_block = ours(8, 4, stride=2), theirs(8, 4, stride=2, downsample=shortcut)
+    copy(our_block, their_block)
     x = torch.randn(4, 8, 14, 14)
     for _ in range(2):  # in training, and then with the statistics it left
-        torch.testing.assert_close(ours(x), theirs(x))
-        ours.eval(), theirs.eval()
+        torch.testing.assert_close(our_block(x), their_block(x))
+        our_block.eval(), their_block.eval()
 
 
-def test_resnet_18_is_that_of_torchvision() -> None:
-    ours = ResNet([3, 64, 64], 1000, blocks_per_stage=2, num_stages=4, width=64, stem_stride=4).eval()
-    theirs = torchvision.models.resnet18().eval()
+@pytest.mark.parametrize(
+    ("layers", "block", "blocks_per_stage", "parameters"), [(18, "basic", 2, 11_689_512), (26, "bottleneck", 2, None)]
+)
+def test_network_equals_torchvision(layers: int, block: Any, blocks_per_stage: int, parameters: int | None) -> None:
+    ours = ResNet([3, 64, 64], 1000, block, blocks_per_stage, num_stages=4, width=64, stem_stride=4).eval()
+    kind = resnet.BasicBlock if block == "basic" else resnet.Bottleneck
+    theirs = torchvision.models.ResNet(kind, [blocks_per_stage] * 4).eval()
     copy(ours, theirs)
-    assert sum(p.numel() for p in ours.parameters()) == 11_689_512
-    assert ours.depth + 1 == 18
+    if parameters is not None:
+        assert sum(p.numel() for p in ours.parameters()) == parameters
+    assert ours.depth + 1 == layers
     x = torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
-
-
-def test_a_block_of_equal_shape_has_no_weights_on_its_shortcut() -> None:
-    assert not list(ResidualBlock(8, 8).shortcut.parameters())
 
 
 @pytest.mark.parametrize(
     ("n", "layers", "millions"),
     [(3, 20, 0.27), (5, 32, 0.46), (7, 44, 0.66), (9, 56, 0.85), (18, 110, 1.7), (200, 1202, 19.4)],
 )
-def test_the_published_sizes(n: int, layers: int, millions: float) -> None:
-    # He et al. 2016a, table 6; there, shortcuts have no weights
+@pytest.mark.parametrize("block", ["basic", "pre_activation", "plain"])
+def test_published_sizes(block: Any, n: int, layers: int, millions: float) -> None:
+    # He et al. 2016a, table 6, and 2016b, table 2; shortcuts have no weights there
     with torch.device("meta"):
-        model = ResNet([3, 32, 32], 10, blocks_per_stage=n, stem_stride=1)
-    size = sum(p.numel() for name, p in model.named_parameters() if "shortcut" not in name)
+        model = ResNet([3, 32, 32], 10, block, blocks_per_stage=n, stem_stride=1)
+    size = sum(p.numel() for name, p in model.named_parameters() if "shortcut" not in name and "projection" not in name)
     assert model.depth + 1 == layers
     assert size / 1e6 == pytest.approx(millions, abs=0.05 if millions > 1 else 0.005)
 
 
-def test_the_published_size_with_bottlenecks_and_pre_activation() -> None:
-    # He et al. 2016b: ResNet-164, 1.7 M
-    model = ResNet([3, 32, 32], 10, blocks_per_stage=18, stem_stride=1, bottleneck=True, pre_activation=True)
+def test_published_size_with_bottlenecks() -> None:
+    # He et al. 2016b, table 4: ResNet-164, 1.7 M
+    with torch.device("meta"):
+        model = ResNet([3, 32, 32], 10, "bottleneck", blocks_per_stage=18, stem_stride=1)
     assert model.depth + 1 == 164
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(1.7, abs=0.05)
 
 
-def test_in_pre_activation_nothing_changes_what_goes_from_block_to_block() -> None:
-    block = ResidualBlock(4, 4, pre_activation=True).eval()
-    nn.init.zeros_(list(block.layers.parameters())[-1])
-    x = torch.randn(2, 4, 6, 6)  # with negative values, which a ReLU would take away
+@pytest.mark.parametrize("block", [BasicBlock(8, 8), Bottleneck(32, 8)])
+def test_shortcut_between_equal_shapes_has_no_weights(block: BasicBlock | Bottleneck) -> None:
+    assert not list(block.shortcut.parameters())
+
+
+def test_pre_activation_block_passes_its_input_on_unchanged() -> None:
+    block = PreActivationBlock(4, 4).eval()
+    nn.init.zeros_(block.conv2.weight)
+    x = torch.randn(2, 4, 6, 6)  # with negative values, which a ReLU would set to 0
     assert torch.equal(block(x), x)
-    stem = ResNet([1, 8, 8], 2, pre_activation=True).stem
+    stem = ResNet([1, 8, 8], 2, "pre_activation").stem
     assert (stem(torch.randn(1, 1, 8, 8)) < 0).any(), "the first block has the first ReLU"
 
 
-def test_where_shapes_differ_pre_activation_comes_before_the_shortcut_too() -> None:
-    block = ResidualBlock(4, 8, stride=2, pre_activation=True)
-    (norm,), (conv1, norm2, conv2) = (
-        [m for m in part if not isinstance(m, nn.ReLU)] for part in (block.before, block.layers)
-    )
+def test_pre_activation_comes_before_the_projection_too() -> None:
+    block = PreActivationBlock(4, 8, stride=2)
+    assert block.projection is not None
     x = torch.randn(3, 4, 6, 6)
     for _ in range(2):  # in training, and then with the statistics it left
-        expected_input = norm(x).relu()
-        expected = conv2(norm2(conv1(expected_input)).relu()) + block.shortcut[0](expected_input)
+        activated = block.norm1(x).relu()
+        expected = block.conv2(block.norm2(block.conv1(activated)).relu()) + block.projection(activated)
         torch.testing.assert_close(block(x), expected)
         block.eval()
 
 
-def test_without_shortcuts_a_layer_of_zeros_ends_all() -> None:
-    plain, residual = (ResidualBlock(4, 4, shortcut=shortcut).eval() for shortcut in (False, True))
-    x = torch.randn(2, 4, 6, 6).relu()
-    for block in (plain, residual):
-        nn.init.zeros_(list(block.layers.parameters())[3])
-    assert not plain(x).any()
-    assert torch.equal(residual(x), x)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_plain_block_is_a_basic_block_without_its_shortcut(stride: Literal[1, 2]) -> None:
+    plain, residual = PlainBlock(4, 8, stride).eval(), BasicBlock(4, 8, stride).eval()
+    with torch.no_grad():
+        for our, their in zip(plain.parameters(), residual.parameters(), strict=False):
+            our.copy_(their)
+    x = torch.randn(2, 4, 6, 6)
+    nn.init.zeros_(residual.shortcut[1].weight)  # type: ignore[index]
+    torch.testing.assert_close(plain(x), residual(x))
 
 
-def test_the_default_has_the_documented_size() -> None:
+def test_default_has_the_documented_size() -> None:
     assert sum(p.numel() for p in ResNet([1, 28, 28], 10).parameters()) == 77_754
 
 

@@ -1,0 +1,56 @@
+"""The checks of a model's options. A message names the argument, its value and what to use instead."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from inspect import signature
+from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from models.base import BaseModel
+
+SHAPES = {"images": "(C, H, W)", "sequences": "(T, D)"}  # of one sample
+UPPER_LIMITS = {  # of the options that are not counts; their lower limit is 0
+    "lr": math.inf,
+    "momentum": 1,
+    "weight_decay": math.inf,
+    "warmup_ratio": 1,
+    "label_smoothing": 1,
+    "dropout": 1,
+    "noise": math.inf,
+}
+
+
+def check_data(model: BaseModel) -> None:
+    """Raises a ValueError if the model cannot do the task, or not on inputs of this shape."""
+    name, shape, task = type(model).__name__, list(model.hparams["input_shape"]), model.hparams["task"]
+    if task not in model.tasks:
+        raise ValueError(
+            f"{name} does {' and '.join(model.tasks)}, not task={task!r} (input_shape={shape}); "
+            "choose another model for this data"
+        )
+    if model.takes and len(shape) not in [SHAPES[kind].count(",") + 1 for kind in model.takes]:
+        accepted = " or ".join(f"{kind} {SHAPES[kind]}" for kind in model.takes)
+        raise ValueError(
+            f"{name} takes {accepted}, not input_shape={shape} (task={task}); choose another model for this data"
+        )
+
+
+def check_options(model: BaseModel, base_init: Callable[..., None]) -> None:
+    """Raises a ValueError that names the first option outside its range.
+
+    Args:
+        model: Its `hparams` hold the options.
+        base_init: The constructor that takes the options which a model passes on as `**training`.
+    """
+    own = {name: option.annotation for name, option in signature(type(model)).parameters.items()}
+    for name, kind in {**get_type_hints(base_init), **own}.items():
+        if get_origin(kind) is Literal and model.hparams.get(name) not in get_args(kind):
+            choices = ", ".join(map(str, get_args(kind)))
+            raise ValueError(f"{name}={model.hparams.get(name)!r} must be one of {choices}")
+    for name, value in model.hparams.items():
+        if name in UPPER_LIMITS and not 0 <= value <= UPPER_LIMITS[name]:
+            raise ValueError(f"{name}={value} must be between 0 and {UPPER_LIMITS[name]}")
+        if name not in UPPER_LIMITS and type(value) is int and value < 1:
+            raise ValueError(f"{name}={value} must be 1 or more")
