@@ -47,9 +47,15 @@ VALUES: dict[str, Choices] = {  # of options whose types do not list them; a tes
         *("32-true", "64-true", "64", "32", "16", "bf16", 64, 32, 16),
     ],
     "test_checkpoint": ["best", "last", "none"],
+    "seed_everything": "seed",
 }
 BELONGS_TO = {"images": "predict", "test_checkpoint": "fit"}
-WORDS = {"int": "a whole number, such as 10", "float": "a number, such as 0.1", "bool": "true or false"}
+WORDS = {
+    "int": "a whole number, such as 10",
+    "float": "a number, such as 0.1",
+    "bool": "true or false",
+    "seed": "a whole number from 0 to 4294967295",
+}
 
 
 @dataclass(frozen=True)
@@ -72,13 +78,16 @@ class Setting:
 # What was typed.
 
 
-class LostProcess(RuntimeError):
-    """Those that train together have lost one: what the others were doing then says nothing."""
+class RunFailed(RuntimeError):
+    """A run ended without a result, for a reason that its message tells in one line."""
 
 
 def located(argument: str) -> str:
-    """A config path that is not in the working directory is looked for in the project."""
+    """An argument with `~` expanded, and with a config path that is found in the project if not here."""
     option, equals, path = argument.rpartition("=")
+    if path.startswith("~"):  # a shell expands it only where nothing stands before it
+        path = str(Path(path).expanduser())
+        argument = f"{option}{equals}{path}"
     inside = PROJECT / path
     if path.endswith(".yaml") and not Path(path).exists() and inside.is_file():
         return f"{option}{equals}{inside}"
@@ -324,6 +333,8 @@ def is_of_kind(value: Any, kind: str) -> bool:
         return kind == "bool" and isinstance(value, bool)
     if kind == "int":
         return isinstance(value, int)
+    if kind == "seed":
+        return isinstance(value, int) and 0 <= value < 2**32
     try:
         float(value)
     except (TypeError, ValueError):
@@ -365,7 +376,7 @@ def likely(name: str, known: list[str]) -> str | None:
 def check_files(command: str | None, found: list[Setting]) -> None:
     named = {s.name: str(s.value) for s in found if s.name in ("ckpt_path", "images") and s.value is not None}
     images, path = named.get("images"), named.get("ckpt_path")
-    if images and not Path(images).exists():
+    if images and not Path(images).expanduser().exists():
         raise ValueError(f"--images: there is no {images}; type the path of an image, or of a folder of images")
     if (path is None and command not in NEED_CHECKPOINT) or (path and Path(path).is_file()):
         return

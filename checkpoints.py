@@ -14,6 +14,7 @@ import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from datamodules import BaseDataModule
 from models import BaseModel
@@ -48,8 +49,22 @@ class SaveConfig(SaveConfigCallback):
             checkpoint["config"] = self.text
 
 
-class UseOptionsOfThisRun(L.Callback):
-    """Keeps the optimizer options of this run when it resumes. The checkpoint would replace them by its own."""
+class Resume(L.Callback):
+    """What a run needs that resumes from a checkpoint, beside what Lightning does.
+
+    It keeps the optimizer options of this run, which those of the checkpoint would replace. With `max_steps`, Lightning
+    2.6 would end the last epoch of the checkpoint a second time, without a batch; here the next epoch begins.
+    """
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        loop = checkpoint["loops"]["fit_loop"]
+        epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+        is_whole_epoch = epochs["current"]["processed"] == epochs["current"]["ready"]
+        if trainer.max_steps >= 0 and is_whole_epoch:
+            for counts in (epochs["current"], epochs["total"]):
+                counts["completed"] = counts["processed"]
+            batches["current"] = dict.fromkeys(batches["current"], 0)
+            batches["is_last_batch"] = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.ckpt_path is None or type(pl_module).configure_optimizers is not BaseModel.configure_optimizers:
@@ -91,6 +106,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         is_end = (
             trainer.should_stop
+            or trainer.received_sigterm
             or trainer.current_epoch + 1 == trainer.max_epochs
             or trainer.global_step == trainer.max_steps
         )
@@ -99,10 +115,14 @@ class LastCheckpoint(ModelCheckpoint):
             self.next_write = time.monotonic() + INTERVAL
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+        if trainer.state.fn != "fit":
+            return
+        if isinstance(exception, SIGTERMException):  # Lightning raises it between two steps
+            super().on_train_epoch_end(trainer, pl_module)
+        if isinstance(exception, KeyboardInterrupt | SIGTERMException) and trainer.is_global_zero:
             path = self.best_model_path
-            told = f"To go on: python train.py fit --ckpt_path {path}" if path else "No epoch had ended."
-            print(f"\nStopped. {told}", flush=True)
+            hint = f"To resume: python train.py fit --ckpt_path {path}" if path else "No epoch had ended."
+            print(f"\nStopped. {hint}", flush=True)
 
 
 def stored_config(path: str, command: str) -> str | None:
@@ -125,8 +145,8 @@ def stored_config(path: str, command: str) -> str | None:
         return None
     config = yaml.safe_load(checkpoint["config"])
     data_dir = config["data"].get("init_args", {}).get("data_dir")
-    if data_dir and not Path(data_dir).is_dir():
-        print(f"{data_dir}, where the data was, is not on this machine; type --data.data_dir to name another.")
+    if data_dir and not Path(data_dir).expanduser().is_dir():
+        print(f"The data folder {data_dir} is not on this machine; use --data.data_dir to name another.")
         del config["data"]["init_args"]["data_dir"]
     if command != "fit":
         trainer = {"precision": config["trainer"]["precision"]}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import ctypes
 import functools
+import hashlib
 import inspect
 import logging
 import os
 import platform
 import re
+import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,24 +26,34 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-import datamodules  # noqa: F401  # registers the names that `--data` accepts
 import results
 import sizes
-from arguments import DEFAULTS, RUNS, LostProcess, check, configs_to_type, flags, nearest, settings
-from callbacks import BroadcastBuffers, EpochCurves, History, ModelGraph, Predictions, Progress, StepCurves
+from arguments import DECIDED_BY, DEFAULTS, RUNS, RunFailed, check, configs_to_type, flags, nearest, settings
+from callbacks import (
+    BroadcastBuffers,
+    EpochCurves,
+    History,
+    ModelGraph,
+    Predictions,
+    Progress,
+    StepCurves,
+    StopWhenDiverged,
+)
 from callbacks.history import stage_metrics
 from callbacks.predictions import new_folder
 from checkpoints import (
     LastCheckpoint,
+    Resume,
     SaveConfig,
     StopAtMaxSteps,
-    UseOptionsOfThisRun,
     refuse_an_ended_run,
     refuse_another_network,
     stored_config,
 )
+from datamodules import BaseDataModule
 from datamodules.loader import TensorLoader
 from engine.fast_loop import use_fast_loop
 from models import BaseModel
@@ -74,6 +87,10 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=r"Be aware that when using `ckpt_path`, callbacks used to create")
     # data in memory needs no workers
     warnings.filterwarnings("ignore", message=r"The 'predict_dataloader' does not have many workers")
+    # PyTorch's recurrent layers keep their weights in a list too, which an exported program leaves out
+    warnings.filterwarnings("ignore", message=r"The tensor attributes self\.layers\._flat_weights")
+    # PyTorch 2.14 deprecates a function that its own export of recurrent layers to ONNX calls
+    warnings.filterwarnings("ignore", message=r"_check_is_size will be removed in a future PyTorch release")
     # `accelerator: cpu` on a machine with a GPU means it
     warnings.filterwarnings("ignore", message=r"GPU available but not used")
     # `val_size: 0` means it
@@ -140,6 +157,7 @@ class CLI(LightningCLI):
     history: History
     result: results.Row
     predictions: Path
+    checkpoint_path = ""  # what `fit` tested
 
     def __init__(self, *arguments: Any, stored: str | None = None, **options: Any) -> None:
         self.stored = stored
@@ -196,6 +214,7 @@ class CLI(LightningCLI):
         """Lightning's own lets the options stored in a checkpoint win over configs and flags; here flags win."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.arguments: list[str] = args
         # Lightning's own warns of a command line beside `args`, which a notebook and a test runner have
         try:
             self.config = parser.parse_args(args)
@@ -245,7 +264,7 @@ class CLI(LightningCLI):
             ValueError: the place that was named for it holds a run already.
         """
         folder = config.checkpoint.dirpath
-        if self.subcommand == "fit" and folder and Path(folder, "last.ckpt").exists():
+        if self.subcommand == "fit" and folder and Path(folder, "last.ckpt").expanduser().exists():
             raise ValueError(f"{folder} holds a run already; type another --checkpoint.dirpath")
         experiments = [Path(os.fspath(path)) for path in config.config or [] if path is not None]
         experiments = [path for path in experiments if path.parent.name != "extras" and path != DEFAULTS]
@@ -283,13 +302,16 @@ class CLI(LightningCLI):
             StepCurves(),
             EpochCurves(),
             BroadcastBuffers(),
-            UseOptionsOfThisRun(),
+            StopWhenDiverged(),
+            Resume(),
             *([StopAtMaxSteps()] if trainer.max_steps >= 0 else []),
         ]
         self.trainer_defaults["callbacks"] = [self.history, self.last_checkpoint, ModelGraph(), *others]
         typed = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
         if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in typed):
-            self.trainer_defaults["callbacks"].append(Progress())
+            self.trainer_defaults["callbacks"].append(Progress(self.history))
+        if "SLURM_JOB_ID" in os.environ and trainer.default_root_dir == str(RUNS):
+            kwargs["default_root_dir"] = str(slurm_folder(self.arguments))
         try:
             built = super().instantiate_trainer(**self.batches, **kwargs)
         except (ValueError, MisconfigurationException) as error:
@@ -310,18 +332,24 @@ class CLI(LightningCLI):
     def fit(self, **arguments: Any) -> None:
         try:
             self.trainer.fit(**arguments)
-        except ValueError:
+        except ValueError as error:
             logger = self.trainer.logger
             if self.history.start is None and self.trainer.is_global_zero and isinstance(logger, TensorBoardLogger):
                 self.remove_run(Path(logger.log_dir))
+            if str(error).startswith("Expected more than 1 value per channel when training"):  # PyTorch's
+                raise ValueError(
+                    "batch norm needs at least 2 samples per device in training; use a larger --data.batch_size"
+                ) from None
             raise
+        except FloatingPointError as error:
+            raise RunFailed(str(error)) from None
         except RuntimeError as error:
             if "/gloo/" not in str(error):  # the file that gloo says it stands in; it has no type of its own
                 raise
             path = self.last_checkpoint.best_model_path
             told = f"to go on: python train.py fit --ckpt_path {path}" if path else "no epoch had ended"
             reason = str(error).split("] ", 1)[-1].split(". ")[0]
-            raise LostProcess(f"another process of this run has ended or does not answer ({reason}); {told}") from error
+            raise RunFailed(f"another process of this run has ended or does not answer ({reason}); {told}") from error
 
     def remove_run(self, folder: Path) -> None:
         """Removes the folder of a run that was refused before its first step: it holds nothing but its config."""
@@ -361,12 +389,27 @@ class CLI(LightningCLI):
             about = f"{self.result['model']}, {self.result['parameters']:,} parameters, on {self.result['data']}"
             reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
             measured = " and ".join(name for name in ("val", "test") if rows.get(name))
-            epochs = f"{trainer.current_epoch} epoch{'s' * (trainer.current_epoch != 1)}"
+            epochs = f"{self.history.num_epochs:.3g} epoch{'s' * (self.history.num_epochs != 1)}"
             print(f"\n{about}: {epochs} in {self.history.seconds:.1f} s\n")
             print(metrics_table({name: row for name, row in rows.items() if row}))
+            last = list(self.history.validation.values())[-1:] or [rows["train"]]
+            print(doubt(self.datamodule, last[0].get("loss")), end="")
             smoothed = ", its loss with label smoothing" if self.model.hparams.get("label_smoothing") else ""
             print(f"\ntrain: epoch {trainer.current_epoch}{smoothed}")
-            print(f"{measured or 'kept'}: epoch {saved['epoch'] + 1}, {reason}: {path}", flush=True)
+            print(f"{measured or 'saved'}: epoch {saved['epoch'] + 1}, {reason}: {path}", flush=True)
+            self.checkpoint_path = path
+
+    def next_commands(self) -> str:
+        """What to type after `fit`, one command per line, each with its purpose."""
+        path = self.checkpoint_path
+        reads_images = getattr(type(self.datamodule), "read_images", None) not in (None, BaseDataModule.read_images)
+        predict = f"python train.py predict --ckpt_path {path}"
+        commands = {
+            **({f"tensorboard --logdir {self.trainer.logger.save_dir}": "curves"} if self.trainer.logger else {}),
+            f"python train.py test --ckpt_path {path}": "test it again",
+            **({f"{predict} --images PATH": "predict your own images"} if reads_images else {predict: "predict"}),
+        }
+        return "\nNext:\n" + "\n".join(f"  {command}\n      # {purpose}" for command, purpose in commands.items())
 
     def described(self) -> results.Row:
         """What was run and what it cost, as a row of results has it."""
@@ -383,7 +426,7 @@ class CLI(LightningCLI):
             **{name: model.hparams.get(name) for name in ("optimizer", "lr")},
             "batch_size": batch_size,
             "seed": self._get(self.config, "seed_everything"),
-            "epochs": self.trainer.current_epoch,
+            "epochs": self.history.num_epochs,
             "seconds": self.history.seconds,
             "seconds_per_epoch": self.history.seconds_per_epoch,
             "samples_per_second": self.history.samples_per_second(batch_size) if batch_size else None,
@@ -433,11 +476,39 @@ class CLI(LightningCLI):
             inputs, files = datamodule.read_images(Path(images))
             unknown = torch.full((len(inputs),), IGNORE_INDEX)
             source = {"dataloaders": TensorLoader((inputs, unknown), datamodule.batch_size)}
-        writer = Predictions(RUNS / "predictions", files)
+        writer = Predictions(RUNS / "predictions", files, getattr(datamodule, "classes", None))
         callbacks: Any = self.trainer
         callbacks.callbacks.append(writer)
         self.trainer.predict(model, **source, return_predictions=False, **arguments)
         self.predictions = writer.path
+
+
+def with_flags(error: ValueError) -> str:
+    """The message of an error with each argument as its flag: `--data.batch_size=128` for `batch_size=128`."""
+    owners = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    owners = [one for one in owners if isinstance(one, L.LightningModule | L.LightningDataModule)]
+    if not owners:
+        return str(error)
+    part = "model" if isinstance(owners[-1], L.LightningModule) else "data"
+    kinds = [one for one in type(owners[-1]).__mro__ if issubclass(one, L.LightningModule | L.LightningDataModule)]
+    known = {name for kind in kinds for name in inspect.signature(kind).parameters}
+    return re.sub(
+        r"(?<![\w.-])(\w+)=",
+        lambda match: (
+            f"--{part}.{match[0]}" if f"{part}.{match[1]}" not in DECIDED_BY and match[1] in known else match[0]
+        ),
+        str(error),
+    )
+
+
+def doubt(data: L.LightningDataModule, loss: float | None) -> str:
+    """A line on a run whose last loss is not below that of a constant output; empty for all others."""
+    if not isinstance(data, BaseDataModule) or loss is None or loss < data.constant_loss():
+        return ""
+    return (
+        f"\nThe loss ended at {loss:.4f}, not below {data.constant_loss():.4f}, the loss of a constant output: the "
+        "network has not learned. Try another --model.lr.\n"
+    )
 
 
 def monitor(data: L.LightningDataModule, model: L.LightningModule) -> str | None:
@@ -493,6 +564,16 @@ def keep_freed_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, -1)  # the heap never shrinks
 
 
+def slurm_folder(arguments: list[str]) -> Path:
+    """Where Lightning saves and looks for the checkpoint of a job that SLURM requeues: a folder of this run alone.
+
+    A requeued job has the same number and the same arguments. Any other run must not load its checkpoint.
+    """
+    job = os.environ.get("SLURM_ARRAY_JOB_ID", os.environ["SLURM_JOB_ID"])
+    run = hashlib.sha256(" ".join(arguments).encode()).hexdigest()[:8]
+    return RUNS / "slurm" / "_".join([job, os.environ.get("SLURM_ARRAY_TASK_ID", "0"), run])
+
+
 def start(arguments: list[str], run: bool) -> CLI:
     """Parses what `arguments.check` has let through and, if `run`, does it; else builds everything only.
 
@@ -522,7 +603,8 @@ def start(arguments: list[str], run: bool) -> CLI:
         arguments = [command, *before, *options]
     defaults = {"default_config_files": [str(DEFAULTS)]}
     strict = {"allow_abbrev": False, "exit_on_error": False}  # no misspelt option passes for another; errors are ours
-    return CLI(
+    build = functools.partial(
+        CLI,
         L.LightningModule,
         L.LightningDataModule,
         subclass_mode_model=True,
@@ -546,3 +628,7 @@ def start(arguments: list[str], run: bool) -> CLI:
         run=run,
         stored=stored,
     )
+    try:
+        return build()
+    except SIGTERMException:  # its own exit code is 0
+        raise SystemExit(128 + signal.SIGTERM) from None

@@ -86,7 +86,8 @@ def command_line() -> Parser:
         action="append",
         default=[],
         metavar="OPTION=A,B,C",
-        help="each config runs with each value, as model.num_layers=1,2,4; may be given again for a grid",
+        help="run each config with each value, such as model.num_layers=1,2,4; repeat --vary for a grid. "
+        "Each option is a column of results.csv and of TensorBoard's HPARAMS page",
     )
     parser.add_argument(
         "--match", choices=["parameters"], help="give every model the width at which it has as many as the first"

@@ -28,7 +28,6 @@ STYLE: Any = {
 }
 HEIGHT = "viridis"  # of values from low to high
 SIGNED: Colormap = LinearSegmentedColormap.from_list("signed", [COLOURS[0], "white", COLOURS[1]])  # white is 0
-INK = "Greys"  # of inputs: the stroke is dark
 PLACES = {  # of a name beside its mark, in points, and which end of the name is there; the first is preferred
     (6, 4): "left",
     (6, -12): "left",
@@ -123,10 +122,10 @@ def colour_scale(figure: Figure, axes: Axes | list[Axes], drawn: ScalarMappable,
 
 
 def mosaic(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Pictures `(N, H, W)` side by side, `columns` in a row, as one with NaN between them: to be drawn at once."""
-    num_pictures, height, width = pictures.shape
+    """Pictures `(N, H, W)` or `(N, H, W, C)` as one, with `columns` per row and NaN between them."""
+    num_pictures, height, width = pictures.shape[:3]
     rows = math.ceil(num_pictures / columns)
-    canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, *pictures.shape[3:]), np.nan)
     for number, picture in enumerate(pictures):
         row, column = divmod(number, columns)
         top, left = row * (height + gap), column * (width + gap)
@@ -135,8 +134,8 @@ def mosaic(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
 
 
 def enlarged(pictures: np.ndarray) -> np.ndarray:
-    """Pictures `(N, H, W)` of a few pixels with more of them, so that the gap between them is thin."""
-    factor = max(1, 12 // max(pictures.shape[1:]))
+    """Small pictures `(N, H, W)` or `(N, H, W, C)` with more pixels, so that the gap between them is thin."""
+    factor = max(1, 12 // max(pictures.shape[1:3]))
     return pictures.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
@@ -147,6 +146,31 @@ def show(axes: Axes, picture: np.ndarray, norm: Normalize, colours: str | Colorm
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     return axes.imshow(picture, cmap=colours, norm=norm, interpolation="nearest")
+
+
+def show_samples(axes: Axes, samples: np.ndarray, columns: int, gap: int = 1, is_ink: bool = False) -> None:
+    """Draws samples side by side: `(N, H, W, 3)` in colour, `(N, H, W)` in grey. Samples that are NaN are left out.
+
+    Args:
+        axes: To draw on.
+        samples: Each channel is scaled to the range of its values.
+        columns: Samples per row.
+        gap: Pixels between two samples.
+        is_ink: Whether high values are drawn dark, as ink on paper.
+    """
+    canvas = mosaic(samples, columns, gap)
+    if samples.ndim == 4:
+        show(axes, in_colour(canvas), Normalize(), "gray")
+    else:
+        show(axes, canvas, Normalize(np.nanmin(samples), np.nanmax(samples)), "Greys" if is_ink else "gray")
+
+
+def in_colour(picture: np.ndarray) -> np.ndarray:
+    """A picture `(H, W, 3)` of any values as colours `(H, W, 4)` from 0 to 1. NaN is transparent."""
+    low, high = np.nanmin(picture, axis=(0, 1)), np.nanmax(picture, axis=(0, 1))
+    colours = (picture - low) / np.where(high > low, high - low, 1)
+    is_drawn = np.isfinite(picture).all(axis=2, keepdims=True)
+    return np.concatenate([np.where(is_drawn, colours, 0), is_drawn], axis=2)
 
 
 def symmetric(values: np.ndarray) -> Normalize:

@@ -6,6 +6,7 @@ Loads no PyTorch, so that a program may read rows without it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,16 @@ def write_whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def hyperparameters(row: Row) -> tuple[dict[str, Any], dict[str, float]]:
+def hyperparameters(row: Row, varied: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, float]]:
     """The columns of TensorBoard's HPARAMS page: what was run, and what it came to.
 
     They are the same for every run, as the page takes its columns from one of them; what a run has not is NaN there.
+
+    Args:
+        row: Result of a run.
+        varied: Options that the comparison varies. Each is a column of its own.
     """
     names = {"val_acc": "best_val_acc"}  # that of the epoch which is best by it; the others are of the same epoch
     scores = {f"run/{names.get(name, name)}": row.get(name, float("nan")) for name in SCORES}
-    options = {name: float("nan") if row[name] is None else row[name] for name in OPTIONS}
+    options = {name: float("nan") if row.get(name) is None else row[name] for name in [*OPTIONS, *varied]}
     return options, {**scores, "run/seconds": row["seconds"]}

@@ -26,8 +26,9 @@ def flops(model: BaseModel) -> int | None:
     example: Any = model.example_input_array
     sample = torch.zeros(1, *example.shape[1:], dtype=example.dtype, device="meta")
     try:
+        copied = on_meta(model).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            on_meta(model).eval()(sample)
+            copied(sample)
     except Exception as error:  # whatever a person's model raises
         name, reason = type(model).__name__, str(error).partition("\n")[0]
         print(f"The operations of {name} are not counted: without numbers it fails: {reason}", file=sys.stderr)

@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arguments import PROJECT, LostProcess, check, configs_first, help_text, located, overview
+from arguments import PROJECT, RunFailed, check, configs_first, help_text, located, overview
 
 if TYPE_CHECKING:
     from cli import CLI
@@ -48,7 +48,12 @@ def main(arguments: list[str] | None = None, run: bool = True) -> CLI:
 
     import cli  # noqa: PLC0415  # only now: it loads PyTorch and Lightning, which takes seconds
 
-    return cli.start(arguments, run)
+    try:
+        return cli.start(arguments, run)
+    except ValueError as error:
+        if is_refusal(error):
+            error.args = (cli.with_flags(error),)
+        raise
 
 
 def is_refusal(error: ValueError) -> bool:
@@ -71,17 +76,19 @@ def command_line() -> int:
         print(help_text())
         return 0
     try:
-        main(typed)
+        done = main(typed)
     except ValueError as error:
         if not is_refusal(error):
             raise
         print(f"train.py: {error}", file=sys.stderr)
         return 2
-    except LostProcess as error:
+    except RunFailed as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130  # as shells count it
+    if done.checkpoint_path:
+        print(done.next_commands())
     return 0
 
 

@@ -3,6 +3,7 @@
 from callbacks.activation_stats import ActivationStats
 from callbacks.curves import BroadcastBuffers, EpochCurves, StepCurves
 from callbacks.decision_boundary import DecisionBoundary
+from callbacks.divergence import StopWhenDiverged
 from callbacks.embedding import Embedding
 from callbacks.feature_maps import FeatureMaps
 from callbacks.features import Features
@@ -32,4 +33,5 @@ __all__ = [
     "Predictions",
     "Progress",
     "StepCurves",
+    "StopWhenDiverged",
 ]

@@ -8,11 +8,16 @@ import lightning as L
 import torch
 from torch import nn
 
+from callbacks.divergence import check_finite
+
 
 class StepCurves(L.Callback):
     """Writes `step/loss`, `step/lr` and `step/grad_norm` every `trainer.log_every_n_steps` optimizer steps.
 
     `step/grad_norm` is the norm of the whole gradient before clipping.
+
+    Raises:
+        FloatingPointError: the loss of such a step is NaN or infinite.
     """
 
     def __init__(self) -> None:
@@ -39,6 +44,7 @@ class StepCurves(L.Callback):
             values, self.values = self.values, {}
             if isinstance(outputs, dict) and "loss" in outputs:
                 values["step/loss"] = float(outputs["loss"])
+                check_finite(trainer, "step/loss", values["step/loss"])
             write(trainer, values, self.step)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from callbacks.insight import Insight
+from callbacks.insight import Insight, class_names, data_of, is_ink
 from callbacks.parts import is_picture, pictures
 
 MOST_SAMPLES = 1000
@@ -42,19 +42,25 @@ class Embedding(Insight):
         if not entered:
             print("Nothing is embedded: the network does not call its head.", flush=True)
             return
-        labels = [", ".join(f"{value:g}" for value in target) for target in targets.view(len(targets), -1).tolist()]
+        if data_of(trainer).task == "classification":
+            labels = [class_names(trainer)[label] for label in targets.tolist()]
+        else:
+            labels = [", ".join(f"{value:g}" for value in target) for target in targets.view(len(targets), -1).tolist()]
         self.writer(trainer).add_embedding(
             entered[0].flatten(1).float(),
             metadata=labels,
-            label_img=sprites(inputs) if is_picture(inputs) else None,
+            label_img=sprites(inputs, is_ink(trainer)) if is_picture(inputs) else None,
             global_step=self.epoch,
             tag="penultimate",
         )
 
 
-def sprites(inputs: Tensor) -> Tensor:
-    """Pictures of ink on white, `(N, 1, H, H)`, from 0 to 1; the projector takes squares only."""
-    ink = torch.from_numpy(pictures(inputs))[:, None]
-    ink = (ink - ink.min()) / (ink.max() - ink.min()).clamp_min(torch.finfo(ink.dtype).tiny)
-    missing = ink.shape[2] - ink.shape[3]
-    return 1 - F.pad(ink, (0, max(missing, 0), 0, max(-missing, 0)))
+def sprites(inputs: Tensor, is_ink: bool) -> Tensor:
+    """Pictures from 0 to 1, `(N, 1, H, H)` or in colour `(N, 3, H, H)`. The projector takes squares only."""
+    shown = torch.from_numpy(pictures(inputs))
+    shown = shown.permute(0, 3, 1, 2) if shown.ndim == 4 else shown[:, None]
+    low, high = shown.amin((0, 2, 3), keepdim=True), shown.amax((0, 2, 3), keepdim=True)
+    shown = (shown - low) / (high - low).clamp_min(torch.finfo(shown.dtype).tiny)
+    missing = shown.shape[2] - shown.shape[3]
+    shown = F.pad(shown, (0, max(missing, 0), 0, max(-missing, 0)))
+    return 1 - shown if is_ink else shown

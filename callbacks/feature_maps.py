@@ -14,15 +14,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
-from callbacks.insight import Insight
+from callbacks.insight import Insight, class_names, is_ink
 from callbacks.parts import array, by_unit, pictures, recorded, some, stages
-from drawing import HEIGHT, INK, SIGNED, columns_for, enlarged, mosaic, panels, show, symmetric
+from drawing import HEIGHT, SIGNED, columns_for, enlarged, mosaic, panels, show, show_samples, symmetric
 
 NUM_SAMPLES = 3
 MOST_ROWS = 7  # parts of the network in one figure
 MOST_CHANNELS = 16
 MOST_UNITS = 256  # as squares
 MOST_LINES = 64  # over time
+LABEL: Any = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 10}  # of a row
 
 
 class FeatureMaps(Insight):
@@ -50,7 +51,11 @@ class FeatureMaps(Insight):
         size = 0.4 + 1.3 * sum(heights) / len(rows)
         figure, every_axes = panels(4.8, size, len(rows), is_plot=False, height_ratios=heights)
         for axes, (name, row) in zip(every_axes, rows.items(), strict=True):
-            draw_row(axes, row, name)
+            if name == "input":
+                show_samples(axes, row, len(row), gap=gap_of(row), is_ink=is_ink(trainer))
+                axes.set_ylabel(name, **LABEL)
+            else:
+                draw_row(axes, row, name)
             axes.set_aspect("auto" if name in over_time or row.shape[1] == 1 else "equal")
         every_axes[0].set_title(labels)
         self.draw(trainer, "feature_maps/layers", figure, is_alike=False)
@@ -70,7 +75,7 @@ class FeatureMaps(Insight):
         classes = targets.unique()
         chosen = classes[torch.linspace(0, len(classes) - 1, min(NUM_SAMPLES, len(classes))).long()]
         indices = torch.stack([(targets == one).nonzero()[0, 0] for one in chosen])
-        return inputs[indices], "samples of class " + ", ".join(str(int(one)) for one in chosen)
+        return inputs[indices], "samples of class " + ", ".join(class_names(trainer)[int(one)] for one in chosen)
 
 
 def tiles(output: Tensor, model: nn.Module) -> np.ndarray:
@@ -86,15 +91,15 @@ def tiles(output: Tensor, model: nn.Module) -> np.ndarray:
 
 
 def draw_row(axes: Axes, row: np.ndarray, name: str) -> None:
-    """Pictures `(B, H, W)` side by side on one scale, which stands beside them."""
-    canvas = mosaic(row, len(row), gap=math.ceil(row.shape[2] / 8))
-    if name == "input":
-        show(axes, canvas, Normalize(row.min(), row.max()), INK)
-    else:
-        scale = symmetric(row)
-        show(axes, canvas, scale, SIGNED)
-        name = f"{name}\n±{scale.vmax:g}"
-    axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
+    """Pictures `(B, H, W)` side by side on one scale, which is written beside them."""
+    scale = symmetric(row)
+    show(axes, mosaic(row, len(row), gap_of(row)), scale, SIGNED)
+    axes.set_ylabel(f"{name}\n±{scale.vmax:g}", **LABEL)
+
+
+def gap_of(row: np.ndarray) -> int:
+    """Pixels between two pictures of a row."""
+    return math.ceil(row.shape[2] / 8)
 
 
 @contextmanager

@@ -9,12 +9,11 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
-from callbacks.insight import Insight
+from callbacks.insight import Insight, class_names, data_of, is_ink
 from callbacks.parts import NONLINEARITIES, by_unit, hooked, pictures, recorded, some, stages
-from drawing import INK, SIGNED, enlarged, mosaic, panels, show, symmetric
+from drawing import SIGNED, enlarged, mosaic, panels, show, show_samples, symmetric
 
 NUM_UNITS = 8
 NUM_SAMPLES = 9
@@ -63,10 +62,16 @@ class Features(Insight):
         figure, (left, right) = panels(
             2.7, 4.6, columns=2, is_plot=False, width_ratios=[made.shape[2], columns * made.shape[2]]
         )
-        show(left, mosaic(made, 1), symmetric(made), SIGNED)
-        show(right, mosaic(samples, columns), Normalize(samples.min(), samples.max()), INK)
+        if made.ndim == 4:
+            show_samples(left, made, 1)
+        else:
+            show(left, mosaic(made, 1), symmetric(made), SIGNED)
+        show_samples(right, samples, columns, is_ink=is_ink(trainer))
         middles = (np.arange(len(made)) + 0.5) * (made.shape[1] + 1) - 1
-        left.set_yticks(middles, [f"unit {number + 1}" for number in range(len(made))])
+        names = [f"unit {number + 1}" for number in range(len(made))]
+        if tag == "features/head" and data_of(trainer).task != "regression":
+            names = class_names(trainer)[: len(made)]
+        left.set_yticks(middles, names)
         left.tick_params(length=0)
         left.set_title("made")
         right.set_title(f"the {columns} samples that excite it most")

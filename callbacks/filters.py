@@ -11,7 +11,7 @@ from torch import Tensor
 
 from callbacks.insight import Insight
 from callbacks.parts import array, is_picture, lacks_weights, pictures, weights
-from drawing import SIGNED, colour_scale, columns_for, enlarged, mosaic, panels, show, symmetric
+from drawing import SIGNED, colour_scale, columns_for, enlarged, in_colour, mosaic, panels, show, symmetric
 
 MOST_UNITS = 64
 
@@ -19,9 +19,10 @@ MOST_UNITS = 64
 class Filters(Insight):
     """Draws the first 64 units of the first layer under `filters/<layer>`.
 
-    A neuron that sees a whole picture is drawn as one, and so is the kernel of a convolution. What has one dimension,
-    such as a neuron that reads a row of a picture, is drawn as a row of one heat map. Orange weights look for ink, blue
-    ones for its absence; one scale holds for all units.
+    The weights of a neuron that is connected to a whole picture are drawn as a picture, and so is the kernel of a
+    convolution. Kernels of three channels are drawn in colour. Weights of one dimension, such as those of a neuron that
+    reads a row of a picture, are drawn as a row of a heat map. Orange is positive, blue is negative. All units
+    share one scale.
     """
 
     def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
@@ -34,6 +35,11 @@ class Filters(Insight):
         units = as_seen(weight[:MOST_UNITS], list(model.hparams["input_shape"]))
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)
         number = f"units 1 to {len(units)} of {len(weight)}"
+        if units.ndim == 4:
+            show(axes, in_colour(mosaic(enlarged(units), columns_for(len(units)))), symmetric(units), SIGNED)
+            axes.set_xlabel(f"{number}, each colour from its lowest to its highest weight")
+            self.draw(trainer, f"filters/{name}", figure)
+            return
         if units.ndim == 3:
             drawn = show(axes, mosaic(enlarged(units), columns_for(len(units))), symmetric(units), SIGNED)
             axes.set_xlabel(number)
@@ -47,7 +53,7 @@ class Filters(Insight):
 
 
 def as_seen(weight: Tensor, input_shape: list[int]) -> np.ndarray:
-    """The weights of U units as pictures `(U, H, W)`, the mean over channels, or else as rows `(U, inputs)`.
+    """The weights of U units as pictures `(U, H, W)`, in colour `(U, H, W, 3)`, or else as rows `(U, inputs)`.
 
     Args:
         weight: `(U, inputs)` of neurons, `(U, C, H, W)` of a convolution, or of any other shape.

@@ -1,5 +1,6 @@
-"""What a run came to: the time it took, and the validation metrics along the way."""
+"""The time that a run took, and its validation metrics along the way."""
 
+import math
 import re
 import statistics
 import time
@@ -12,28 +13,35 @@ from callbacks.insight import Insight
 
 
 class History(L.Callback):
-    """Remembers every validation, and the time from the first training step to the end of `fit`.
+    """Records the time of training and the metrics of every validation.
 
     Attributes:
-        seconds: wall-clock time of training, validation included, looks inside the network left out.
-        seconds_per_epoch: the median of all epochs, the same included.
-        validation: the metrics of validation by optimizer step.
+        seconds: Wall-clock time of training so far, up to the last finished epoch or the end of the run. Validation is
+            included, the inspection callbacks are not.
+        num_epochs: Epochs of the whole run, with the fraction of an unfinished one.
+        validation: The validation metrics by optimizer step.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.num_epochs = 0.0
         self.start: float | None = None
         self.validation: dict[int, dict[str, float]] = {}
         self.epochs: list[float] = []  # seconds
         self.num_steps = 0
         self.validation_seconds = 0.0
 
+    def elapsed(self, trainer: L.Trainer) -> float:
+        """Seconds since the first training step."""
+        return clock(trainer) - (self.start or 0.0)
+
     @property
     def seconds_per_epoch(self) -> float:
+        """The median of all finished epochs."""
         return statistics.median(self.epochs) if self.epochs else self.seconds
 
     def samples_per_second(self, batch_size: int) -> float:
-        """Of the whole epochs, without their validation."""
+        """Training samples per second, without validation."""
         return self.num_steps * batch_size / max(sum(self.epochs) - self.validation_seconds, 1e-9)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -54,10 +62,11 @@ class History(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epochs.append(clock(trainer) - self.epoch_start)
         self.num_steps = trainer.global_step - self.first_step
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.start is not None:
-            self.seconds = clock(trainer) - self.start
+        self.seconds = self.elapsed(trainer)
+        # `max_steps` and `max_time` may end a run inside an epoch
+        done = trainer.fit_loop.epoch_loop.batch_progress.current.ready / trainer.num_training_batches
+        is_partial = math.isfinite(trainer.num_training_batches) and done < 1
+        self.num_epochs = trainer.current_epoch + (done if is_partial else 1)
 
 
 def stage_metrics(stage: str, metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -66,6 +75,6 @@ def stage_metrics(stage: str, metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def clock(trainer: Any) -> float:
-    """Seconds that pass while nobody looks inside."""
+    """Seconds, without those of the inspection callbacks."""
     looked = sum(callback.seconds for callback in trainer.callbacks if isinstance(callback, Insight))
     return time.perf_counter() - looked

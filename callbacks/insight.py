@@ -162,6 +162,17 @@ def data_of(trainer: Any) -> Any:
     return trainer.datamodule
 
 
+def is_ink(trainer: L.Trainer) -> bool:
+    """Whether the samples are strokes, light on dark, which are shown as ink on paper."""
+    return bool(getattr(data_of(trainer), "is_ink", False))
+
+
+def class_names(trainer: L.Trainer) -> list[str]:
+    """The names of the classes, or their numbers if the data has no names."""
+    data = data_of(trainer)
+    return list(getattr(data, "classes", None) or map(str, range(data.num_outputs)))
+
+
 def epochs_of(trainer: L.Trainer) -> int:
     """Epochs of the whole run; 1 if it has no end."""
     steps = trainer.estimated_stepping_batches

@@ -1,4 +1,4 @@
-"""Which classes are taken for which, and which samples the network is most sure of and wrong about."""
+"""The confusion matrix, and the mistakes that the network is most confident of."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.insight import Insight, data_of
+from callbacks.insight import Insight, class_names, data_of, is_ink
 from callbacks.parts import array, is_picture, pictures
-from drawing import INK, colour_scale, enlarged, mosaic, panels, show
+from drawing import colour_scale, enlarged, panels, show, show_samples
 
 NUM_WORST, COLUMNS = 20, 5
 MOST_WRITTEN = 20  # classes whose counts and accuracies are written down
@@ -24,11 +24,12 @@ RANGE = LogNorm(1e-3, 1)  # of the shares in every confusion matrix: a class may
 class Mistakes(Insight):
     """Draws the confusion matrix and the most confident mistakes on the validation samples.
 
-    `mistakes/confusion`: a row is a true class and says how often it was predicted as what, with its accuracy;
-    the colours have the same, logarithmic scale in every run. `mistakes/most_confident`, when training ends: the
-    pictures whose wrong class had the highest probability. Curves `class_acc/<class>` at finished epochs.
+    `mistakes/confusion`: a row is a true class, with its accuracy; a column is a predicted class. The colours have the
+    same logarithmic scale in every run. `mistakes/most_confident`: the pictures whose wrong class had the highest
+    probability, when training ends. Curves `class_acc/<class>` at finished epochs.
 
-    Nothing is computed twice: it keeps what validation computes. Of several devices it sees the first one's share.
+    It keeps the outputs of the validation instead of computing them again. With several devices, it has those of the
+    first device only.
     """
 
     def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
@@ -67,14 +68,18 @@ class Mistakes(Insight):
         if len(counts) <= MOST_WRITTEN:
             accuracies = counts.diagonal() / counts.sum(1)
             known = accuracies.isfinite()  # a class may have no sample
-            curves = {f"class_acc/{number}": float(accuracies[number]) for number in known.nonzero().flatten().tolist()}
+            names = [name.replace(" ", "_") for name in class_names(trainer)]  # TensorBoard takes no spaces in a tag
+            curves = {
+                f"class_acc/{names[number]}": float(accuracies[number]) for number in known.nonzero().flatten().tolist()
+            }
             self.write_curves(trainer, curves, step=self.epoch)
-        self.draw(trainer, "mistakes/confusion", confusion_figure(array(counts)))
+        self.draw(trainer, "mistakes/confusion", confusion_figure(array(counts), class_names(trainer)))
 
     def finish(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if model.hparams["task"] == "classification" and self.seen and is_picture(self.seen[0][0]):
             inputs, logits = (torch.cat(tensors) for tensors in zip(*self.seen, strict=True))
-            figure = worst_figure(inputs, logits.float(), torch.cat(self.targets))
+            targets = torch.cat(self.targets)
+            figure = worst_figure(inputs, logits.float(), targets, class_names(trainer), is_ink(trainer))
             self.draw(trainer, "mistakes/most_confident", figure)
 
 
@@ -86,7 +91,7 @@ def confusion(logits: Tensor, targets: Tensor) -> Tensor:
     return torch.bincount(pairs[is_counted], minlength=num_classes**2).view(num_classes, num_classes)
 
 
-def confusion_figure(counts: np.ndarray) -> Figure:
+def confusion_figure(counts: np.ndarray, names: list[str]) -> Figure:
     figure, (axes,) = panels(4.8, 4.4, is_plot=False)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     drawn = show(axes, np.where(shares > 0, shares, np.nan), RANGE, "Blues")
@@ -95,9 +100,9 @@ def confusion_figure(counts: np.ndarray) -> Figure:
         for row, column in zip(*counts.nonzero(), strict=True):
             colour = "white" if shares[row, column] > 0.1 else "black"
             axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
-        axes.set_xticks(numbers, numbers)
+        axes.set_xticks(numbers, names, rotation=90 if max(map(len, names)) > 2 else 0)
         known = counts.sum(1) > 0
-        texts = [f"{one}  {shares[one, one]:6.1%}" if known[one] else f"{one}  none" for one in numbers]
+        texts = [f"{names[one]}  {shares[one, one]:6.1%}" if known[one] else f"{names[one]}  none" for one in numbers]
         texts = [text.replace(" ", "\N{FIGURE SPACE}") for text in texts]  # as wide at 9 % as at 100
         axes.set_yticks(numbers, texts, fontsize=9)
     else:
@@ -110,20 +115,25 @@ def confusion_figure(counts: np.ndarray) -> Figure:
     return figure
 
 
-def worst_figure(inputs: Tensor, logits: Tensor, targets: Tensor) -> Figure:
+def worst_figure(inputs: Tensor, logits: Tensor, targets: Tensor, names: list[str], is_ink: bool) -> Figure:
     probabilities, predicted = logits.softmax(-1).max(-1)
-    num_wrong = int((predicted != targets).sum())
-    worst = (probabilities * (predicted != targets)).argsort(descending=True)[: min(NUM_WORST, num_wrong)]
+    is_wrong = (predicted != targets) & (targets >= 0)
+    num_wrong = int(is_wrong.sum())
+    worst = (probabilities * is_wrong).argsort(descending=True)[: min(NUM_WORST, num_wrong)]
     figure, (axes,) = panels(4.8, 4.6, is_plot=False)
     axes.set_title(f"{num_wrong:,} of {len(targets):,} are wrong; true class as predicted, probability", fontsize=10)
+    if num_wrong == 0:
+        axes.set_axis_off()
+        return figure
     tiles = np.full((NUM_WORST, *enlarged(pictures(inputs[:1])).shape[1:]), np.nan)
     tiles[: len(worst)] = enlarged(pictures(inputs[worst]))
     gap = math.ceil(tiles.shape[1] / 3)
-    show(axes, mosaic(tiles, COLUMNS, gap), Normalize(float(inputs.min()), float(inputs.max())), INK)
+    show_samples(axes, tiles, COLUMNS, gap, is_ink)
     height, width = tiles.shape[1] + gap, tiles.shape[2] + gap
     axes.set_ylim(axes.get_ylim()[0], -gap)  # room for the text of the first row
+    between, size = (" ", 7) if max(map(len, names)) <= 2 else ("\n", 6)
     for place, one in enumerate(worst.tolist()):
         row, column = divmod(place, COLUMNS)
-        text = f"{int(targets[one])} as {int(predicted[one])}, {probabilities[one]:.1%}"
-        axes.text(column * width + (width - gap) / 2, row * height - 1, text, ha="center", va="bottom", fontsize=7)
+        text = f"{names[int(targets[one])]}{between}as {names[int(predicted[one])]}, {probabilities[one]:.1%}"
+        axes.text(column * width + (width - gap) / 2, row * height - 1, text, ha="center", va="bottom", fontsize=size)
     return figure

@@ -114,8 +114,13 @@ def is_picture(inputs: Tensor) -> bool:
 
 
 def pictures(inputs: Tensor) -> np.ndarray:
-    """Inputs as pictures `(N, H, W)`: the mean over their channels, steps as rows; what is no picture as stripes."""
+    """Inputs as pictures: `(N, H, W, 3)` of three channels, else `(N, H, W)`.
+
+    Of another number of channels, it is their mean. Time steps are rows. Other inputs are drawn as stripes.
+    """
     if not is_picture(inputs):
         stripes = array(inputs.flatten(1))[:, None]
         return stripes.repeat(min(stripes.shape[2], 28), axis=1)
-    return array(inputs.mean(1) if inputs.ndim == 4 else inputs)
+    if inputs.ndim == 4:
+        inputs = inputs.permute(0, 2, 3, 1) if inputs.shape[1] == 3 else inputs.mean(1)
+    return array(inputs)

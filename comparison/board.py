@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import shutil
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from comparison.table import by_config
-from results import Row
+from results import Row, hyperparameters
 
 if TYPE_CHECKING:
     from comparison.figures import Curves
@@ -23,16 +24,18 @@ MEAN = "mean"  # the run of a config's mean, beside those of its seeds
 MEANT = ("train/loss", "train/acc", "val/loss", "val/acc", "gap/acc", "gap/loss")
 BANDED = ("val/loss", "val/acc")  # under mean/, so that no other run has a part of a band
 PINNED = ("val/acc", "val/loss", "train/loss")
+HPARAMS = "events.out.tfevents.0.comparison"  # sorts before the event file of the run, so TensorBoard reads it first
 ADDRESS = "http://localhost:6006/"  # TensorBoard's own choice
 
 
-def publish(folder: Path, rows: list[Row], text: str) -> Row:
+def publish(folder: Path, rows: list[Row], text: str, varied: list[str]) -> Row:
     """In a child: writes the mean runs and the comparison's own run, in place of those that are there.
 
     Args:
         folder: of the comparison.
         rows: one a run.
         text: the table.
+        varied: options of `--vary`, which become columns of the HPARAMS page.
     """
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # in the child only, as it loads PyTorch
 
@@ -44,6 +47,10 @@ def publish(folder: Path, rows: list[Row], text: str) -> Row:
         shutil.rmtree(folder / config / MEAN, ignore_errors=True)
         if any(len(values) > 1 for _, values in own.values()):
             write_mean(folder / config / MEAN, own)
+    if varied:
+        for row in rows:
+            if row["status"] == "finished":
+                write_hyperparameters(folder / row["config"] / f"seed_{row['seed']}", row, varied)
     shutil.rmtree(folder / OWN, ignore_errors=True)
     drawn = {f"comparison/{name}": figure for name, figure in figures.draw(rows, curves).items()}
     drawn |= {f"inside/{name}": figure for name, figure in inside.draw(folder, rows).items()}
@@ -73,6 +80,34 @@ def common_curves(folder: Path, runs: list[Row]) -> Curves:
         epochs = sorted(set.intersection(*(set(curve) for curve in own)))
         curves[tag] = np.array(epochs), np.array([[curve[epoch] for epoch in epochs] for curve in own])
     return curves
+
+
+def write_hyperparameters(place: Path, row: Row, varied: list[str]) -> None:
+    """Adds the varied options to a run's line of the HPARAMS page.
+
+    A run writes its hyperparameters itself, but does not know which options the comparison varies. TensorBoard keeps
+    the first hyperparameters that it reads in a folder, in the order of the file names. So they are written again,
+    to a file that comes first. A TensorBoard that was started before shows them after a restart.
+
+    Args:
+        place: Folder of the run.
+        row: Its result.
+        varied: Options of `--vary`.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415
+    from tensorboard.summary.writer.record_writer import RecordWriter  # noqa: PLC0415
+    from torch.utils.tensorboard.summary import hparams  # noqa: PLC0415
+
+    paths = sorted(path for path in place.glob("events.out.tfevents.*") if path.name != HPARAMS)
+    if not paths:
+        return
+    start = float(paths[0].name.split(".")[3])  # TensorBoard takes the time of the first event for the run's start
+    content = io.BytesIO()
+    writer = RecordWriter(content)
+    writer.write(Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
+    for summary in hparams(*hyperparameters(row, varied)):
+        writer.write(Event(wall_time=start, summary=summary).SerializeToString())
+    (place / HPARAMS).write_bytes(content.getvalue())
 
 
 def write_mean(place: Path, curves: Curves) -> None:

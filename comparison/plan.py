@@ -34,12 +34,14 @@ class Entry:
         config: path of the config file.
         flags: further arguments of train.py.
         about: what is known before it runs: model, data, depth, parameters; or the `error` of a bug.
+        varied: value of each option of `--vary`, by the name that was typed.
     """
 
     name: str
     config: str
     flags: list[str]
     about: Row = field(default_factory=dict)
+    varied: Row = field(default_factory=dict)
 
 
 @dataclass
@@ -65,6 +67,11 @@ class Plan:
     @property
     def runs(self) -> list[tuple[Entry, int]]:
         return [(entry, seed) for entry in self.entries for seed in self.seeds]
+
+    @property
+    def varied(self) -> list[str]:
+        """The options of `--vary`, the same for every entry."""
+        return list(self.entries[0].varied)
 
     def write(self, folder: Path) -> None:
         write_whole(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
@@ -130,6 +137,7 @@ def expanded(configs: list[str], vary: list[str], given: list[str]) -> list[Entr
             raise ValueError(f"{name} is not for a comparison: {DECIDED[decided[0]]}")
     last = [name.split(".")[-1] for name in names]
     shown = [name if last.count(short) > 1 else short for name, short in zip(names, last, strict=True)]
+    columns = {name: dict(zip(values, as_column(values), strict=True)) for name, values in options}
     entries: list[Entry] = []
     for config in map(located, configs):
         for values in itertools.product(*(values for _, values in options)):
@@ -145,7 +153,8 @@ def expanded(configs: list[str], vary: list[str], given: list[str]) -> list[Entr
                 raise ValueError(f"a comparison keeps the name {name} for itself; copy {config} to another name")
             if name in [entry.name for entry in entries]:
                 raise ValueError(f"two runs would be called {name}; copy a config to another name")
-            entries.append(Entry(name, str(Path(config).absolute()), [*given, *set_here]))
+            cells = {option: columns[option][value] for option, value in zip(names, values, strict=True)}
+            entries.append(Entry(name, str(Path(config).absolute()), [*given, *set_here], varied=cells))
     return entries
 
 
@@ -167,6 +176,14 @@ def as_number(value: str) -> Any:
         return float(value)
     except ValueError:
         return str(as_yaml(value))
+
+
+def as_column(values: list[str]) -> list[Any]:
+    """The values of an option as numbers, or as they were typed if one of them is not a number."""
+    try:
+        return [int(value) if re.fullmatch(r"-?\d+", value) else float(value) for value in values]
+    except ValueError:
+        return values
 
 
 def refuse_another(planned: Plan, typed: dict[str, Any], folder: Path) -> None:

@@ -71,7 +71,7 @@ def run(folder: Path, planned: Plan, jobs: int) -> int:
                 score = table.judged_by([{**row, "status": "finished"}])
                 reached = f"{score.label} {score.text([row[score.column]])}, " if score.column in row else ""
                 print(f"{entry.name}, seed {seed}: {reached}{row['seconds']:.1f} s", flush=True)
-            table.write_results(folder / "results.csv", rows_of(folder))
+            table.write_results(folder / "results.csv", rows_of(folder), planned.varied)
     except KeyboardInterrupt as signalled:
         stopped = signalled.args[0] if signalled.args else signal.SIGINT
         print("\nStopped. To go on, type the same command with --resume.", flush=True)
@@ -136,7 +136,7 @@ def rows_of(folder: Path) -> list[Row]:
     for entry, seed in plan.read(folder).runs:
         own = place(folder, entry, seed)
         places.discard(own / results.FILE)
-        row = {**entry.about, "config": entry.name, "seed": seed, "status": "unfinished"}
+        row = {**entry.varied, **entry.about, "config": entry.name, "seed": seed, "status": "unfinished"}
         finished = results.read(own)
         if (own / FAILURE).is_file():
             row |= {**json.loads((own / FAILURE).read_text(encoding="utf-8")), "status": "failed"}
@@ -148,14 +148,14 @@ def rows_of(folder: Path) -> list[Row]:
 
 def finish(folder: Path) -> int:
     """Writes and prints the tables of what has finished, and the TensorBoard page."""
-    rows = rows_of(folder)
-    text = table.summary(rows, plan.read(folder).parameters)
-    table.write_results(folder / "results.csv", rows)
+    rows, planned = rows_of(folder), plan.read(folder)
+    text = table.summary(rows, planned.parameters)
+    table.write_results(folder / "results.csv", rows, planned.varied)
     table.write_differences(folder / "differences.csv", rows)
     results.write_whole(folder / "summary.md", text)
     print(f"\n{text}", flush=True)
     if any(row["status"] == "finished" for row in rows):
-        done = in_child(board.publish, folder, rows, text)
+        done = in_child(board.publish, folder, rows, text, planned.varied)
         if "error" in done:
             print(f"What TensorBoard shows beside the runs could not be made: {done['error']}", file=sys.stderr)
         tell_where(folder, rows)

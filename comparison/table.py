@@ -20,6 +20,12 @@ MOST_PAIRS = 15  # in the table; the file has all
 MATCHED = 0.02  # parameters that differ by more are marked
 
 
+KEY = """\
+flops: floating-point operations of a forward pass for one sample. depth: layers with weights, without the output layer;
+a recurrent network counts its layers, not its time steps. {val}, {test}: of the checkpoint that was best on validation.
+seconds: training and validation. ±: standard deviation over the seeds."""
+
+
 class Score(NamedTuple):
     """What a table measures by: the column, how it is shown, and which way is better."""
 
@@ -68,11 +74,23 @@ def mean_and_deviation(values: list[float], digits: int, unit: str = "") -> str:
     return f"{statistics.mean(values):.{digits}f}{deviation}{unit}"
 
 
-def write_results(path: Path, rows: list[Row]) -> None:
-    """Writes one row a run that ended; a run that failed leaves empty what it did not get to."""
+def count(values: list[float]) -> str:
+    """A number that is usually the same for every seed."""
+    return f"{values[0]:.3g}" if len(set(values)) == 1 else mean_and_deviation(values, 1)
+
+
+def write_results(path: Path, rows: list[Row], varied: list[str]) -> None:
+    """Writes one row per run that ended. A failed run leaves the columns empty that it did not reach.
+
+    Args:
+        path: The CSV file.
+        rows: One per run.
+        varied: Options of `--vary`. Each is a column after `config`, unless results have a column of that name.
+    """
     whole = path.with_suffix(".part")
+    columns = dict.fromkeys(["config", *varied, *COLUMNS])
     with whole.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        writer = csv.DictWriter(file, list(columns), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(row for row in rows if row["status"] != "unfinished")
     whole.replace(path)  # whoever reads it meanwhile sees a whole one
@@ -101,16 +119,16 @@ def summary(rows: list[Row], parameters: int | None = None) -> str:
                 val.text(values_of(runs, val.column)),
                 test.text(values_of(runs, test.column)),
                 mean_and_deviation(values_of(runs, "seconds"), 1),
-                mean_and_deviation(values_of(runs, "epochs"), 0),
+                count(values_of(runs, "epochs")),
                 f"{num_finished} of {len(runs)}" if num_finished < len(runs) else str(len(runs)),
             ]
         )
     failures = [
         f"{row['config']}, seed {row['seed']} failed: {row['error']}" for row in rows if row["status"] == "failed"
     ]
-    paragraphs = [table(lines), "\n".join(failures), told_apart(rows)]
+    paragraphs = [table(lines), KEY.format(val=val.label, test=test.label), "\n".join(failures), told_apart(rows)]
     if parameters and "≈" in paragraphs[0]:
-        paragraphs.insert(1, f"≈: more than {MATCHED:.0%} off the {parameters:,} parameters of the first line.")
+        paragraphs.insert(2, f"≈: more than {MATCHED:.0%} off the {parameters:,} parameters of the first line.")
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
 
 
@@ -212,8 +230,8 @@ def told_apart(rows: list[Row]) -> str:
     left_out = [config for config, values in measured.items() if not can_be_compared(values)]
     if len(measured) - len(left_out) < 2:
         return (
-            f"Nothing can be said of the differences: that takes two configs with {FEWEST_SEEDS} finished seeds each, "
-            "as --seeds 0 1 2"
+            f"Run at least {FEWEST_SEEDS} seeds of two configs to compare them: add --seeds "
+            f"{' '.join(map(str, range(FEWEST_SEEDS)))}."
         )
     pairs = differences(rows)
     if not pairs:

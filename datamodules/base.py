@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from datamodules.loader import ResumableLoader, Samples, ShuffledLoader, TensorLoader
 
-SPLIT_SEED = 0  # which samples validate: the same for every run, whatever its seed
+log = logging.getLogger(__name__)
+
+SPLIT_SEED = 0  # the validation samples are the same for every run, whatever its seed
+IGNORE_INDEX = -100  # PyTorch's own: a target with this value counts neither in the loss nor in the accuracy
 
 
 class BaseDataModule(L.LightningDataModule):
@@ -33,13 +37,15 @@ class BaseDataModule(L.LightningDataModule):
     input_shape: list[int]
     num_outputs: int
     task: Literal["classification", "tagging", "regression"]
+    classes: list[str] | None = None  # names of the classes, in the order of their labels; None shows numbers
+    is_ink = False  # whether the samples are strokes, light on dark as in MNIST, which are shown as ink on paper
     num_draws = 0  # random numbers per sample that `augment` takes; 0 leaves the samples as they are
 
     def __init__(self, batch_size: int = 128, val_size: int = 0, seed: int = 0) -> None:
         super().__init__()
         for name, value, lowest in (("batch_size", batch_size, 1), ("val_size", val_size, 0)):
             if value < lowest:
-                raise ValueError(f"{name}={value} is too small; type --data.{name} {lowest} or more")
+                raise ValueError(f"{name}={value} is too small; use {name}={lowest} or more")
         self.batch_size = batch_size
         self.val_size = val_size
         self.seed = seed
@@ -82,8 +88,14 @@ class BaseDataModule(L.LightningDataModule):
         if self.splits:
             return
         (inputs, targets), test = self.load()
-        for samples in ((inputs, targets), test):
+        for split, samples in (("training", (inputs, targets)), ("test", test)):
             self.check(*samples)
+            self.check_values(split, *samples)
+        if self.task == "classification" and len(targets.unique()) == 1:
+            log.warning(
+                "All %d training samples of %s have the label %d, so there is nothing to tell apart.",
+                *(len(targets), self.title, int(targets[0])),
+            )
         train, val = self.cut(targets, self.val_size)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         splits = {"train": (inputs[train], targets[train]), "val": (inputs[val], targets[val]), "test": test}
@@ -105,12 +117,42 @@ class BaseDataModule(L.LightningDataModule):
                 f"input_shape={list(self.input_shape)} needs {[len(targets), *self.input_shape]}"
             )
 
+    def check_values(self, split: str, inputs: Tensor, targets: Tensor) -> None:
+        """Raises a ValueError that names the first sample with a value that cannot be trained on."""
+        if len(targets) == 0:
+            raise ValueError(f"{self.title}.load gave no {split} samples; give at least 1")
+        checks = [("input", inputs, inputs.isfinite(), "finite numbers")]
+        if self.task == "regression":
+            checks.append(("target", targets, targets.isfinite(), "finite numbers"))
+        else:
+            is_label = ((targets >= 0) & (targets < self.num_outputs)) | (targets == IGNORE_INDEX)
+            checks.append(("label", targets, is_label, f"0 to {self.num_outputs - 1}"))
+        for kind, values, is_right, expected in checks:
+            if not is_right.all():
+                place = (~is_right).nonzero()[0].tolist()
+                raise ValueError(
+                    f"{self.title}.load gave the {kind} {values[tuple(place)].item()} in {split} sample {place[0]}; "
+                    f"{kind}s must be {expected}"
+                )
+        if self.classes is not None and len(self.classes) != self.num_outputs:
+            raise ValueError(
+                f"{self.title} has {len(self.classes)} classes, not num_outputs={self.num_outputs}; name all classes"
+            )
+
+    def constant_loss(self) -> float:
+        """The loss on the training samples of the best constant output: the class frequencies, or the mean."""
+        _, targets = self.splits["train"]
+        if self.task == "regression":
+            return float(targets.var(0, correction=0).mean())
+        frequencies = targets[targets != IGNORE_INDEX].bincount().double()
+        frequencies = frequencies[frequencies > 0] / frequencies.sum()
+        return float(-(frequencies * frequencies.log()).sum())
+
     def cut(self, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
         """Indices of the samples that stay and of `size` others, drawn by class with a fixed seed."""
         if size >= len(targets):
             raise ValueError(
-                f"val_size={size} leaves nothing of the {len(targets)} samples to train on; "
-                f"type a smaller --data.val_size"
+                f"val_size={size} leaves nothing of the {len(targets)} samples to train on; use a smaller val_size"
             )
         order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(SPLIT_SEED))
         if self.task == "classification":
@@ -125,13 +167,13 @@ class BaseDataModule(L.LightningDataModule):
         if self.batch_size % world_size:
             raise ValueError(
                 f"batch_size={self.batch_size} cannot be shared among {world_size} devices; "
-                f"type --data.batch_size {self.batch_size // world_size * world_size or world_size}"
+                f"use batch_size={self.batch_size // world_size * world_size or world_size}"
             )
         num_samples = len(self.splits["train"][1])
         if num_samples < self.batch_size:
             raise ValueError(
                 f"batch_size={self.batch_size} is more than the {num_samples} training samples of {self.title}; "
-                f"type --data.batch_size {num_samples} or less"
+                f"use batch_size={num_samples} or less"
             )
         arguments = (self.training_samples, num_samples, self.batch_size, self.seed, rank, world_size)
         if not self.trainer:
@@ -184,7 +226,7 @@ class BaseDataModule(L.LightningDataModule):
         Raises:
             ValueError: nothing there is an image, or the samples of this data are none.
         """
-        raise ValueError(f"{self.title} is not made of images; leave out --images to predict on its test samples")
+        raise ValueError(f"{self.title} is not made of images, so it cannot read {path}; predict on its test samples")
 
     def evaluation_loader(self, split: str) -> TensorLoader:
         """Every sample of the split once, in order. A process takes every world_size-th sample.
@@ -197,7 +239,7 @@ class BaseDataModule(L.LightningDataModule):
         if len(targets) < world_size:  # the device without any would leave the others waiting
             raise ValueError(
                 f"the {len(targets)} {split} samples of {self.title} cannot be shared among {world_size} devices; "
-                f"type --trainer.devices {len(targets)}"
+                f"use devices={len(targets)} of the trainer"
             )
         batch_size = max(1, self.batch_size // world_size)
         return TensorLoader((inputs[rank::world_size], targets[rank::world_size]), batch_size)

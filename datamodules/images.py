@@ -1,8 +1,8 @@
-"""Drawings and photographs of a digit, brought into the form of MNIST's images.
+"""Converts drawings and photographs of a digit to images like those of MNIST.
 
-Source: MNIST database (LeCun, Cortes & Burges 1998), "the 28x28 images": light on dark, the digit fitted into 20x20
-pixels and shifted so that its centre of mass is the centre of the image.
-Differences: what is 28x28 already is taken as it is.
+Source: MNIST database (LeCun, Cortes & Burges 1998): 28x28 pixels, light on dark. The digit is fitted into 20x20 pixels
+and shifted so that its centre of mass is the centre of the image.
+Differences: pixels of an image that already has this form are left as they are.
 """
 
 from pathlib import Path
@@ -13,41 +13,49 @@ from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 SIDE = 28
-MIDDLE = 14  # pixel of the centre of mass, rows and columns counted from 0, in MNIST's images
-FAINT = 0.1  # contrast that is not seen
-EDGE = 0.3  # what is drawn ends where it is this light: paper is not even
-INK = 0.18  # least share of the square into which a digit is fitted; those of MNIST have 0.26 in the mean
+MIDDLE = 14  # row and column of the centre of mass in MNIST's images, counted from 0
+FAINT = 0.1  # an image with less contrast is blank
+EDGE = 0.3  # lighter pixels belong to the digit, darker ones may be uneven paper
+INK = 0.18  # smallest mean of the pixels of the square that a digit is fitted into; in MNIST it is 0.26 on average
 FINER = 4  # a pen is thickened in steps of 1/4 pixel
+UNSUPPORTED = (".avif", ".heic", ".heif", ".jxl", ".svg")  # images that Pillow cannot read, or only some releases
 
 
 def read_images(path: Path, box: int) -> tuple[Tensor, list[str]]:
-    """The image of a file, or those of a folder, as bytes `(N, 28, 28)`, and the names of their files.
+    """Reads an image, or all images of a folder, as bytes `(N, 28, 28)` and the names of their files.
 
-    What is no image, or has nothing on it, is named in a line and left out.
+    Files that cannot be used are left out, and a line names them.
 
     Args:
-        path: a file, or a folder whose files are read in the order of their names.
-        box: pixels of the square into which what is drawn is fitted.
+        path: A file, or a folder. The files of a folder are read in the order of their names.
+        box: Side, in pixels, of the square that a digit is fitted into.
 
     Raises:
-        ValueError: nothing there is an image.
+        ValueError: there is no image that can be used.
     """
+    path = path.expanduser()
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
     images, names, left_out = [], [], []
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+    for file in files:
         if file.is_dir():
             continue
         try:
             with Image.open(file) as image:
-                images.append(fitted(light_on_dark(image), box))
+                images.append(fit(light_on_dark(image), box))
             names.append(file.name)
-        except PermissionError:
-            left_out.append(f"{file.name} may not be read")
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
-            left_out.append(f"{file.name} is not an image")
         except BlankError:
             left_out.append(f"{file.name} is blank")
+        except UnidentifiedImageError:
+            is_unsupported = file.suffix.lower() in UNSUPPORTED
+            fault = "has a format that Pillow cannot read: convert it to PNG" if is_unsupported else "is not an image"
+            left_out.append(f"{file.name} {fault}")
+        except (OSError, Image.DecompressionBombError) as error:
+            left_out.append(f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}")
     if not images:
-        raise ValueError(f"--images {path}: {', '.join(left_out) or 'the folder is empty'}; type another path")
+        has_folders = any(file.is_dir() for file in files)
+        fault = ", ".join(left_out) or ("the folder holds only folders" if has_folders else "the folder is empty")
+        hint = "pass one of its folders, or a file" if has_folders else "pass another path"
+        raise ValueError(f"images={path}: {fault}; {hint}")
     if left_out:
         print(f"Left out: {', '.join(left_out)}", flush=True)
     return torch.from_numpy(np.stack(images)), names
@@ -58,11 +66,16 @@ class BlankError(Exception):
 
 
 def light_on_dark(image: Image.Image) -> np.ndarray:
-    """The image in one channel, 0 (background) to 1 `(H, W)`; the border tells what is background."""
-    upright = ImageOps.exif_transpose(image).convert("RGBA")
+    """The image in one channel `(H, W)`, from 0 to 1, inverted if its border is light."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode == "F" or upright.mode.startswith("I"):  # floats or 16 and 32 bits, whose black and white can vary
+        values = np.asarray(upright, dtype=np.float64)
+        values = (values - values.min()) / (np.ptp(values) or 1)
+        upright = Image.fromarray(np.rint(values * 255).astype(np.uint8))
+    upright = upright.convert("RGBA")
     alpha = np.asarray(upright.getchannel("A")) / 255
     gray = np.asarray(upright.convert("RGB").convert("L")) / 255
-    if alpha.min() < 1:  # drawn on nothing: put on the paper that it stands out from
+    if alpha.min() < 1:  # transparent: put light ink on black paper and dark ink on white paper
         is_light = (gray * alpha).sum() > alpha.sum() / 2
         gray = gray * alpha + (1 - alpha) * (0 if is_light else 1)
     return 1 - gray if np.median(border(gray)) > 0.5 else gray
@@ -73,23 +86,23 @@ def border(gray: np.ndarray) -> np.ndarray:
     return np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
 
 
-def fitted(gray: np.ndarray, box: int) -> np.ndarray:
-    """What is drawn, fitted into `box` pixels and with its centre of mass in the middle: bytes `(28, 28)`.
+def fit(gray: np.ndarray, box: int) -> np.ndarray:
+    """Scales what is drawn to `box` pixels and centres it. Returns bytes `(28, 28)`.
 
     Raises:
-        BlankError: all pixels are alike.
+        BlankError: there is no contrast.
     """
     background = float(np.median(border(gray)))
     if gray.max() - background < FAINT:
         raise BlankError
-    if gray.shape == (SIDE, SIDE):
+    if is_fitted(gray, background, box):
         return np.rint(gray * 255).astype(np.uint8)
     gray = np.clip((gray - background) / (gray.max() - background), 0, 1)
     rows, columns = np.nonzero(gray > EDGE)
     drawn = gray[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     large = resized(drawn, FINER * box)
     small = resized(large, box)
-    for _ in range(FINER):  # a thin pen is thickened until there is as much ink as MNIST's pens leave
+    for _ in range(FINER):  # thicken a thin pen until there is enough ink
         if small.sum() >= INK * box**2:
             break
         large = np.asarray(Image.fromarray(np.pad(large, 1)).filter(ImageFilter.MaxFilter(3)))
@@ -97,11 +110,25 @@ def fitted(gray: np.ndarray, box: int) -> np.ndarray:
     small = small / small.max()
     canvas = np.zeros((SIDE, SIDE))
     top, left = (
-        int(np.clip(round(MIDDLE - centre), 0, SIDE - length))
+        # a box of 28 leaves no room to move the longer side, so both sides are centred by their extent
+        (SIDE - length + 1) // 2 if box == SIDE else int(np.clip(round(MIDDLE - centre), 0, SIDE - length))
         for centre, length in zip(centre_of_mass(small), small.shape, strict=True)
     )
     canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
     return np.rint(canvas * 255).astype(np.uint8)
+
+
+def is_fitted(gray: np.ndarray, background: float, box: int) -> bool:
+    """Whether an image already has the form of the data set. Fitting it again would blur it."""
+    if gray.shape != (SIDE, SIDE) or background > 0 or gray.max() < 0.9:
+        return False
+    extents = [(pixels.min(), pixels.max()) for pixels in np.nonzero(gray > FAINT)]
+    length = max(last - first + 1 for first, last in extents)
+    if box == SIDE:
+        offsets = [(first + last + 1 - SIDE) / 2 for first, last in extents]
+    else:
+        offsets = [centre - MIDDLE for centre in centre_of_mass(gray)]
+    return bool(abs(length - box) <= 1 and max(map(abs, offsets)) <= 1)
 
 
 def resized(gray: np.ndarray, side: int) -> np.ndarray:

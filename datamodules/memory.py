@@ -20,7 +20,7 @@ class Generated(BaseDataModule):
         super().__init__(batch_size, val_size, seed)
         for name, value in (("num_samples", num_samples), ("test_size", test_size)):
             if value < 1:
-                raise ValueError(f"{name}={value} is too small; type --data.{name} 1 or more")
+                raise ValueError(f"{name}={value} is too small; use {name}=1 or more")
         self.num_samples = num_samples
         self.test_size = test_size
 
@@ -74,9 +74,9 @@ class AddingProblem(Generated):
     ) -> None:
         super().__init__(num_samples, batch_size, val_size, test_size, seed)
         if num_steps < 2:
-            raise ValueError(f"num_steps={num_steps} has no room for two marks; type --data.num_steps 2 or more")
+            raise ValueError(f"num_steps={num_steps} has no room for two marks; use num_steps=2 or more")
         if marks not in ("halves", "anywhere"):
-            raise ValueError(f"marks={marks!r} is none of halves, anywhere; type another --data.marks")
+            raise ValueError(f"marks={marks!r} must be one of halves, anywhere")
         self.num_steps = num_steps
         self.marks = marks
         self.input_shape = [num_steps, 2]
@@ -136,7 +136,7 @@ class CopyMemory(Generated):
     ) -> None:
         super().__init__(num_samples, batch_size, val_size, test_size, seed)
         if num_steps < 1:
-            raise ValueError(f"num_steps={num_steps} is too small; type --data.num_steps 1 or more")
+            raise ValueError(f"num_steps={num_steps} is too small; use num_steps=1 or more")
         self.num_steps = num_steps
         self.input_shape = [num_steps + 20, 10]
 

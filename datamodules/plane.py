@@ -111,17 +111,17 @@ class Plane(BaseDataModule):
     ) -> None:
         super().__init__(batch_size, val_size, seed)
         if num_samples < 4:
-            raise ValueError(f"num_samples={num_samples} is too small; type --data.num_samples 4 or more")
+            raise ValueError(f"num_samples={num_samples} is too small; use num_samples=4 or more")
         if noise < 0:
-            raise ValueError(f"noise={noise} is negative; type --data.noise 0 or more")
+            raise ValueError(f"noise={noise} is negative; use noise=0 or more")
         num_train = int(num_samples * train_share)
         if not 0 < num_train < num_samples:
             raise ValueError(
                 f"train_share={train_share} leaves {num_train} of {num_samples} points to train on; "
-                "type --data.train_share between 0 and 1"
+                "choose train_share between 0 and 1"
             )
         if shape not in SHAPES:
-            raise ValueError(f"shape={shape!r} is none of {', '.join(SHAPES)}; type another --data.shape")
+            raise ValueError(f"shape={shape!r} must be one of {', '.join(SHAPES)}")
         self.input_shape = [2]
         self.shape = shape
         self.num_samples = num_samples

@@ -71,7 +71,7 @@ class SequenceMNIST(MNIST):
         seed: int = 0,
     ) -> None:
         if order not in ("rows", "pixels", "permuted"):
-            raise ValueError(f"order={order!r} is none of rows, pixels, permuted; type another --data.order")
+            raise ValueError(f"order={order!r} must be one of rows, pixels, permuted")
         super().__init__(variant, data_dir, source, batch_size, val_size, shift, rotation, scale, seed)
         self.order = order
         self.input_shape = [28, 28] if order == "rows" else [784, 1]
@@ -126,7 +126,7 @@ class MNIST1D(BaseDataModule):
         seed: int = 0,
     ) -> None:
         if form not in ("vector", "steps"):
-            raise ValueError(f"form={form!r} is none of vector, steps; type another --data.form")
+            raise ValueError(f"form={form!r} must be one of vector, steps")
         super().__init__(batch_size, val_size, seed)
         self.input_shape = [NUM_STEPS] if form == "vector" else [NUM_STEPS, 1]
 

@@ -4,8 +4,7 @@ Shapes: `(B, C, H, W)` to `(B, K)`. Each stage has twice the channels and half t
 Parameters: the default has 77,754 on MNIST. ResNet-18 (`num_stages=4`, `blocks_per_stage=2`, `width=64`,
 `stem_stride=4`) has 11,689,512 on `(3, 224, 224)` with 1,000 classes.
 Source: He et al. 2016a, "Deep Residual Learning for Image Recognition", figure 5, section 4.2 (CIFAR-10) and table 1
-(ImageNet); pre-activation: He et al. 2016b, "Identity Mappings in Deep Residual Networks", figure 1b; initial weights:
-He et al. 2015, section 2.2.
+(ImageNet). Initial weights: He et al. 2015, section 2.2.
 Differences: where shapes differ, the shortcut is a 1x1 convolution (option B; the paper pads with zeros on CIFAR-10).
 A bottleneck has its stride in the 3x3 convolution, as in torchvision. `stem_stride=2` is not in the paper.
 """
@@ -74,27 +73,6 @@ class Bottleneck(nn.Module):
         return (out + self.shortcut(x)).relu()
 
 
-class PreActivationBlock(nn.Module):
-    """A basic block with norm and ReLU before each convolution. The sum is passed on as it is."""
-
-    expansion = 1
-
-    def __init__(self, channels_in: int, channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.norm1 = nn.BatchNorm2d(channels_in)
-        self.conv1 = conv3x3(channels_in, channels, stride)
-        self.norm2 = nn.BatchNorm2d(channels)
-        self.conv2 = conv3x3(channels, channels)
-        has_projection = stride != 1 or channels_in != channels
-        self.projection = conv1x1(channels_in, channels, stride) if has_projection else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        activated = self.norm1(x).relu()
-        out = self.conv1(activated)
-        out = self.conv2(self.norm2(out).relu())
-        return out + (x if self.projection is None else self.projection(activated))
-
-
 class PlainBlock(nn.Sequential):
     """A basic block without its shortcut, to show what shortcuts are for."""
 
@@ -111,12 +89,7 @@ class PlainBlock(nn.Sequential):
         )
 
 
-BLOCKS: dict[str, Any] = {
-    "basic": BasicBlock,
-    "bottleneck": Bottleneck,
-    "pre_activation": PreActivationBlock,
-    "plain": PlainBlock,
-}
+BLOCKS: dict[str, Any] = {"basic": BasicBlock, "bottleneck": Bottleneck, "plain": PlainBlock}
 
 
 class ResNet(BaseModel):
@@ -125,7 +98,7 @@ class ResNet(BaseModel):
     Args:
         input_shape: `[C, H, W]`.
         num_outputs: Number of classes, or of target dimensions.
-        block: `basic`, `bottleneck`, `pre_activation`, or `plain` for a network without shortcuts.
+        block: `basic`, `bottleneck`, or `plain` for a network without shortcuts.
         blocks_per_stage: n in section 4.2, whose networks have 6n + 2 layers.
         num_stages: 3 as for CIFAR-10, or 4 as for ImageNet.
         width: Channels of the first stage. The last convolution of a bottleneck has 4 times as many.
@@ -144,7 +117,7 @@ class ResNet(BaseModel):
         self,
         input_shape: list[int],
         num_outputs: int,
-        block: Literal["basic", "bottleneck", "pre_activation", "plain"] = "basic",
+        block: Literal["basic", "bottleneck", "plain"] = "basic",
         blocks_per_stage: int = 1,
         num_stages: Literal[3, 4] = 3,
         width: int = 16,
@@ -154,10 +127,10 @@ class ResNet(BaseModel):
         super().__init__(input_shape, num_outputs, **training)
         kernel_size, stride = (7, 2) if stem_stride == 4 else (3, stem_stride)
         self.stem = nn.Sequential(
-            nn.Conv2d(input_shape[0], width, kernel_size, stride, padding=kernel_size // 2, bias=False)
+            nn.Conv2d(input_shape[0], width, kernel_size, stride, padding=kernel_size // 2, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
         )
-        if block != "pre_activation":  # its first block begins with norm and ReLU
-            self.stem.extend([nn.BatchNorm2d(width), nn.ReLU()])
         if stem_stride == 4:
             self.stem.append(nn.MaxPool2d(3, 2, padding=1))
 
@@ -171,9 +144,6 @@ class ResNet(BaseModel):
                 blocks.append(make_block(channels_in, channels, stride))
                 channels_in = channels * make_block.expansion
             self.stages.append(blocks)
-        self.norm = nn.Sequential()
-        if block == "pre_activation":  # its last block ends without norm and ReLU
-            self.norm.extend([nn.BatchNorm2d(channels_in), nn.ReLU()])
         self.head = nn.Linear(channels_in, num_outputs)
 
         for module in self.modules():
@@ -188,5 +158,5 @@ class ResNet(BaseModel):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x.contiguous(memory_format=torch.channels_last))  # (B, C, H, W) -> (B, width, H', W')
-        x = self.norm(self.stages(x))  # (B, channels of the last stage, H'', W'')
+        x = self.stages(x)  # (B, channels of the last stage, H'', W'')
         return self.head(x.mean(dim=(2, 3)))  # (B, K)

@@ -108,7 +108,7 @@ RIGHT = [  # what must not be refused
     f"fit {CONFIG} --model.lr 1e-3 --model.label_smoothing=0 --trainer.max_epochs null --trainer.callbacks+=Timer",
     f"fit {CONFIG} --model ResNet --trainer.logger.save_dir x --trainer.precision 32 --trainer.limit_val_batches 0.5",
     "fit --model.help DeepMLP",
-    "fit --model DeepMLP --data.class_path MNIST --data.init_args.val_size 0 --seed_everything true",
+    "fit --model DeepMLP --data.class_path MNIST --data.init_args.val_size 0 --seed_everything 7",
     "fit --model tests.broken.Raises --model.anything 1 --data MNIST",
     f"fit {CONFIG} --print_config",
     "fit -c=configs/mnist/shallow_mlp.yaml",
@@ -175,11 +175,20 @@ def test_a_mistake_in_a_config_is_named_with_its_file(config: str, expected: str
         (["--trainer.logger=TensorBordLogger"], "there is no TensorBordLogger; type TensorBoardLogger"),
         (["--model=tests.broken.Nothing"], "module 'tests.broken' has no attribute 'Nothing'"),
         (["--trainer.devices=0"], "devices='0'"),
-        (["--seed_everything=many"], "many"),
+        (["--seed_everything=many"], "is not a whole number from 0 to 4294967295"),
+        (["--seed_everything=true"], "True is not a whole number from 0 to 4294967295"),
+        (["--seed_everything=-1"], "-1 is not a whole number from 0 to 4294967295"),
+        (["--seed_everything=4294967296"], "4294967296 is not a whole number from 0 to 4294967295"),
         (["--checkpoint.save_weights_only=true"], "would leave out what test and fit need"),
         (["--trainer.enable_checkpointing=false"], "would leave nothing to test"),
-        (["--model.lr=-1"], "lr=-1.0 must be between 0 and inf"),
-        (["--data.val_size=45000"], "type a smaller --data.val_size"),
+        (["--model.lr=-1"], "--model.lr=-1.0 must be between 0 and inf"),
+        (["--data.shift=-1"], "--data.shift=-1.0 must be between 0 and 28"),
+        (["--data.val_size=45000"], "--data.val_size=4500 leaves nothing of the 4500 samples"),
+        (["--model=CNN1D"], "CNN1D takes sequences (T, D), not input_shape=[1, 28, 28]"),
+        (
+            ["--model=DeepMLP", "--model.batch_norm=true", "--data.batch_size=1"],
+            "batch norm needs at least 2 samples per device in training; use a larger --data.batch_size",
+        ),
     ],
 )
 def test_what_only_the_libraries_can_tell_is_one_line_too(flags: list[str], expected: str, fit: Fit) -> None:
@@ -219,7 +228,7 @@ def test_a_refusal_in_forward_is_a_bug_too(fit: Fit, monkeypatch: pytest.MonkeyP
 
 
 def test_a_refused_run_leaves_no_folder(fit: Fit, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"type a smaller --data\.val_size"):
+    with pytest.raises(ValueError, match="use a smaller val_size"):
         fit("mnist/shallow_mlp.yaml", "--data.val_size=45000")
     assert not list(tmp_path.rglob("version_0"))
 

@@ -126,7 +126,7 @@ def test_data_of_another_machine_is_looked_for_here(
     fit(SHALLOW, f"--data.data_dir={place}", "--trainer.max_epochs=1")
     place.rmdir()
     cli = train.main(["test", f"--ckpt_path={next(tmp_path.rglob('best.ckpt'))}"])
-    assert f"{place}, where the data was, is not on this machine" in capsys.readouterr().out
+    assert f"The data folder {place} is not on this machine" in capsys.readouterr().out
     assert str(tmp_path) not in str(cli.datamodule.raw)
 
 
@@ -267,15 +267,21 @@ def test_predictions_on_the_test_samples(checkpoint: Path, capsys: pytest.Captur
     inputs, targets = cli.datamodule.splits["test"]
     with torch.no_grad():
         expected = cli.model.eval()(inputs).softmax(-1)
-    assert list(table[0]) == ["index", "label", "predicted", *(f"probability_{k}" for k in range(10))]
+    assert list(table[0]) == ["index", "label", "predicted", "unsure", *(f"probability_{k}" for k in range(10))]
     assert [int(row["index"]) for row in table] == list(range(500))
     assert [int(row["label"]) for row in table] == targets.tolist()
     assert [int(row["predicted"]) for row in table] == expected.argmax(-1).tolist()
+    assert [row["unsure"] == "1" for row in table] == (expected.amax(-1) < 0.6).tolist()
     written = torch.tensor([[float(row[f"probability_{k}"]) for k in range(10)] for row in table])
     torch.testing.assert_close(written, expected, rtol=0, atol=1e-6)
     printed = capsys.readouterr().out.splitlines()
     num_right = int((expected.argmax(-1) == targets).sum())
-    assert printed == [f"{num_right} of 500 are right", f"Predictions are in {cli.predictions}"]
+    num_unsure = int((expected.amax(-1) < 0.6).sum())
+    assert printed == [
+        f"{num_right} of 500 are right",
+        f"{num_unsure} are unsure: their probability is below 60%",
+        f"Predictions are in {cli.predictions}",
+    ]
 
 
 def test_predictions_on_an_image_and_on_a_folder(
@@ -296,7 +302,7 @@ def test_predictions_on_an_image_and_on_a_folder(
     assert all_of_them.predictions != one.predictions, "nothing is overwritten"
     assert "Left out: empty.png is blank, notes.txt is not an image" in capsys.readouterr().out
     table = rows(all_of_them.predictions)
-    assert list(table[0])[:3] == ["file", "predicted", "probability_0"], "no label is known"
+    assert list(table[0])[:4] == ["file", "predicted", "unsure", "probability_0"], "no label is known"
     assert [row["file"] for row in table] == ["a.jpg", "b.png"]
     assert table[1] == rows(one.predictions)[0]
 
@@ -308,7 +314,7 @@ def test_no_image_at_all_is_refused(content: str, checkpoint: Path, tmp_path: Pa
         path.mkdir()
     else:
         path.write_text("words")
-    with pytest.raises(ValueError, match=r"--images .*: (path is not an image|the folder is empty); type another path"):
+    with pytest.raises(ValueError, match=r"images=.*: (path is not an image|the folder is empty); pass another path"):
         train.main(["predict", f"--ckpt_path={checkpoint}", f"--images={path}"])
 
 

@@ -19,8 +19,9 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 import compare
 import results
 from arguments import PROJECT
-from comparison import inspection
+from comparison import board, inspection
 from tests.conftest import SMOKE
+from tests.test_results import SCORES, hparams_page
 
 FLAGS = ["--", "-c", SMOKE, "--data.source=subset", "--trainer.limit_train_batches=5"]
 SHALLOW, GRU = "configs/mnist/shallow_mlp.yaml", "configs/sequence/gru.yaml"
@@ -97,7 +98,7 @@ def test_a_comparison_is_a_table_and_a_tensorboard_page(tmp_path: Path) -> None:
     summary = (folder / "summary.md").read_text()
     assert summary in done.stdout
     assert summary.count("±") >= 4
-    assert "Nothing can be said of the differences" in summary
+    assert "Run at least 3 seeds of two configs to compare them: add --seeds 0 1 2." in summary
     assert not done.stderr
     assert "epoch  1/1" in done.stdout, "progress is visible"
 
@@ -280,6 +281,45 @@ def test_runs_are_listed_shown_and_pruned(tmp_path: Path, capsys: pytest.Capture
     assert "holds no comparison kapt; there is kept" in capsys.readouterr().err
 
 
+def test_varied_options_are_columns_of_results_and_hparams(tmp_path: Path) -> None:
+    place = ["--runs_dir", str(tmp_path), "--name", "vary"]
+    vary = ["--vary", "model.lr=1e-3,0.01", "--vary", "model.activation=relu,tanh"]
+    folder = tmp_path / "vary"
+
+    def check_columns(num_seeds: int) -> None:
+        grid = [(lr, name) for lr in (0.001, 0.01) for name in ("relu", "tanh") for _ in range(num_seeds)]
+        assert [(float(row["model.lr"]), row["model.activation"]) for row in rows(folder)] == grid
+        experiment, groups = hparams_page(folder)
+        assert {info.name for info in experiment.hparam_infos} == {*results.OPTIONS, "model.lr", "model.activation"}
+        assert len(groups) == len(grid), "one line per run"
+        found = []
+        for group in groups:
+            (session,) = group.sessions
+            assert session.name == f"{group.hparams['config'].string_value}/seed_{group.hparams['seed'].number_value:g}"
+            assert {value.name.tag for value in session.metric_values} == SCORES
+            found.append((group.hparams["model.lr"].number_value, group.hparams["model.activation"].string_value))
+            assert group.hparams["lr"].number_value == found[-1][0]
+        assert sorted(found) == grid
+
+    assert compare.main([SMALL, *vary, *place, *SMALL_FLAGS]) == 0
+    check_columns(num_seeds=1)
+    assert compare.main([SMALL, *vary, *place, "--seeds", "0", "1", "--resume", *SMALL_FLAGS]) == 0
+    check_columns(num_seeds=2)
+    for path in [folder / "results.csv", *folder.rglob(f"*/{board.HPARAMS}")]:
+        path.unlink()
+    assert compare.main(["--runs_dir", str(tmp_path), "--collect", "vary"]) == 0
+    check_columns(num_seeds=2)
+
+
+def test_varied_options_of_a_failed_run_are_in_its_row(tmp_path: Path) -> None:
+    place = ["--runs_dir", str(tmp_path), "--name", "fails"]
+    assert compare.main([config_of("Raises", tmp_path), "--vary", "model.lr=0.1,0.2", *place, *SMALL_FLAGS]) == 1
+    assert [(row["status"], row["model.lr"]) for row in rows(tmp_path / "fails")] == [
+        ("failed", "0.1"),
+        ("failed", "0.2"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -352,9 +392,9 @@ def test_a_failure_is_remembered_and_tried_again(tmp_path: Path, capsys: pytest.
 def test_networks_that_diverge_leave_a_table(tmp_path: Path) -> None:
     wild = ["--", "-c", SMOKE, "--model.lr=1e30", "--model.optimizer=sgd"]
     place = ["--runs_dir", str(tmp_path), "--name", "wild"]
-    assert compare.main(["configs/plane/bumps.yaml", "--seeds", "0", "1", *place, *wild]) == 0
-    assert "2 of 2 diverged" in (tmp_path / "wild" / "summary.md").read_text()
-    assert (tmp_path / "wild" / "comparison").is_dir()
+    assert compare.main(["configs/plane/bumps.yaml", "--seeds", "0", "1", *place, *wild]) == 1
+    summary = (tmp_path / "wild" / "summary.md").read_text()
+    assert summary.count("failed: RunFailed: step/loss is nan") + summary.count("failed: RunFailed: train/loss is") == 2
 
 
 def test_an_existing_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

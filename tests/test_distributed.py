@@ -187,9 +187,7 @@ def test_the_samples_of_every_device_are_there(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ValueError, match=r"the 2 val samples of .* cannot be shared among 4 devices"):
         data.val_dataloader()
     data.batch_size = 254
-    with pytest.raises(
-        ValueError, match=r"batch_size=254 cannot be shared among 4 devices; type --data.batch_size 252"
-    ):
+    with pytest.raises(ValueError, match=r"batch_size=254 cannot be shared among 4 devices; use batch_size=252"):
         data.train_dataloader()
 
 

@@ -36,7 +36,8 @@ MAY_IMPORT = {
     },
 }
 DOCUMENTED = ("Shapes:", "Parameters:", "Source:", "Differences:")
-MODEL_FILES = [path for path in (PROJECT / "models").glob("*.py") if path.stem not in ("__init__", "base", "metrics")]
+PARTS_OF_MODELS = ("__init__", "activations", "base", "checks", "dry_run", "metrics", "schedule")
+MODEL_FILES = [path for path in (PROJECT / "models").glob("*.py") if path.stem not in PARTS_OF_MODELS]
 
 
 def named_by_a_config(part: str) -> set[str]:
@@ -93,7 +94,8 @@ def test_imports_go_one_way(part: str) -> None:
 def test_a_model_file_is_one_idea_that_borrows_only_the_training(path: Path) -> None:
     tree = ast.parse(path.read_text())
     imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-    assert [module for module in imported if module.split(".")[0] == "models"] == ["models.base"]
+    shared = {"models.base", "models.activations", "models.dry_run"}
+    assert {"models.base"} <= {module for module in imported if module.split(".")[0] == "models"} <= shared
     documented = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
     text = sum((ast.get_docstring(node) or "").count("\n") + 1 for node in documented if ast.get_docstring(node))
     lines = [line for line in path.read_text().splitlines() if line.strip() and not line.strip().startswith("#")]

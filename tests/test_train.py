@@ -1,6 +1,7 @@
 """One run through the command line: what it computes, records, tests and refuses."""
 
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,11 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train
-from arguments import PROJECT
+from arguments import PROJECT, RunFailed
 from cli import CLI
 from models import ShallowMLP
 from tests.conftest import SMOKE, Fit
+from tests.test_checkpoint import drawing
 
 SHALLOW, DEEP = "mnist/shallow_mlp.yaml", "mnist/deep_mlp.yaml"
 NARROW = "--model.hidden_size=32"
@@ -54,6 +56,58 @@ def test_max_steps_inside_an_epoch_validates_the_last_steps(fit: Fit, tmp_path: 
     assert [x for x, _ in found["step/lr"]] == list(range(1, 13))
     assert found["step/lr"][-1][1] == pytest.approx(0.005 / 25e4), "the schedule ends with the run"
     assert [x for x, _ in found["val/acc"]] == [1, 2], "the last steps are validated too"
+
+
+def test_run_that_ends_inside_an_epoch_counts_the_part_of_it(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    cli = fit(SHALLOW, "--trainer.max_steps=5", "--data.batch_size=1000")  # 4 steps per epoch
+    assert cli.result["epochs"] == 1.25
+    assert ": 1.25 epochs in " in capsys.readouterr().out
+
+
+def test_best_checkpoint_of_a_run_that_ends_inside_an_epoch_is_of_its_best_validation(fit: Fit, tmp_path: Path) -> None:
+    cli = fit(SHALLOW, "--trainer.max_steps=9", "--data.batch_size=1000", "--model.lr=0.01")
+    saved = torch.load(next(tmp_path.rglob("best.ckpt")), weights_only=True)
+    accuracies = {step: metrics["acc"] for step, metrics in cli.history.validation.items()}
+    assert list(accuracies) == [4, 8, 9]
+    assert accuracies[saved["global_step"]] == max(accuracies.values())
+
+
+def test_progress_and_result_show_the_same_seconds(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(SHALLOW, "--trainer.max_epochs=2")
+    printed = capsys.readouterr().out
+    (last,) = re.findall(r"epoch  2/2 .* (\d+\.\d) s", printed)
+    assert f": 2 epochs in {last} s" in printed
+
+
+def test_commands_after_a_run_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = f"--trainer.logger.init_args.save_dir={tmp_path}"
+    config = ["-c", "configs/mnist/shallow_mlp.yaml", "-c", SMOKE, "--data.source=subset"]
+    cli = train.main(["fit", *config, place])
+    commands = [line.strip() for line in cli.next_commands().splitlines() if line.startswith("  ") and "#" not in line]
+    board, test, predict = (command.split() for command in commands)
+    assert board == ["tensorboard", "--logdir", str(tmp_path)]
+    assert train.main(test[2:]).trainer.state.fn == "test"
+    monkeypatch.setattr("cli.RUNS", tmp_path)
+    digit = tmp_path / "digit.png"
+    drawing(digit)
+    assert train.main([*predict[2:-1], str(digit)]).predictions.is_file()
+
+
+@pytest.mark.parametrize(("lr", "has_doubt"), [("1.0", True), ("0.01", False)])
+def test_run_that_ends_above_the_loss_of_a_constant_output_says_so(
+    lr: str, has_doubt: bool, fit: Fit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(SHALLOW, "--trainer.max_epochs=1", "--data.batch_size=400", f"--model.lr={lr}", "--model.schedule=constant")
+    assert ("the loss of a constant output: the network has not learned" in capsys.readouterr().out) == has_doubt
+
+
+@pytest.mark.parametrize("log_every", [1, 1000])
+def test_run_with_an_infinite_loss_ends_and_is_never_the_best(log_every: int, fit: Fit, tmp_path: Path) -> None:
+    flags = ["--model.optimizer=sgd", "--model.lr=1e30", "--trainer.gradient_clip_val=null"]
+    with pytest.raises(RunFailed, match=r"loss is (nan|inf) in epoch 1: the run has diverged") as error:
+        fit(SHALLOW, *flags, f"--trainer.log_every_n_steps={log_every}")
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_axes_and_tags(fit: Fit, tmp_path: Path) -> None:
@@ -148,8 +202,8 @@ def test_overfit_batches_accepts_a_fraction(fit: Fit) -> None:
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--data.batch_size=5000", "type --data.batch_size 4000 or less"),
-        ("--trainer.max_epochs=-1", "choose schedule='constant'"),
+        ("--data.batch_size=5000", "use --data.batch_size=4000 or less"),
+        ("--trainer.max_epochs=-1", "or choose --model.schedule='constant'"),
     ],
 )
 def test_fit_with_impossible_options_says_what_to_type(flag: str, message: str, fit: Fit) -> None:

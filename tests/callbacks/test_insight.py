@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 import callbacks
-from arguments import PROJECT
+from arguments import PROJECT, RunFailed
 from callbacks.insight import Insight
 from cli import CLI
 from tests.conftest import ONE_OF_EACH, SMOKE, Fit, config_id
@@ -134,10 +134,11 @@ def test_a_model_of_any_form_can_be_looked_at(model: str, parts: list[str], fit:
     assert list(numbers(tmp_path, "ActivationStats")["parts"]) == parts
 
 
-def test_a_run_that_diverges_is_looked_at_too(fit: Fit, tmp_path: Path) -> None:
-    fit("plane/bumps.yaml", "-c", SMOKE, "-c", INSIGHT, "--model.lr=1e30", "--test_checkpoint=none")
-    assert epochs_of(tmp_path, "activations/by_depth") == [0, 1]
-    assert epochs_of(tmp_path, "decision_boundary/plane") == [0, 1]
+def test_a_run_that_diverges_keeps_its_pictures(fit: Fit, tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match="the run has diverged"):
+        fit("plane/bumps.yaml", "-c", SMOKE, "-c", INSIGHT, "--model.lr=1e30", "--test_checkpoint=none")
+    assert epochs_of(tmp_path, "activations/by_depth") == [0]
+    assert epochs_of(tmp_path, "decision_boundary/plane") == [0]
 
 
 def test_what_is_named_twice_looks_once(fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +153,8 @@ def test_seconds_leave_out_what_looking_took(fit: Fit, monkeypatch: pytest.Monke
         self.seconds += 1000  # as if it had taken so long
 
     monkeypatch.setattr(callbacks.LossSurface, "look", look)
-    cli = fit("plane/bumps.yaml", "-c", SMOKE, "--trainer.callbacks+=LossSurface", "--test_checkpoint=none")
+    flags = ["--trainer.callbacks+=LossSurface", "--trainer.callbacks.every_n_epochs=1", "--test_checkpoint=none"]
+    cli = fit("plane/bumps.yaml", "-c", SMOKE, *flags)
     assert cli.result["seconds"] < 0
 
 

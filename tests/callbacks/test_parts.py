@@ -73,9 +73,11 @@ def test_units_come_second_whatever_the_layer() -> None:
     assert by_unit(torch.zeros(2, 7, 3), nn.LSTM(1, 3)).shape == (2, 3, 7)
 
 
-def test_pictures_are_grey_and_what_is_none_is_drawn_as_stripes() -> None:
+def test_pictures_have_the_colours_of_their_inputs_and_vectors_are_stripes() -> None:
     colours = torch.rand(2, 3, 4, 5)
-    assert np.allclose(pictures(colours), colours.mean(1))
+    assert np.array_equal(pictures(colours), colours.permute(0, 2, 3, 1))
+    channels = torch.rand(2, 5, 4, 5)
+    assert np.allclose(pictures(channels), channels.mean(1))
     rows = torch.rand(2, 4, 5)
     assert np.array_equal(pictures(rows), rows)
     steps = torch.rand(2, 40, 1)

@@ -170,11 +170,20 @@ def test_mistakes_are_those_of_the_last_validation(fit: Fit, tmp_path: Path) -> 
 def test_the_most_confident_mistakes_come_first() -> None:
     inputs = torch.rand(4, 1, 5, 5, generator=GENERATOR)
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0], [5.0, 0.0]])
-    figure = mistakes.worst_figure(inputs, logits, torch.tensor([1, 0, 0, 0]))
+    figure = mistakes.worst_figure(inputs, logits, torch.tensor([1, 0, 0, 0]), ["0", "1"], is_ink=True)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert [text.split(",")[0] for text in texts] == ["0 as 1", "1 as 0", "0 as 1"]
     assert texts[0].endswith("95.3%")
     assert figure.axes[0].get_title().startswith("3 of 4 are wrong")
+
+
+def test_confusion_matrix_and_mistakes_show_class_names() -> None:
+    names = ["Coat", "Ankle boot"]
+    figure = mistakes.confusion_figure(np.array([[3, 1], [0, 2]]), names)
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == names
+    inputs, logits = torch.rand(1, 1, 5, 5, generator=GENERATOR), torch.tensor([[2.0, 0.0]])
+    (text,) = mistakes.worst_figure(inputs, logits, torch.tensor([1]), names, is_ink=False).axes[0].texts
+    assert text.get_text().split(",")[0] == "Ankle boot\nas Coat"
 
 
 # Embedding
@@ -200,10 +209,17 @@ def test_the_projector_gets_what_enters_the_head_with_labels_and_pictures(fit: F
 def test_sprites_are_dark_ink_in_squares() -> None:
     wide = torch.zeros(2, 1, 3, 5)
     wide[0, 0, 1, 1] = 4
-    squares = embedding.sprites(wide)
+    squares = embedding.sprites(wide, is_ink=True)
     assert squares.shape == (2, 1, 5, 5)
     assert squares[0, 0, 1, 1] == 0
     assert squares.sum() == 2 * 25 - 1
+
+
+def test_sprites_of_photographs_keep_their_colours() -> None:
+    red = torch.zeros(1, 3, 4, 4)
+    red[0, 0, :2] = 1
+    squares = embedding.sprites(red, is_ink=False)
+    assert torch.equal(squares, red)
 
 
 # LossSurface

@@ -35,6 +35,18 @@ def test_a_grid_has_every_combination_and_says_so_to_train_py() -> None:
     assert entries[1].flags == ["--model.lr=0.1", "--model.num_layers=1", "--model.activation=sigmoid"]
 
 
+def test_entries_hold_the_varied_values_as_numbers_if_all_are() -> None:
+    entries = plan.expanded([MLP], ["model.lr=0.1,1e-3,1", "model.activation=relu,tanh"], [])
+    assert [entry.varied for entry in entries[1:3]] == [
+        {"model.lr": 0.1, "model.activation": "tanh"},
+        {"model.lr": 0.001, "model.activation": "relu"},
+    ]
+    assert plan.as_column(["0", "0.5", "-2"]) == [0, 0.5, -2]
+    assert plan.as_column(["null", "3"]) == ["null", "3"]
+    assert plan.make([MLP], ["model.lr=0.1,0.2"], None, [], [0]).varied == ["model.lr"]
+    assert plan.make([MLP], [], None, [], [0]).varied == []
+
+
 def test_a_comma_inside_brackets_belongs_to_the_value() -> None:
     assert plan.varied("model.sizes=[1,2], [3]") == ("model.sizes", ["[1,2]", "[3]"])
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from datamodules import BaseDataModule
 from datamodules.loader import Samples, ShuffledLoader
@@ -80,7 +81,7 @@ def test_devices_share_each_batch_without_changing_it(monkeypatch: pytest.Monkey
         validated += [x for inputs, _ in Numbers().evaluation_loader("val") for x in inputs.flatten().tolist()]
     assert [a + b for a, b in zip(*parts, strict=True)] == whole
     assert sorted(validated) == Numbers().splits["val"][0].flatten().tolist()
-    with pytest.raises(ValueError, match=r"batch_size=15 cannot be shared among 2 devices; type --data.batch_size 14"):
+    with pytest.raises(ValueError, match=r"batch_size=15 cannot be shared among 2 devices; use batch_size=14"):
         Numbers(batch_size=15).train_dataloader()
 
 
@@ -114,7 +115,7 @@ def test_without_validation_all_is_trained_on() -> None:
         ({"val_size": 100}, "val_size=100 leaves nothing of the 100 samples"),
         (
             {"batch_size": 81},
-            r"batch_size=81 is more than the 80 training samples .* type --data.batch_size 80 or less",
+            r"batch_size=81 is more than the 80 training samples .* use batch_size=80 or less",
         ),
     ],
 )
@@ -291,3 +292,87 @@ def test_int64_inputs_are_trained_on(is_fast: bool) -> None:
     assert data.splits["train"][0].dtype == torch.int64
     assert trainer.global_step == 2 * 5
     assert 0 < trainer.callback_metrics["val/acc"] <= 1
+
+
+class Given(BaseDataModule):
+    """Training samples that are given, and one test sample."""
+
+    def __init__(self, inputs: Tensor, targets: Tensor, task: Literal["classification", "regression"]) -> None:
+        super().__init__(batch_size=1)
+        self.input_shape, self.num_outputs = list(inputs.shape[1:]), 3 if task == "classification" else 1
+        self.task = task
+        self.samples = inputs, targets
+
+    def load(self) -> tuple[Samples, Samples]:
+        inputs, targets = self.samples
+        return self.samples, (torch.zeros_like(inputs[:1]), torch.zeros_like(targets[:1]))
+
+
+INPUTS, LABELS, VALUES = torch.rand(4, 2), torch.tensor([0, 1, 2, 1]), torch.rand(4, 1)
+
+
+def changed(values: Tensor, sample: int, value: float) -> Tensor:
+    values = values.clone()
+    values[sample] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "task", "message"),
+    [
+        (
+            changed(INPUTS, 2, torch.nan),
+            LABELS,
+            "classification",
+            r"gave the input nan in training sample 2; .* finite",
+        ),
+        (changed(INPUTS, 0, torch.inf), LABELS, "classification", r"gave the input inf in training sample 0"),
+        (
+            INPUTS,
+            changed(LABELS, 3, 3),
+            "classification",
+            r"gave the label 3 in training sample 3; labels must be 0 to 2",
+        ),
+        (INPUTS, changed(LABELS, 1, -1), "classification", r"gave the label -1 in training sample 1"),
+        (INPUTS, changed(VALUES, 1, torch.nan), "regression", r"gave the target nan in training sample 1"),
+        (INPUTS[:0], LABELS[:0], "classification", r"gave no training samples"),
+    ],
+)
+def test_values_that_cannot_be_trained_on_are_refused(inputs: Tensor, targets: Tensor, task: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Given(inputs, targets, task).setup()
+
+
+def test_label_that_does_not_count_is_accepted() -> None:
+    Given(INPUTS, changed(LABELS, 1, -100), "classification").setup()
+
+
+def test_samples_of_one_class_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    Given(INPUTS, torch.ones_like(LABELS), "classification").setup()
+    assert "All 4 training samples of Given have the label 1" in caplog.text
+
+
+def test_class_names_that_do_not_match_the_labels_are_refused() -> None:
+    data = Given(INPUTS, LABELS, "classification")
+    data.classes = ["cat", "dog"]
+    with pytest.raises(ValueError, match=r"has 2 classes, not num_outputs=3"):
+        data.setup()
+
+
+@pytest.mark.parametrize("targets", [LABELS, VALUES])
+def test_constant_loss_is_the_lowest_that_a_constant_output_reaches(targets: Tensor) -> None:
+    data = Given(INPUTS, targets, "regression" if targets.is_floating_point() else "classification")
+    data.setup()
+    outputs = torch.zeros(data.num_outputs, requires_grad=True)
+    optimizer = torch.optim.LBFGS([outputs], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        repeated = outputs.expand(len(targets), -1)
+        is_regression = targets.is_floating_point()
+        value = F.mse_loss(repeated, targets) if is_regression else F.cross_entropy(repeated, targets)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    assert data.constant_loss() == pytest.approx(loss().item(), rel=1e-5)

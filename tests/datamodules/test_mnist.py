@@ -1,4 +1,4 @@
-"""The digits arrive whole or not at all; every way in which a download can go wrong is tried on a local server."""
+"""Files and downloads of MNIST and its variants. A local server plays the mirrors, with every kind of failure."""
 
 import gzip
 import hashlib
@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Literal
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -20,10 +21,11 @@ import datamodules.mnist
 from comparison.processes import Task, in_children
 from datamodules import MNIST
 from datamodules.mnist import FILES as NAMES
-from datamodules.mnist import RECORD, VARIANTS
+from datamodules.mnist import VARIANTS
 from results import Row
 
-DATA = MNIST()  # where this machine has the digits, if it has
+RAW = MNIST().raw  # where MNIST is, if this machine has it
+HAS_MNIST = any((RAW / f"{NAMES[0]}{suffix}").is_file() for suffix in ("", ".gz"))
 
 
 def idx(shape: tuple[int, ...], values: bytes) -> bytes:
@@ -41,14 +43,14 @@ SIZES = {"train": 100, "t10k": 20}
 
 
 class Server(ThreadingHTTPServer):
-    """Serves the miniature under `/good/`, and under other names what goes wrong with it."""
+    """Serves the miniature under `/good/`. Under other names, the download fails in some way."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests: list[str] = []
-        self.released = threading.Event()  # lets go what hangs
+        self.released = threading.Event()  # ends the requests that hang
 
     def url(self, fault: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{fault}/"
@@ -78,35 +80,35 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "die" and is_last:
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            # no farewell: the other side finds the connection reset
+            # resets the connection instead of closing it
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             return
         if fault == "slow":
-            time.sleep(0.2)  # long enough for a second process to come upon a download that is under way
+            time.sleep(0.2)  # a second process starts meanwhile
         self.wfile.write(body[: len(body) // 2] if fault == "truncate" and is_last else body)
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-def pretend_miniature(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the miniature the right content of every variant."""
-    archives = [
-        (f"{name}.gz", hashlib.md5(gzip.compress(body, mtime=0)).hexdigest()) for name, body in MINIATURE.items()
-    ]
-    for variant in VARIANTS.values():
-        monkeypatch.setattr(variant.original, "resources", archives)
-    md5 = {name: hashlib.md5(body).hexdigest() for name, body in MINIATURE.items()}
-    monkeypatch.setitem(VARIANTS, "mnist", VARIANTS["mnist"]._replace(md5=md5))
+def use_miniature(monkeypatch: pytest.MonkeyPatch, variant: str, *mirrors: str) -> None:
+    """Replaces the checksums, sizes and mirrors of a variant by those of the miniature."""
+    original = VARIANTS[variant].original
+    archives = {name: gzip.compress(body, mtime=0) for name, body in MINIATURE.items()}
+    monkeypatch.setattr(original, "resources", [(f"{name}.gz", md5_of(body)) for name, body in archives.items()])
+    md5 = {name: md5_of(body) for name, body in MINIATURE.items()} if VARIANTS[variant].md5 else {}
+    monkeypatch.setitem(VARIANTS, variant, VARIANTS[variant]._replace(md5=md5, mirrors=list(mirrors)))
     monkeypatch.setattr(MNIST, "sizes", SIZES)
     monkeypatch.delenv("DATA_MIRROR", raising=False)
 
 
+def md5_of(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A local address of miniature digits, whose checksums stand for those of MNIST."""
-    pretend_miniature(monkeypatch)
+def server() -> Iterator[Server]:
     server = Server()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -121,48 +123,67 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
 
 
-def use_mirrors(monkeypatch: pytest.MonkeyPatch, variant: str, *urls: str) -> None:
-    monkeypatch.setitem(VARIANTS, variant, VARIANTS[variant]._replace(mirrors=list(urls)))
+def write_miniature(raw: Path, is_compressed: bool = False) -> None:
+    raw.mkdir(parents=True)
+    for name, body in MINIATURE.items():
+        if is_compressed:  # level 1 gives other bytes than the distributed archive
+            (raw / f"{name}.gz").write_bytes(gzip.compress(body, compresslevel=1))
+        else:
+            (raw / name).write_bytes(body)
 
 
-def test_a_download_arrives_once(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_mirrors(monkeypatch, "mnist", server.url("404"), server.url("good"))
+ARCHIVES = sorted(f"{name}.gz" for name in NAMES)
+
+
+def test_files_are_downloaded_once(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_miniature(monkeypatch, "mnist", server.url("404"), server.url("good"))
     for _ in range(2):
         datamodule = MNIST(data_dir=str(tmp_path), source="full", val_size=10)
         datamodule.prepare_data()
         datamodule.setup()
-        assert files_in(tmp_path) == sorted([*NAMES, RECORD])
+        assert files_in(tmp_path) == ARCHIVES
     assert len(server.requests) == 1 + 4
     assert datamodule.splits["train"][0].shape == (90, 1, 28, 28)
     assert datamodule.title == "MNIST"
 
 
-def test_gzip_files_are_read_and_checked_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend_miniature(monkeypatch)
-    use_mirrors(monkeypatch, "mnist")  # none: a file that is refused cannot be replaced
+def test_gz_files_are_checked_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_miniature(monkeypatch, "mnist")
     raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name, body in MINIATURE.items():
-        (raw / f"{name}.gz").write_bytes(gzip.compress(body, compresslevel=1))  # not the bytes of the distributed file
+    write_miniature(raw, is_compressed=True)
     datamodule = MNIST(data_dir=str(tmp_path), source="full", val_size=10)
     datamodule.prepare_data()
     datamodule.setup()
     assert datamodule.splits["test"][1].tolist() == [*range(10)] * 2
-    assert files_in(tmp_path) == sorted(f"{name}.gz" for name in NAMES)
-    for damaged in (gzip.compress(b"other"), b"no archive"):
+    assert files_in(tmp_path) == ARCHIVES
+    for damaged in (gzip.compress(b"other"), b"no archive", gzip.compress(MINIATURE[NAMES[0]])[:-1]):
         (raw / f"{NAMES[0]}.gz").write_bytes(damaged)
-        assert not MNIST(data_dir=str(tmp_path)).is_whole(NAMES[0])
+        with pytest.raises(ValueError, match=rf"{NAMES[0]}\.gz is damaged or is not MNIST's {NAMES[0]}; remove it or"):
+            MNIST(data_dir=str(tmp_path)).prepare_data()
+
+
+def test_each_file_is_checked_once_per_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_miniature(monkeypatch, "mnist")
+    write_miniature(tmp_path / "MNIST" / "raw")
+    identify = Mock(wraps=datamodules.mnist.identify)
+    monkeypatch.setattr(datamodules.mnist, "identify", identify)
+    datamodule = MNIST(data_dir=str(tmp_path), val_size=10)
+    for _ in ("fit", "test"):
+        datamodule.prepare_data()
+        datamodule.setup()
+    assert identify.call_count == 4
+    assert datamodule.contents == {}, "loaded files are not kept twice"
 
 
 @pytest.mark.parametrize("fault", ["403", "404", "hang", "lie", "flip", "truncate", "die"])
-def test_a_broken_download_leaves_nothing_and_the_subset_stands_in(
+def test_subset_is_used_after_a_failed_download(
     fault: str,
     server: Server,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    use_mirrors(monkeypatch, "mnist", server.url(fault))
+    use_miniature(monkeypatch, "mnist", server.url(fault))
     if fault == "hang":
         monkeypatch.setattr(datamodules.mnist, "TIMEOUT", 0.3)  # the others wait as long as a busy machine needs
     datamodule = MNIST(data_dir=str(tmp_path))
@@ -170,16 +191,16 @@ def test_a_broken_download_leaves_nothing_and_the_subset_stands_in(
     datamodule.setup()
     assert files_in(tmp_path) == []
     assert datamodule.title == "MNIST-5k"
-    (told,) = caplog.messages
-    assert server.url(fault) in told
-    assert "MNIST-5k, 5,000 of its 70,000 digits, stands in" in told
+    (warning,) = caplog.messages
+    assert server.url(fault) in warning
+    assert "its 5,000-digit subset MNIST-5k is used" in warning
 
 
-def test_full_raises_with_every_address_reason_and_place(
+def test_full_raises_with_the_reason_of_each_mirror(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_mirrors(monkeypatch, "mnist", server.url("404"), server.url("lie"))
-    with pytest.raises(ValueError, match="could not be fetched") as error:
+    use_miniature(monkeypatch, "mnist", server.url("404"), server.url("lie"))
+    with pytest.raises(ValueError, match="could not be downloaded") as error:
         MNIST(data_dir=str(tmp_path), source="full").prepare_data()
     for expected in (
         server.url("404"),
@@ -188,103 +209,112 @@ def test_full_raises_with_every_address_reason_and_place(
         "wrong content",
         *NAMES,
         str(tmp_path / "MNIST" / "raw"),
+        "or use source=subset",
     ):
         assert expected in str(error.value)
 
 
-def test_a_damaged_file_is_put_aside_and_fetched_anew(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("source", ["auto", "full"])
+def test_file_with_wrong_content_is_named_and_left_as_it_is(
+    source: Literal["auto", "full"], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_mirrors(monkeypatch, "mnist", server.url("good"))
+    use_miniature(monkeypatch, "mnist", server.url("good"))
     raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name, body in MINIATURE.items():
-        (raw / name).write_bytes(body[:-1] if name == NAMES[0] else body)
-    MNIST(data_dir=str(tmp_path)).prepare_data()
-    assert f"{raw / NAMES[0]} is damaged: it was renamed to {NAMES[0]}.damaged" in caplog.text
-    assert files_in(tmp_path) == sorted([*NAMES, RECORD, f"{NAMES[0]}.damaged"])
-    assert (raw / NAMES[0]).read_bytes() == MINIATURE[NAMES[0]]
-    assert len(server.requests) == 1, "whole files are not fetched again"
+    write_miniature(raw)
+    (raw / NAMES[0]).write_bytes(b"mine")
+    (raw / NAMES[1]).unlink()
+    for step in ("prepare_data", "setup"):  # without `prepare_data`, as in the other processes of a run
+        with pytest.raises(ValueError, match=f"{raw / NAMES[0]} is damaged or is not MNIST's {NAMES[0]}; remove it or"):
+            getattr(MNIST(data_dir=str(tmp_path), source=source), step)()
+    assert (raw / NAMES[0]).read_bytes() == b"mine"
+    assert files_in(tmp_path) == sorted(set(NAMES) - {NAMES[1]})
+    assert not server.requests
 
 
-def test_a_damaged_file_is_not_used_even_if_nobody_looked_before(server: Server, tmp_path: Path) -> None:
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name, body in MINIATURE.items():
-        (raw / name).write_bytes(body[:-1] if name == NAMES[0] else body)
-    datamodule = MNIST(data_dir=str(tmp_path))
-    datamodule.setup()
-    assert datamodule.title == "MNIST-5k"
+@pytest.mark.parametrize("is_compressed", [False, True])
+@pytest.mark.parametrize("variant", ["fashion", "kmnist"])
+def test_files_of_another_variant_are_named(
+    variant: Literal["fashion", "kmnist"], is_compressed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_miniature(monkeypatch, "mnist")
+    datamodule = MNIST(variant, str(tmp_path))
+    write_miniature(datamodule.raw, is_compressed)
+    with pytest.raises(ValueError, match=f" is MNIST's {NAMES[0]}, not {datamodule.title}'s {NAMES[0]}; remove it or"):
+        datamodule.prepare_data()
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_encrypted_addresses_come_first(name: str) -> None:
+def test_https_mirrors_come_first(name: str) -> None:
     assert VARIANTS[name].mirrors[0].startswith("https://")
     assert all(url.endswith("/") for url in VARIANTS[name].mirrors)
 
 
 @pytest.mark.parametrize("name", ["fashion", "kmnist"])
-def test_another_variant_arrives_in_a_folder_of_its_own(
+def test_variant_is_downloaded_to_its_own_folder(
     name: Literal["fashion", "kmnist"], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_mirrors(monkeypatch, name, server.url("good"))
+    use_miniature(monkeypatch, name, server.url("good"))
     datamodule = MNIST(name, str(tmp_path), val_size=10)
     datamodule.prepare_data()
     datamodule.setup()
     title = {"fashion": "FashionMNIST", "kmnist": "KMNIST"}[name]
     assert datamodule.title == title
-    assert files_in(tmp_path / title / "raw") == sorted([*NAMES, RECORD])
+    assert files_in(tmp_path / title / "raw") == ARCHIVES
     black = (0 - VARIANTS[name].mean) / VARIANTS[name].std
     assert datamodule.splits["test"][0].unique().tolist() == [pytest.approx(black)]
 
 
-def test_another_variant_has_no_subset(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_mirrors(monkeypatch, "fashion", server.url("403"))
-    with pytest.raises(ValueError, match=r"FashionMNIST is not in .* could not be fetched: .*403.* Put the four files"):
+def test_variants_have_no_subset(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_miniature(monkeypatch, "fashion", server.url("403"))
+    with pytest.raises(
+        ValueError, match=r"FashionMNIST is not in .* could not be downloaded: .*403.* Put the four files"
+    ):
         MNIST("fashion", str(tmp_path)).prepare_data()
-    with pytest.raises(ValueError, match=r"type --data\.source full"):
+    with pytest.raises(ValueError, match="source=subset needs variant=mnist, not variant=kmnist; use source=full"):
         MNIST("kmnist", str(tmp_path), source="subset")
 
 
-@pytest.mark.parametrize("harm", ["size", "header", "label", "content"])
-def test_files_whose_md5_nobody_knows_are_checked_too(
-    harm: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("fault", ["size", "header", "label"])
+def test_files_without_a_known_md5_are_checked_by_their_form(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_mirrors(monkeypatch, "fashion", server.url("good"))
-    datamodule = MNIST("fashion", str(tmp_path))
-    datamodule.prepare_data()
+    use_miniature(monkeypatch, "kmnist")
+    datamodule = MNIST("kmnist", str(tmp_path))
+    write_miniature(datamodule.raw)
     images, labels = (datamodule.raw / name for name in NAMES[:2])
-    if harm == "size":
+    if fault == "size":
         images.write_bytes(images.read_bytes()[:-1])
-    elif harm == "header":
+    elif fault == "header":
         images.write_bytes(labels.read_bytes())
-    elif harm == "label":
-        (datamodule.raw / RECORD).unlink()  # as if a person had put the files there
+    else:
         labels.write_bytes(labels.read_bytes()[:-1] + bytes([10]))
-    else:  # well formed, but not what was fetched
-        images.write_bytes(images.read_bytes()[:-1] + bytes([1]))
-    MNIST("fashion", str(tmp_path)).prepare_data()
-    (told,) = caplog.messages
-    assert " is damaged: it was renamed" in told
-    for name in NAMES:
-        assert (datamodule.raw / name).read_bytes() == MINIATURE[name]
+    name = labels.name if fault == "label" else images.name
+    with pytest.raises(ValueError, match=f"{name} is .*not KMNIST's {name}; remove it or"):
+        datamodule.prepare_data()
 
 
-def test_files_that_a_person_put_there_are_taken(server: Server, tmp_path: Path) -> None:
-    datamodule = MNIST("fashion", str(tmp_path), val_size=10)
-    datamodule.raw.mkdir(parents=True)
-    for name, body in MINIATURE.items():
-        (datamodule.raw / name).write_bytes(body)
+@pytest.mark.parametrize("is_compressed", [False, True])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_files_of_the_user_are_read(
+    variant: Literal["mnist", "fashion", "kmnist"],
+    is_compressed: bool,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_miniature(monkeypatch, variant, server.url("good"))
+    datamodule = MNIST(variant, str(tmp_path), val_size=10)
+    write_miniature(datamodule.raw, is_compressed)
     datamodule.prepare_data()
     datamodule.setup()
     assert not server.requests
-    assert files_in(tmp_path) == sorted(NAMES)
+    assert len(files_in(tmp_path)) == 4
 
 
-def test_the_environment_names_a_mirror_that_is_tried_first(
+def test_mirror_of_the_environment_is_tried_first(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_mirrors(monkeypatch, "kmnist", server.url("404"))
+    use_miniature(monkeypatch, "kmnist", server.url("404"))
     monkeypatch.setenv("DATA_MIRROR", server.url("good").rstrip("/"))
     MNIST("kmnist", str(tmp_path)).prepare_data()
     assert server.requests == [f"/good/KMNIST/{name}.gz" for name in NAMES]
@@ -293,11 +323,9 @@ def test_the_environment_names_a_mirror_that_is_tried_first(
         MNIST("kmnist", str(tmp_path / "other")).prepare_data()
 
 
-def fetch(mirror: str, folder: Path, together: Barrier) -> Row:
-    """What is done in a process of its own; it waits until the other one has loaded what it needs too."""
-    patch = pytest.MonkeyPatch()
-    pretend_miniature(patch)
-    use_mirrors(patch, "mnist", mirror)
+def prepare_data(mirror: str, folder: Path, together: Barrier) -> Row:
+    """Runs in a process of its own and starts when the other process is ready too."""
+    use_miniature(pytest.MonkeyPatch(), "mnist", mirror)
     datamodule = MNIST(data_dir=str(folder), source="full", val_size=10)
     together.wait()
     datamodule.prepare_data()
@@ -305,20 +333,16 @@ def fetch(mirror: str, folder: Path, together: Barrier) -> Row:
     return {}
 
 
-def test_two_processes_that_start_at_once_fetch_the_files_once(server: Server, tmp_path: Path) -> None:
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    (raw / NAMES[0]).write_bytes(b"damaged")
-    # of "spawn": it is handed to processes that do not inherit it; if one dies, the other does not wait for ever
+def test_two_processes_download_the_files_once(server: Server, tmp_path: Path) -> None:
+    # with a timeout, so that a process does not wait forever if the other one dies
     together = multiprocessing.get_context("spawn").Barrier(2, timeout=120)
-    task = Task(fetch, (server.url("slow"), tmp_path, together))
+    task = Task(prepare_data, (server.url("slow"), tmp_path, together))
     assert [row for _, row in in_children([task, task], jobs=2)] == [{}, {}]
     assert len(server.requests) == len(NAMES)
-    for name in NAMES:
-        assert (raw / name).read_bytes() == MINIATURE[name]
+    assert files_in(tmp_path) == ARCHIVES
 
 
-def test_the_subset_is_split_by_class_and_without_overlap() -> None:
+def test_subset_is_split_by_class_without_overlap() -> None:
     datamodule = MNIST(source="subset")
     datamodule.setup()
     sizes = {name: targets.bincount().tolist() for name, (_, targets) in datamodule.splits.items()}
@@ -327,8 +351,8 @@ def test_the_subset_is_split_by_class_and_without_overlap() -> None:
     assert len(images.unique(dim=0)) == 5000
 
 
-@pytest.mark.skipif(not all(DATA.is_whole(name) for name in NAMES), reason=f"no MNIST files in {DATA.raw}")
-def test_the_whole_is_split_by_class_and_normalised() -> None:
+@pytest.mark.skipif(not HAS_MNIST, reason=f"no MNIST files in {RAW}")
+def test_full_data_is_split_by_class_and_normalised() -> None:
     datamodule = MNIST()
     datamodule.prepare_data()
     datamodule.setup()
@@ -344,18 +368,33 @@ def test_the_whole_is_split_by_class_and_normalised() -> None:
     assert inputs.std().item() == pytest.approx(1.0, abs=0.01)
 
 
-def test_the_folder_is_the_named_one_then_the_environments_then_the_projects(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_is_data_dir_then_the_environment_then_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATA_DIR", "/from/environment")
     assert MNIST(data_dir="/named").raw == Path("/named/MNIST/raw")
     assert MNIST().raw == Path("/from/environment/MNIST/raw")
     monkeypatch.delenv("DATA_DIR")
-    assert MNIST().raw == Path(datamodules.__file__).parents[1] / "data" / "MNIST" / "raw"
+    monkeypatch.chdir(tmp_path)
+    assert MNIST().raw == tmp_path / "data" / "MNIST" / "raw"
 
 
-def test_a_checkpoint_of_the_whole_is_not_tested_on_the_subset() -> None:
+def test_tilde_in_data_dir_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DATA_DIR", "~/environment")
+    assert MNIST(data_dir="~/datasets").raw == tmp_path / "datasets" / "MNIST" / "raw"
+    assert MNIST().raw == tmp_path / "environment" / "MNIST" / "raw"
+
+
+def test_data_dir_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "train.csv"
+    file.touch()
+    with pytest.raises(ValueError, match=f"data_dir={file} is a file; use the folder that contains MNIST/raw"):
+        MNIST(data_dir=str(file))
+
+
+def test_checkpoint_of_the_full_data_is_refused_with_the_subset() -> None:
     subset = MNIST(source="subset")
     subset.load_state_dict(subset.state_dict())
-    with pytest.raises(
-        ValueError, match=r"made on .*'MNIST'.*, the data here is .*'MNIST-5k'.*; type --data.source full"
-    ):
+    with pytest.raises(ValueError, match=r"made on .*'MNIST'.*, the data here is .*'MNIST-5k'.*; use source=full"):
         subset.load_state_dict({"title": "MNIST"})

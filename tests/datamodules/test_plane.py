@@ -91,9 +91,9 @@ def test_noise_moves_labels_and_not_points(shape: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_samples": 2}, "type --data.num_samples 4"),
-        ({"noise": -0.1}, "type --data.noise 0"),
-        ({"train_share": 1.0}, "type --data.train_share between 0 and 1"),
+        ({"num_samples": 2}, "use num_samples=4"),
+        ({"noise": -0.1}, "use noise=0"),
+        ({"train_share": 1.0}, "choose train_share between 0 and 1"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:

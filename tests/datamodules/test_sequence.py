@@ -28,7 +28,7 @@ def test_pixels_are_read_row_by_row() -> None:
 
 
 def test_a_checkpoint_of_one_order_is_not_tested_on_another() -> None:
-    with pytest.raises(ValueError, match=r"type --data.order pixels"):
+    with pytest.raises(ValueError, match="use order=pixels"):
         SequenceMNIST("permuted").load_state_dict(SequenceMNIST("pixels").state_dict())
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from torchvision.models import resnet
 
 from models import ResNet
-from models.resnet import BasicBlock, Bottleneck, PlainBlock, PreActivationBlock
+from models.resnet import BasicBlock, Bottleneck, PlainBlock
 
 
 def copy(ours: nn.Module, theirs: nn.Module) -> None:
@@ -48,12 +48,12 @@ def test_network_equals_torchvision(layers: int, block: Any, blocks_per_stage: i
     ("n", "layers", "millions"),
     [(3, 20, 0.27), (5, 32, 0.46), (7, 44, 0.66), (9, 56, 0.85), (18, 110, 1.7), (200, 1202, 19.4)],
 )
-@pytest.mark.parametrize("block", ["basic", "pre_activation", "plain"])
+@pytest.mark.parametrize("block", ["basic", "plain"])
 def test_published_sizes(block: Any, n: int, layers: int, millions: float) -> None:
-    # He et al. 2016a, table 6, and 2016b, table 2; shortcuts have no weights there
+    # He et al. 2016a, table 6; shortcuts have no weights there
     with torch.device("meta"):
         model = ResNet([3, 32, 32], 10, block, blocks_per_stage=n, stem_stride=1)
-    size = sum(p.numel() for name, p in model.named_parameters() if "shortcut" not in name and "projection" not in name)
+    size = sum(p.numel() for name, p in model.named_parameters() if "shortcut" not in name)
     assert model.depth + 1 == layers
     assert size / 1e6 == pytest.approx(millions, abs=0.05 if millions > 1 else 0.005)
 
@@ -69,26 +69,6 @@ def test_published_size_with_bottlenecks() -> None:
 @pytest.mark.parametrize("block", [BasicBlock(8, 8), Bottleneck(32, 8)])
 def test_shortcut_between_equal_shapes_has_no_weights(block: BasicBlock | Bottleneck) -> None:
     assert not list(block.shortcut.parameters())
-
-
-def test_pre_activation_block_passes_its_input_on_unchanged() -> None:
-    block = PreActivationBlock(4, 4).eval()
-    nn.init.zeros_(block.conv2.weight)
-    x = torch.randn(2, 4, 6, 6)  # with negative values, which a ReLU would set to 0
-    assert torch.equal(block(x), x)
-    stem = ResNet([1, 8, 8], 2, "pre_activation").stem
-    assert (stem(torch.randn(1, 1, 8, 8)) < 0).any(), "the first block has the first ReLU"
-
-
-def test_pre_activation_comes_before_the_projection_too() -> None:
-    block = PreActivationBlock(4, 8, stride=2)
-    assert block.projection is not None
-    x = torch.randn(3, 4, 6, 6)
-    for _ in range(2):  # in training, and then with the statistics it left
-        activated = block.norm1(x).relu()
-        expected = block.conv2(block.norm2(block.conv1(activated)).relu()) + block.projection(activated)
-        torch.testing.assert_close(block(x), expected)
-        block.eval()
 
 
 @pytest.mark.parametrize("stride", [1, 2])

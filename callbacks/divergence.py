@@ -1,0 +1,32 @@
+"""Ends a run whose loss is not a finite number any more."""
+
+from __future__ import annotations
+
+import math
+
+import lightning as L
+
+
+class StopWhenDiverged(L.Callback):
+    """Ends a run whose training or validation loss is NaN or infinite. No checkpoint of that epoch is kept.
+
+    `StepCurves` checks the loss of every step that it logs.
+
+    Raises:
+        FloatingPointError: the loss is NaN or infinite.
+    """
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
+            check_finite(trainer, "val/loss", float(trainer.callback_metrics.get("val/loss", 0.0)))
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        check_finite(trainer, "train/loss", float(trainer.callback_metrics.get("train/loss", 0.0)))
+
+
+def check_finite(trainer: L.Trainer, name: str, loss: float) -> None:
+    """Raises a FloatingPointError if the loss is NaN or infinite."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"{name} is {loss} in epoch {trainer.current_epoch + 1}: the run has diverged; use a lower learning rate"
+        )
