@@ -50,11 +50,19 @@ class SaveConfig(SaveConfigCallback):
 
 
 class Resume(L.Callback):
-    """What a run needs that resumes from a checkpoint, beside what Lightning does.
+    """What resuming needs beside what Lightning does.
 
-    It keeps the optimizer options of this run, which those of the checkpoint would replace. With `max_steps`, Lightning
-    2.6 would end the last epoch of the checkpoint a second time, without a batch; here the next epoch begins.
+    - Lightning 2.6 calls an epoch finished that `max_steps` or `max_time` ended inside; here it is resumed there.
+    - With `max_steps`, Lightning 2.6 ends the last epoch a second time, without a batch; here the next one begins.
+    - The optimizer options of this run are kept, which those of the checkpoint would replace.
     """
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        loop = checkpoint["loops"]["fit_loop"]
+        epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+        if not batches["is_last_batch"] and epochs["current"]["processed"] == epochs["current"]["ready"]:
+            for counts in (epochs["current"], epochs["total"]):
+                counts["processed"] -= 1
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         loop = checkpoint["loops"]["fit_loop"]
@@ -98,10 +106,6 @@ class LastCheckpoint(ModelCheckpoint):
     def __init__(self, dirpath: str | None) -> None:
         super().__init__(dirpath, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
         self.next_write = 0.0
-
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
-        if trainer.should_stop and not trainer.is_last_batch:  # kept here, a run can be resumed inside an epoch
-            super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         is_end = (

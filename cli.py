@@ -38,12 +38,12 @@ from callbacks import (
     History,
     ModelGraph,
     Predictions,
-    Progress,
     StepCurves,
     StopWhenDiverged,
 )
 from callbacks.history import stage_metrics
 from callbacks.predictions import new_folder
+from callbacks.progress import progress
 from checkpoints import (
     LastCheckpoint,
     Resume,
@@ -309,7 +309,7 @@ class CLI(LightningCLI):
         self.trainer_defaults["callbacks"] = [self.history, self.last_checkpoint, ModelGraph(), *others]
         typed = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
         if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in typed):
-            self.trainer_defaults["callbacks"].append(Progress(self.history))
+            self.trainer_defaults["callbacks"].append(progress(self.history))
         if "SLURM_JOB_ID" in os.environ and trainer.default_root_dir == str(RUNS):
             kwargs["default_root_dir"] = str(slurm_folder(self.arguments))
         try:

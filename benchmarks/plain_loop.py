@@ -27,7 +27,7 @@ def fit(
     optimizer = model.make_optimizer()
     scheduler = model.make_scheduler(optimizer, total_steps=max_epochs * len(train_loader))
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    metrics = dict(zip(("loss", "acc"), model.add_metrics("val_0"), strict=False))  # regression has no accuracy
+    metrics = model.add_metrics("val_0")
     losses: list[float] = []
     validation: list[dict[str, float]] = []
     for epoch in range(max_epochs):
@@ -48,10 +48,7 @@ def fit(
         with torch.inference_mode():
             for inputs, targets in datamodule.evaluation_loader("val"):
                 outputs = model(inputs)
-                metrics["loss"].add(model.loss(outputs, targets), targets)
-                if "acc" in metrics:
-                    metrics["acc"].add(outputs, targets)
-        validation.append({name: float(metric.compute()) for name, metric in metrics.items()})
-        for metric in metrics.values():
-            metric.reset()
+                metrics.add(model.loss(outputs, targets), outputs, targets)
+        validation.append({name: float(metric.compute()) for name, metric in metrics.metrics.items()})
+        metrics.reset()
     return losses, validation

@@ -1,4 +1,4 @@
-"""The progress of a run in one line."""
+"""The progress of a run: one line per epoch, or one line that is updated."""
 
 import math
 import shutil
@@ -15,7 +15,7 @@ WIDTH = 12  # characters of the bar
 
 
 class Progress(ProgressBar):
-    """One line that is updated in a terminal or notebook. Elsewhere, such as in a file, one line per epoch.
+    """Prints one line per epoch.
 
     Args:
         history: Its seconds are shown, so that they agree with the result of the run.
@@ -25,8 +25,6 @@ class Progress(ProgressBar):
         super().__init__()
         self.history = history
         self.is_enabled = True
-        self.is_rewriting = sys.stdout.isatty() or "ipykernel" in sys.modules
-        self.next_update = 0.0
         self.metrics = ""  # of the last validation
         self.has_validated = False  # in the current epoch
 
@@ -34,40 +32,50 @@ class Progress(ProgressBar):
         """Called by Lightning on every process but the first."""
         self.is_enabled = False
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
-        if self.is_enabled and self.is_rewriting and time.perf_counter() > self.next_update:
-            self.next_update = time.perf_counter() + REFRESH
-            self.rewrite(self.line(trainer, self.history.elapsed(trainer)))
-
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.has_validated = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self.is_enabled:
-            return
         metrics = trainer.callback_metrics if self.has_validated else {}
         self.has_validated = False
         shown = [f"  val loss {metrics['val/loss']:.4f}"] if "val/loss" in metrics else []
         shown += [f"  val acc {metrics['val/acc']:.2%}"] if "val/acc" in metrics else []
         self.metrics = "".join(shown)
-        if self.is_rewriting:
-            self.rewrite(self.line(trainer, self.history.seconds))
-        else:
-            print(self.line(trainer, self.history.seconds), flush=True)
+        if self.is_enabled:
+            self.show(trainer, self.history.seconds)
+
+    def show(self, trainer: L.Trainer, seconds: float) -> None:
+        print(self.line(trainer, seconds), flush=True)
+
+    def line(self, trainer: L.Trainer, seconds: float, bar: str = "") -> str:
+        of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        return f"epoch {trainer.current_epoch + 1:2d}{of}{bar}{self.metrics}  {seconds:5.1f} s"
+
+
+class LiveProgress(Progress):
+    """Updates one line with a bar, for terminals and notebooks."""
+
+    next_update = 0.0
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
+        if self.is_enabled and time.perf_counter() > self.next_update:
+            self.next_update = time.perf_counter() + REFRESH
+            self.show(trainer, self.history.elapsed(trainer))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.is_enabled and self.is_rewriting:
+        if self.is_enabled:
             print(flush=True)
 
-    def rewrite(self, line: str) -> None:
-        columns = shutil.get_terminal_size().columns - 1  # a longer line would become two
-        print(f"\r{line[:columns]:{columns}}", end="", flush=True)
-
-    def line(self, trainer: L.Trainer, seconds: float) -> str:
-        of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-        total = trainer.estimated_stepping_batches
-        bar = ""
-        if self.is_rewriting and 0 < total < math.inf:
+    def show(self, trainer: L.Trainer, seconds: float) -> None:
+        total, bar = trainer.estimated_stepping_batches, ""
+        if 0 < total < math.inf:
             filled = min(WIDTH, round(WIDTH * trainer.global_step / total))
             bar = f"  [{'#' * filled}{'.' * (WIDTH - filled)}]"
-        return f"epoch {trainer.current_epoch + 1:2d}{of}{bar}{self.metrics}  {seconds:5.1f} s"
+        columns = shutil.get_terminal_size().columns - 1  # a longer line would become two
+        print(f"\r{self.line(trainer, seconds, bar)[:columns]:{columns}}", end="", flush=True)
+
+
+def progress(history: History) -> Progress:
+    """The progress line that suits the place that it is printed to."""
+    is_live = sys.stdout.isatty() or "ipykernel" in sys.modules
+    return LiveProgress(history) if is_live else Progress(history)

@@ -22,6 +22,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.core.hooks import ModelHooks
 from lightning.pytorch.loops.fetchers import _DataFetcher, _PrefetchDataFetcher
 from lightning.pytorch.loops.optimization.automatic import Closure, ClosureResult, _AutomaticOptimization
@@ -37,7 +38,7 @@ from torch.optim.optimizer import _global_optimizer_pre_hooks
 log = logging.getLogger(__name__)
 
 # sources that tests/engine/test_fast_loop.py passed with; `make test-lightning` tries the oldest and the newest version
-TESTED = {"2.6.4 to 2.6.6": "acbf035181171fd540610624a5e74c18"}
+TESTED = {"2.6.4 to 2.6.6": "18b8a589fbda58fcbd95ac5ddd4b31d5"}
 HOOKS = (
     "on_train_batch_start",
     "on_before_zero_grad",
@@ -66,13 +67,17 @@ def use_fast_loop(trainer: L.Trainer) -> None:
 
 def fingerprint() -> str:
     """A hash of the source that `FastEpochLoop` follows."""
-    sources = map(inspect.getsource, (_TrainingEpochLoop, _AutomaticOptimization, Closure, ClosureResult, Precision))
+    classes = (_TrainingEpochLoop, _AutomaticOptimization, Closure, ClosureResult, Precision)
+    sources = [*map(inspect.getsource, classes), inspect.getsource(ModelCheckpoint.on_train_batch_end)]
     return hashlib.md5("".join(sources).encode()).hexdigest()
 
 
 def is_written(owner: object, name: str, base: type) -> bool:
     """Whether somebody wrote this hook, in a subclass or on the instance."""
     hook = getattr(owner, name)
+    if isinstance(owner, ModelCheckpoint) and hook.__func__ is ModelCheckpoint.on_train_batch_end:
+        # without a number of steps or a time between two checkpoints it does nothing
+        return owner._every_n_train_steps > 0 or owner._train_time_interval is not None
     return getattr(hook, "__func__", hook) is not getattr(base, name)
 
 

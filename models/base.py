@@ -14,7 +14,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from models.checks import check_data, check_options
-from models.metrics import IGNORE_INDEX, EpochAccuracy, EpochLoss, EpochMean, EpochSquaredError
+from models.metrics import IGNORE_INDEX, EpochMetrics
 from models.schedule import lr_factor
 
 Task = Literal["classification", "tagging", "regression"]
@@ -75,7 +75,7 @@ class BaseModel(L.LightningModule):
         check_options(self, BaseModel.__init__)
         self.task, self.label_smoothing = task, label_smoothing
         self.example_input_array = torch.zeros(2, *input_shape)
-        self.epoch_metrics: dict[str, tuple[EpochMean, ...]] = {}  # of training here, the others as they are needed
+        self.epoch_metrics: dict[str, EpochMetrics] = {}  # of training here, the others as they are needed
         self.add_metrics("train_0")
 
     @property
@@ -109,8 +109,7 @@ class BaseModel(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if batch_idx == 0:  # a checkpoint made at the end of an epoch holds the sums of that epoch
-            for metric in self.epoch_metrics["train_0"]:
-                metric.reset()
+            self.epoch_metrics["train_0"].reset()
         return self.shared_step(batch, "train")
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -140,12 +139,10 @@ class BaseModel(L.LightningModule):
         if self._trainer is None:  # a step that Fabric or a loop of one's own calls logs nothing
             return
         key = f"{stage}_{dataloader_idx}"
-        metrics = self.epoch_metrics.get(key) or self.add_metrics(key)
-        is_first = not metrics[0].update_called
-        for metric, values in zip(metrics, (loss, outputs), strict=False):
-            metric.add(values, targets)
+        epoch_metrics = self.epoch_metrics.get(key) or self.add_metrics(key)
+        is_first = epoch_metrics.add(loss, outputs, targets)
         if is_first:
-            for name, metric in zip(("loss", "acc"), metrics, strict=False):
+            for name, metric in epoch_metrics.metrics.items():
                 self.log(
                     f"{stage}/{name}",
                     metric,
@@ -156,14 +153,12 @@ class BaseModel(L.LightningModule):
                     metric_attribute=f"{key}_{name}",
                 )
 
-    def add_metrics(self, key: str) -> tuple[EpochMean, ...]:
+    def add_metrics(self, key: str) -> EpochMetrics:
         """Adds the metrics of a stage and loader. Only the training metrics are saved with the model."""
-        kinds = {"loss": EpochSquaredError} if self.task == "regression" else {"loss": EpochLoss, "acc": EpochAccuracy}
-        for name, kind in kinds.items():
-            metric = kind().to(self.device)
+        self.epoch_metrics[key] = EpochMetrics(self.task)
+        for name, metric in self.epoch_metrics[key].metrics.items():
             metric.persistent(key == "train_0")  # a checkpoint may be resumed inside an epoch, not inside a validation
-            self.add_module(f"{key}_{name}", metric)
-        self.epoch_metrics[key] = tuple(getattr(self, f"{key}_{name}") for name in kinds)
+            self.add_module(f"{key}_{name}", metric.to(self.device))
         return self.epoch_metrics[key]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

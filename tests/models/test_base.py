@@ -25,7 +25,7 @@ from models import (
     ShallowMLP,
     Transformer,
 )
-from models.metrics import EpochAccuracy, EpochSquaredError
+from models.metrics import EpochMetrics, EpochSquaredError
 
 MODELS = [getattr(models, name) for name in models.__all__ if name != "BaseModel"]
 every_model = pytest.mark.parametrize("model_class", MODELS)
@@ -123,8 +123,9 @@ def test_tagging_counts_every_step_that_is_not_ignored() -> None:
     assert logits.shape == (2, 6, 4)
     kept = targets != -100
     torch.testing.assert_close(loss, F.cross_entropy(logits[kept], targets[kept]))
-    accuracy = EpochAccuracy()
-    accuracy.add(logits, targets)
+    epoch = EpochMetrics("tagging")
+    epoch.add(loss, logits, targets)
+    accuracy = epoch.metrics["acc"]
     assert accuracy.count == 9
     torch.testing.assert_close(accuracy.compute(), (logits.argmax(-1)[kept] == targets[kept]).float().mean())
 
@@ -134,7 +135,8 @@ def test_regression_is_the_mean_squared_error_and_has_no_accuracy() -> None:
     inputs, targets = torch.randn(5, 6, 3), torch.randn(5, 2)
     values = model(inputs)
     torch.testing.assert_close(model.loss(values, targets), ((values - targets) ** 2).mean())
-    assert [type(metric) for metric in model.epoch_metrics["train_0"]] == [EpochSquaredError]
+    (metric,) = model.epoch_metrics["train_0"].metrics.values()
+    assert type(metric) is EpochSquaredError
 
 
 @pytest.mark.parametrize(

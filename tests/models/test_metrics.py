@@ -1,14 +1,12 @@
 """The metrics of an epoch: each is a mean over all of its samples, however they come in batches."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from models import metrics
-from models.metrics import IGNORE_INDEX, EpochAccuracy, EpochLoss, EpochMean, EpochSquaredError
+from models.metrics import IGNORE_INDEX, EpochMetrics
 
 SIZES = [8, 8, 8, 3, 8, 1]  # samples per batch
 Batches = list[tuple[Tensor, Tensor]]
@@ -40,46 +38,40 @@ def together(batches: Batches) -> tuple[Tensor, Tensor]:
     return torch.cat(outputs), torch.cat(targets)
 
 
-def add(metric: EpochMean, batches: Batches) -> None:
+def add(metrics: EpochMetrics, batches: Batches) -> None:
+    loss = cross_entropy if "acc" in metrics.metrics else F.mse_loss
     for outputs, targets in batches:
-        if isinstance(metric, EpochAccuracy):
-            metric.add(outputs, targets)
-        else:
-            loss = F.mse_loss if isinstance(metric, EpochSquaredError) else cross_entropy
-            metric.add(loss(outputs, targets), targets)
+        metrics.add(loss(outputs, targets), outputs, targets)
 
 
-CASES = [
-    (EpochLoss, classified()),
-    (EpochLoss, classified(4)),
-    (EpochSquaredError, regressed()),
-    (EpochAccuracy, classified()),
-    (EpochAccuracy, classified(4)),
-]
-every_metric = pytest.mark.parametrize(
-    ("make", "batches"), CASES, ids=["loss", "loss-tagging", "squared-error", "accuracy", "accuracy-tagging"]
-)
+def computed(metrics: EpochMetrics) -> dict[str, float]:
+    return {name: float(metric.compute()) for name, metric in metrics.metrics.items()}
 
 
-@every_metric
-def test_metric_equals_a_computation_over_all_samples(make: Callable[[], EpochMean], batches: Batches) -> None:
-    metric = make()
-    add(metric, batches)
+CASES = [("classification", classified()), ("tagging", classified(4)), ("regression", regressed())]
+every_task = pytest.mark.parametrize(("task", "batches"), CASES, ids=["classification", "tagging", "regression"])
+
+
+@every_task
+def test_metrics_equal_a_computation_over_all_samples(task: str, batches: Batches) -> None:
+    epoch = EpochMetrics(task)
+    add(epoch, batches)
     outputs, targets = together(batches)
-    if isinstance(metric, EpochAccuracy):
-        counted = targets != IGNORE_INDEX
-        expected = (outputs.argmax(-1)[counted] == targets[counted]).float().mean()
+    if task == "regression":
+        expected = {"loss": F.mse_loss(outputs, targets)}
     else:
-        expected = (F.mse_loss if isinstance(metric, EpochSquaredError) else cross_entropy)(outputs, targets)
-    torch.testing.assert_close(metric.compute(), expected, rtol=1e-6, atol=1e-6)
+        counted = targets != IGNORE_INDEX
+        accuracy = (outputs.argmax(-1)[counted] == targets[counted]).float().mean()
+        expected = {"loss": cross_entropy(outputs, targets), "acc": accuracy}
+    assert computed(epoch) == pytest.approx({name: float(value) for name, value in expected.items()}, rel=1e-6)
 
 
-@every_metric
+@every_task
 @pytest.mark.parametrize("max_pending", [0, 10, 100])
-def test_metric_does_not_depend_on_when_batches_are_added_up(
-    make: Callable[[], EpochMean], batches: Batches, max_pending: int, monkeypatch: pytest.MonkeyPatch
+def test_metrics_do_not_depend_on_when_batches_are_added_up(
+    task: str, batches: Batches, max_pending: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late, early = make(), make()
+    late, early = EpochMetrics(task), EpochMetrics(task)
     add(late, batches)
     assert late.pending, "some are left for later"
     monkeypatch.setattr(metrics, "MAX_PENDING", max_pending)
@@ -87,64 +79,71 @@ def test_metric_does_not_depend_on_when_batches_are_added_up(
         add(early, [batch])
         early.flush()
         assert not early.pending
-    assert late.compute() == pytest.approx(float(early.compute()), rel=1e-6)
-    assert late.count == early.count
+    assert computed(late) == pytest.approx(computed(early), rel=1e-6)
+    assert late.metrics["loss"].count == early.metrics["loss"].count
 
 
-@every_metric
-def test_pending_batches_are_limited(
-    make: Callable[[], EpochMean], batches: Batches, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    metric = make()
+@every_task
+def test_pending_batches_are_limited(task: str, batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    epoch = EpochMetrics(task)
     monkeypatch.setattr(metrics, "MAX_PENDING", 0)
-    add(metric, batches)
-    assert not metric.pending
+    add(epoch, batches)
+    assert not epoch.pending
 
 
-@every_metric
-def test_compute_may_be_called_between_batches(make: Callable[[], EpochMean], batches: Batches) -> None:
-    whole, part, metric = make(), make(), make()
+@every_task
+def test_compute_may_be_called_between_batches(task: str, batches: Batches) -> None:
+    whole, part, epoch = EpochMetrics(task), EpochMetrics(task), EpochMetrics(task)
     add(whole, batches)
     add(part, batches[:3])
-    add(metric, batches[:3])
-    assert torch.equal(metric.compute(), part.compute())
-    add(metric, batches[3:])
-    assert metric.compute() == pytest.approx(float(whole.compute()), rel=1e-6)
+    add(epoch, batches[:3])
+    assert computed(epoch) == computed(part)
+    add(epoch, batches[3:])
+    assert computed(epoch) == pytest.approx(computed(whole), rel=1e-6)
 
 
-@pytest.mark.parametrize("make", [EpochLoss, EpochSquaredError])
+@pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("position", [0, 1, 5])
-def test_nan_stays_nan(make: Callable[[], EpochMean], position: int) -> None:
-    metric = make()
+def test_nan_stays_nan(task: str, position: int) -> None:
+    epoch = EpochMetrics(task)
     for number in range(6):
         loss = torch.tensor(float("nan") if number == position else 1.0)
-        metric.add(loss, torch.ones(4, 2) if make is EpochSquaredError else torch.ones(4).long())
-    assert metric.compute().isnan()
+        epoch.add(loss, torch.ones(4, 2), torch.ones(4, 2) if task == "regression" else torch.ones(4).long())
+    assert epoch.metrics["loss"].compute().isnan()
 
 
-@every_metric
-def test_state_is_restored_inside_an_epoch(make: Callable[[], EpochMean], batches: Batches) -> None:
-    unbroken, interrupted, resumed = make(), make(), make()
+def test_add_says_which_batch_is_the_first_since_a_reset() -> None:
+    epoch, loss = EpochMetrics("classification"), torch.tensor(1.0)
+    batch = loss, torch.ones(4, 2), torch.ones(4).long()
+    assert [epoch.add(*batch) for _ in range(3)] == [True, False, False]
+    epoch.reset()
+    assert [epoch.add(*batch) for _ in range(2)] == [True, False]
+
+
+@every_task
+def test_state_is_restored_inside_an_epoch(task: str, batches: Batches) -> None:
+    unbroken, interrupted, resumed = EpochMetrics(task), EpochMetrics(task), EpochMetrics(task)
     add(unbroken, batches)
     add(interrupted, batches[:3])
-    state = interrupted.state_dict()
-    assert set(state) == {"total", "count"}
+    states = {name: metric.state_dict() for name, metric in interrupted.metrics.items()}
+    assert all(set(state) == {"total", "count"} for state in states.values())
     add(interrupted, batches[3:])
-    assert interrupted.compute() == pytest.approx(float(unbroken.compute()), rel=1e-6), "saving changes nothing"
-    resumed.load_state_dict(state)
+    assert computed(interrupted) == pytest.approx(computed(unbroken), rel=1e-6), "saving changes nothing"
+    for name, metric in resumed.metrics.items():
+        metric.load_state_dict(states[name])
     add(resumed, batches[3:])
-    assert resumed.compute() == pytest.approx(float(unbroken.compute()), rel=1e-6)
-    assert resumed.count == unbroken.count
+    assert computed(resumed) == pytest.approx(computed(unbroken), rel=1e-6)
+    assert resumed.metrics["loss"].count == unbroken.metrics["loss"].count
 
 
-@every_metric
-def test_reset_drops_pending_batches(make: Callable[[], EpochMean], batches: Batches) -> None:
-    fresh, metric = make(), make()
-    add(metric, batches[:3])
-    assert metric.pending
-    metric.reset()
-    assert not metric.pending
-    assert metric.count == 0
-    for one in (fresh, metric):
+@every_task
+def test_reset_drops_pending_batches(task: str, batches: Batches) -> None:
+    fresh, epoch = EpochMetrics(task), EpochMetrics(task)
+    add(epoch, batches[:3])
+    assert epoch.pending
+    epoch.reset()
+    assert not epoch.pending
+    assert epoch.metrics["loss"].count == 0
+    for one in (fresh, epoch):
         add(one, batches[4:])
-    assert torch.equal(metric.compute(), fresh.compute())
+    assert computed(epoch) == computed(fresh)
