@@ -258,29 +258,33 @@ class CLI(LightningCLI):
             raise ValueError("checkpoint.save_weights_only=True would leave out what test and fit need; leave it out")
 
     def name_run(self, config: Any) -> None:
-        """Names the run after its config file, or after its model where there is none.
+        """Names the run after its config file, or after its model if there is none.
 
         Raises:
-            ValueError: the place that was named for it holds a run already.
+            ValueError: a folder of the run is a file, or holds a run already.
         """
         folder = config.checkpoint.dirpath
+        given = config.trainer.logger
+        loggers = [one for one in (given if isinstance(given, list) else [given]) if not isinstance(one, bool | None)]
+        for path in [folder, config.trainer.default_root_dir, *(one.init_args.get("save_dir") for one in loggers)]:
+            if path is not None and Path(path).expanduser().is_file():
+                raise ValueError(f"{path} is a file; type the path of a folder")
         if self.subcommand == "fit" and folder and Path(folder, "last.ckpt").expanduser().exists():
             raise ValueError(f"{folder} holds a run already; type another --checkpoint.dirpath")
         experiments = [Path(os.fspath(path)) for path in config.config or [] if path is not None]
         experiments = [path for path in experiments if path.parent.name != "extras" and path != DEFAULTS]
         name = experiments[0].stem if experiments else config.model.class_path.split(".")[-1]
-        logger = config.trainer.logger
-        if logger is False and self.subcommand == "fit" and config.checkpoint.dirpath is None:
+        if given is False and self.subcommand == "fit" and config.checkpoint.dirpath is None:
             config.checkpoint.dirpath = str(new_folder(RUNS / name) / "checkpoints")
-        for one in logger if isinstance(logger, list) else [logger]:
-            if isinstance(one, bool) or one is None or "name" not in one.init_args:
+        for one in loggers:
+            if "name" not in one.init_args:
                 continue
             if one.init_args.name == "lightning_logs":
                 one.init_args.name = name
             version = one.init_args.get("version")
             if version is not None and self.subcommand == "fit":
                 version = version if isinstance(version, str) else f"version_{version}"
-                place = Path(one.init_args.save_dir, one.init_args.name, version)
+                place = Path(one.init_args.save_dir, one.init_args.name, version).expanduser()
                 if place.exists():
                     raise ValueError(f"{place} holds a run already; type another --trainer.logger.init_args.version")
 

@@ -103,13 +103,18 @@ def command_line() -> Parser:
     )
     parser.add_argument("--collect", metavar="NAME", help="table and TensorBoard page of what has run anywhere")
     parser.add_argument(
-        "--runs_dir", type=Path, default=RUNS, help="folder of all comparisons (default: runs/ beside train.py)"
+        "--runs_dir",
+        type=lambda path: Path(path).expanduser(),
+        default=RUNS,
+        help="folder of all comparisons (default: runs/ beside train.py)",
     )
     return parser
 
 
 def act(options: argparse.Namespace, flags: list[str]) -> int:
     runs_dir = options.runs_dir.absolute()
+    if runs_dir.is_file():
+        raise ValueError(f"--runs_dir {runs_dir} is a file; type the path of a folder")
     if options.configs and options.configs[0] in keeping.COMMANDS:
         return keeping.keep(options.configs[0], options.configs[1:], runs_dir)
     if options.collect:

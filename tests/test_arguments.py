@@ -23,7 +23,7 @@ import signatures
 import train
 from arguments import COMMANDS, OPTIONS, PROJECT, RUNS, VALUES
 from signatures import options, registry
-from tests.conftest import CONFIGS, Fit
+from tests.conftest import CONFIGS, SMOKE, Fit
 
 CONFIG = "-c configs/mnist/shallow_mlp.yaml"
 WRONG = [  # what was typed, and what is answered
@@ -196,6 +196,25 @@ def test_what_only_the_libraries_can_tell_is_one_line_too(flags: list[str], expe
         fit("mnist/shallow_mlp.yaml", *flags)
     assert "\n" not in str(refusal.value)
     assert train.is_refusal(refusal.value)
+
+
+@pytest.mark.parametrize("option", ["trainer.logger.init_args.save_dir", "checkpoint.dirpath", "data.data_dir"])
+def test_a_file_where_a_folder_belongs_is_refused(option: str, fit: Fit, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(ValueError, match=f"{path} is a file; "):
+        fit("mnist/shallow_mlp.yaml", f"--{option}={path}")
+
+
+def test_a_home_folder_is_expanded_wherever_it_stands(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = tmp_path / "home.yaml"
+    config.write_text("data:\n  class_path: MNIST\n  init_args:\n    data_dir: ~/digits\n")
+    for flags in (["--data.data_dir=~/digits"], ["--data.data_dir", "~/digits"], ["-c", "~/home.yaml"]):
+        cli = fit("mnist/shallow_mlp.yaml", "-c", SMOKE, "--test_checkpoint=none", *flags)
+        assert cli.datamodule.raw == tmp_path / "digits" / "MNIST" / "raw"
 
 
 def test_a_gpu_that_is_not_there_is_refused(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -301,12 +301,16 @@ def test_resume_inside_an_epoch_equals_an_unbroken_run(step: int, fit: Fit, tmp_
     assert_same_run(fit(SHALLOW, *CONSTANT, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3"), unbroken)
 
 
-def test_resume_after_max_steps_inside_an_epoch_equals_an_unbroken_run(fit: Fit, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [20, 30], ids=["inside an epoch", "at the end of one"])
+@pytest.mark.parametrize("limit", ["--trainer.max_steps=-1", "--trainer.max_steps=45"])
+def test_resume_after_max_steps_equals_an_unbroken_run(steps: int, limit: str, fit: Fit, tmp_path: Path) -> None:
     unbroken = fit(SHALLOW, *CONSTANT, "--trainer.max_epochs=3")
-    fit(SHALLOW, *CONSTANT, "--trainer.max_steps=20", "--trainer.logger.init_args.name=part")
+    assert unbroken.trainer.global_step == 45
+    fit(SHALLOW, *CONSTANT, f"--trainer.max_steps={steps}", "--trainer.logger.init_args.name=part")
     checkpoint = next((tmp_path / "part").rglob("last.ckpt"))
-    flags = [f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3", "--trainer.max_steps=-1"]
-    assert_same_run(fit(SHALLOW, *CONSTANT, *flags), unbroken)
+    resumed = fit(SHALLOW, *CONSTANT, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3", limit)
+    assert resumed.history.num_epochs == 3
+    assert_same_run(resumed, unbroken)
 
 
 @pytest.mark.parametrize(
