@@ -1,4 +1,4 @@
-"""What every model shares: loss, metrics, optimizer and learning rate. A subclass adds the layers and `forward`."""
+"""Base class of all models: loss, metrics, optimizer and schedule. A subclass adds the layers and `forward`."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class BaseModel(L.LightningModule):
         optimizer: `adamw`, or `sgd` with Nesterov momentum.
         lr: Peak learning rate.
         momentum: Used by `sgd` only.
-        weight_decay: Applied to weight matrices and kernels, not to biases and norm scales.
-        schedule: Learning rate over the run: `constant`, `cosine` (to 0), or `onecycle` (Smith & Topin 2018).
+        weight_decay: Applied to parameters with two or more dimensions, not to biases and norm scales.
+        schedule: Learning rate over the run: `constant`, `cosine` (to 0), or `onecycle` (as PyTorch's `OneCycleLR`).
         warmup_ratio: Fraction of all steps in which the learning rate rises to `lr`.
         label_smoothing: Used in training only. Validation and test losses are without it.
 
@@ -51,8 +51,8 @@ class BaseModel(L.LightningModule):
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "regression")
-    takes: ClassVar[tuple[str, ...]] = ()  # `images`, `sequences`; empty if any shape will do
-    width_option: ClassVar[str | None]
+    takes: ClassVar[tuple[str, ...]] = ()  # `images`, `sequences`; empty: any shape
+    width_option: ClassVar[str | None]  # the argument that makes the model wider; None without hidden layers
     # callbacks.EpochCurves sets this to False, because it writes the means of an epoch itself
     logs_to_loggers = True
 
@@ -75,7 +75,7 @@ class BaseModel(L.LightningModule):
         check_options(self, BaseModel.__init__)
         self.task, self.label_smoothing = task, label_smoothing
         self.example_input_array = torch.zeros(2, *input_shape)
-        self.epoch_metrics: dict[str, EpochMetrics] = {}  # of training here, the others as they are needed
+        self.epoch_metrics: dict[str, EpochMetrics] = {}  # by stage and loader, created when first used
         self.add_metrics("train_0")
 
     @property
@@ -86,8 +86,8 @@ class BaseModel(L.LightningModule):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of a batch.
 
-        Targets are `(B,)` for classification, `(B, T)` for tagging and `(B, K)` for regression. Those that are -100
-        do not count.
+        Targets are `(B,)` for classification, `(B, T)` for tagging and `(B, K)` for regression. Labels of -100 are
+        ignored.
 
         Raises:
             ValueError: outputs or targets of any other shape.
@@ -108,7 +108,7 @@ class BaseModel(L.LightningModule):
         return F.cross_entropy(outputs, targets, ignore_index=IGNORE_INDEX, label_smoothing=smoothing)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        if batch_idx == 0:  # a checkpoint made at the end of an epoch holds the sums of that epoch
+        if batch_idx == 0:  # a checkpoint saved at the end of an epoch restores the metrics of that epoch
             self.epoch_metrics["train_0"].reset()
         return self.shared_step(batch, "train")
 
@@ -124,19 +124,21 @@ class BaseModel(L.LightningModule):
         return outputs if self.task == "regression" else outputs.softmax(-1)
 
     def shared_step(self, batch: Batch, stage: str, dataloader_idx: int = 0) -> Tensor:
-        """The loss of a batch, which is also counted in the means of the epoch."""
+        """Returns the loss of a batch and updates the metrics of the epoch."""
         inputs, targets = batch
         outputs = self(inputs)
         loss = self.loss(outputs, targets)
-        self.log_metrics(stage, loss.detach(), outputs.detach(), targets, dataloader_idx)
+        self.update_metrics(stage, loss.detach(), outputs.detach(), targets, dataloader_idx)
         return loss
 
-    def log_metrics(self, stage: str, loss: Tensor, outputs: Tensor, targets: Tensor, dataloader_idx: int = 0) -> None:
+    def update_metrics(
+        self, stage: str, loss: Tensor, outputs: Tensor, targets: Tensor, dataloader_idx: int = 0
+    ) -> None:
         """Adds a batch to the means of the epoch, `<stage>/loss` and `<stage>/acc`.
 
-        Lightning computes a logged Metric when the epoch ends, so that logging it with the first batch is enough.
+        Lightning computes a logged Metric when the epoch ends, so logging it with the first batch is enough.
         """
-        if self._trainer is None:  # a step that Fabric or a loop of one's own calls logs nothing
+        if self._trainer is None:  # without a Trainer, as in Fabric or a hand-written loop, nothing is logged
             return
         key = f"{stage}_{dataloader_idx}"
         epoch_metrics = self.epoch_metrics.get(key) or self.add_metrics(key)
@@ -171,7 +173,7 @@ class BaseModel(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def make_optimizer(self) -> Optimizer:
-        """The optimizer: biases and norm scales, which have one dimension, do not decay."""
+        """The optimizer. Weight decay applies only to parameters with two or more dimensions."""
         lr, momentum, weight_decay = (self.hparams[name] for name in ("lr", "momentum", "weight_decay"))
         parameters = list(self.parameters())
         groups = [
@@ -182,8 +184,8 @@ class BaseModel(L.LightningModule):
             optimizer: Optimizer = SGD(groups, lr, momentum=momentum, nesterov=momentum > 0, fused=True)
         else:
             optimizer = AdamW(groups, lr, fused=True)
-        # without this, Lightning refuses to clip gradients in mixed precision: it fears that a fused optimizer scales
-        # them, which then nobody asks it to
+        # Lightning refuses to clip gradients in mixed precision if this flag is set. Without it, the gradient scaler
+        # unscales them before clipping, as usual.
         optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
         return optimizer
 
@@ -196,17 +198,18 @@ class BaseModel(L.LightningModule):
         return lr_factor(self.hparams["schedule"], self.hparams["warmup_ratio"], step, total_steps)
 
     def total_steps(self) -> int:
-        """Optimizer steps of the whole run, or 1 if it has no end.
+        """Optimizer steps of the whole run. Without an end and with a constant learning rate, it is 1.
 
         Raises:
-            ValueError: the run has no end, which the schedule needs.
+            ValueError: the run has no end, but the schedule needs one.
         """
         steps = self.trainer.estimated_stepping_batches
         if 0 < steps < math.inf:
             return int(steps)
-        if self.hparams["schedule"] != "constant":
+        if self.hparams["schedule"] != "constant" or self.hparams["warmup_ratio"] > 0:
             raise ValueError(
-                f"schedule={self.hparams['schedule']!r} needs to know when the run ends; "
-                "set max_epochs or max_steps of the trainer, or choose schedule='constant'"
+                f"schedule={self.hparams['schedule']} with warmup_ratio={self.hparams['warmup_ratio']} needs to know "
+                "when the run ends; set max_epochs or max_steps of the trainer, or use schedule=constant with "
+                "warmup_ratio=0"
             )
         return 1

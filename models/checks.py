@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from inspect import signature
 from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from models.base import BaseModel
 
 SHAPES = {"images": "(C, H, W)", "sequences": "(T, D)"}  # of one sample
-UPPER_LIMITS = {  # of the options that are not counts; their lower limit is 0
+UPPER_LIMITS = {  # of options with a lower limit of 0; whole numbers that are not listed must be 1 or more
     "lr": math.inf,
     "momentum": 1,
     "weight_decay": math.inf,
@@ -27,7 +26,7 @@ def check_data(model: BaseModel) -> None:
     name, shape, task = type(model).__name__, list(model.hparams["input_shape"]), model.hparams["task"]
     if task not in model.tasks:
         raise ValueError(
-            f"{name} does {' and '.join(model.tasks)}, not task={task!r} (input_shape={shape}); "
+            f"{name} supports {' and '.join(model.tasks)}, not task={task!r} (input_shape={shape}); "
             "choose another model for this data"
         )
     if model.takes and len(shape) not in [SHAPES[kind].count(",") + 1 for kind in model.takes]:
@@ -42,10 +41,9 @@ def check_options(model: BaseModel, base_init: Callable[..., None]) -> None:
 
     Args:
         model: Its `hparams` hold the options.
-        base_init: The constructor that takes the options which a model passes on as `**training`.
+        base_init: The constructor of the base class, which has the types of the options in `**training`.
     """
-    own = {name: option.annotation for name, option in signature(type(model)).parameters.items()}
-    for name, kind in {**get_type_hints(base_init), **own}.items():
+    for name, kind in {**get_type_hints(base_init), **get_type_hints(type(model).__init__)}.items():
         if get_origin(kind) is Literal and model.hparams.get(name) not in get_args(kind):
             choices = ", ".join(map(str, get_args(kind)))
             raise ValueError(f"{name}={model.hparams.get(name)!r} must be one of {choices}")

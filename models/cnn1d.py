@@ -1,9 +1,11 @@
-"""Convolutions over time. Each layer halves the number of time steps.
+"""A 1D convolutional network: each layer halves the number of time steps.
 
-Shapes: `(B, T, D)` to `(B, K)`. An odd number of steps is rounded down when it is halved.
+Shapes: `(B, T, D)` to `(B, K)`. Half the number of steps is rounded down.
 Parameters: three layers of 32 channels on MNIST-1D (40 steps) have 8,042.
-Source: the convolutional baseline of Greydanus & Kobak 2024 (MNIST-1D): three convolutions and a linear layer.
-Differences: batch norm (Ioffe & Szegedy 2015), max pooling instead of strides, and dropout before the linear layer.
+Source: the convolutional baseline of Greydanus & Kobak 2024 (MNIST-1D), `ConvBase` in their repository
+greydanus/mnist1d: three convolutions and a linear layer.
+Differences: batch norm (Ioffe & Szegedy 2015). Max pooling instead of strides. 32 channels instead of 25, and kernels
+of 3 instead of 5, 3 and 3. Optional dropout before the linear layer.
 """
 
 from typing import Any
@@ -14,7 +16,7 @@ from models.base import BaseModel
 
 
 class CNN1D(BaseModel):
-    """`num_layers` of convolution, batch norm, ReLU and pooling - dropout - output.
+    """`num_layers` blocks of convolution, batch norm, ReLU and max pooling - dropout - output.
 
     Args:
         input_shape: `[T, D]`.
@@ -45,20 +47,22 @@ class CNN1D(BaseModel):
         super().__init__(input_shape, num_outputs, **training)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size} must be odd; use kernel_size={kernel_size + 1}")
-        num_steps, channels = input_shape
+        num_steps, channels_in = input_shape
         if num_steps < 2**num_layers:
-            raise ValueError(f"num_layers={num_layers} halves {num_steps} time steps to none; use fewer layers")
+            raise ValueError(
+                f"num_layers={num_layers} needs at least {2**num_layers} time steps, not {num_steps}; use fewer layers"
+            )
         self.blocks = nn.Sequential()
         for _ in range(num_layers):
             self.blocks.append(
                 nn.Sequential(
-                    nn.Conv1d(channels, width, kernel_size, padding=kernel_size // 2, bias=False),
+                    nn.Conv1d(channels_in, width, kernel_size, padding=kernel_size // 2, bias=False),
                     nn.BatchNorm1d(width),
                     nn.ReLU(),
                     nn.MaxPool1d(2),
                 )
             )
-            channels = width
+            channels_in = width
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width * (num_steps // 2**num_layers), num_outputs)
 

@@ -1,4 +1,4 @@
-"""The shape that layers give, found by running them once."""
+"""Infers the shape that layers return with one forward pass."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,8 @@ def output_shape(layers: nn.Module, input_shape: Sequence[int]) -> list[int]:
     """The shape of one sample after the layers, without the batch dimension.
 
     Args:
-        layers: They are run in evaluation mode, so that batch norm keeps its statistics, and are left in training mode.
+        layers: Modules to run, in evaluation mode, so that batch norm keeps its statistics. They are left in training
+            mode.
         input_shape: Shape of one sample.
 
     Raises:
@@ -22,6 +23,6 @@ def output_shape(layers: nn.Module, input_shape: Sequence[int]) -> list[int]:
             return list(layers(torch.zeros(1, *input_shape)).shape[1:])
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"input_shape={list(input_shape)} is too small for this network: {reason}") from None
+        raise ValueError(f"input_shape={list(input_shape)} is too small for this network: {reason}") from error
     finally:
         layers.train()

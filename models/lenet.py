@@ -1,11 +1,12 @@
-"""LeNet-5: convolution and pooling in turn, then fully connected layers.
+"""LeNet-5: two convolutions, each followed by pooling, then three fully connected layers.
 
-Shapes: `(B, C, H, W)` to `(B, K)`. Images need at least 12 pixels per side.
-Parameters: 61,706 on MNIST (28x28, padded to 32x32 as in the paper).
+Shapes: `(B, C, H, W)` to `(B, K)`. Images need at least 12 pixels per side. 28x28 gives the map sizes of the paper,
+which pads MNIST to 32x32.
+Parameters: 61,706 on MNIST.
 Source: LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", section II.B and figure 2.
-Differences: ReLU and max pooling, where the paper has a scaled tanh and averages with trained weights. Every map of the
-second convolution takes all maps of the first (the paper: 3 to 6 of them, table I). The output is linear (the paper:
-radial basis functions).
+Differences: ReLU instead of a scaled tanh. Max pooling instead of average pooling with a trainable coefficient and bias
+per map. Each map of the second convolution is connected to all maps of the first (the paper: 3 to 6, table I). A linear
+output instead of radial basis functions.
 """
 
 import math
@@ -23,7 +24,7 @@ class LeNet(BaseModel):
     Args:
         input_shape: `[C, H, W]`.
         num_outputs: Number of classes, or of target dimensions.
-        width: Maps of the first convolution. LeNet-5 has 6, then 16 maps, then hidden layers of 120 and 84 units.
+        width: Feature maps of the first convolution. All layers scale with it.
         training: Options of `BaseModel`.
 
     Raises:
@@ -36,18 +37,20 @@ class LeNet(BaseModel):
 
     def __init__(self, input_shape: list[int], num_outputs: int, width: int = 6, **training: Any) -> None:
         super().__init__(input_shape, num_outputs, **training)
-        maps = 8 * width // 3
+        c1, c3, c5, f6 = width, width * 16 // 6, width * 20, width * 14  # 6, 16, 120, 84, named as in figure 2
         self.stages = nn.Sequential(
-            nn.Sequential(nn.Conv2d(input_shape[0], width, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-            nn.Sequential(nn.Conv2d(width, maps, 5), nn.ReLU(), nn.MaxPool2d(2)),
+            nn.Sequential(nn.Conv2d(input_shape[0], c1, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            nn.Sequential(nn.Conv2d(c1, c3, 5), nn.ReLU(), nn.MaxPool2d(2)),
         )
-        # the paper's third convolution covers its whole input, so it is a fully connected layer
-        size = math.prod(output_shape(self.stages, input_shape))
+        size = math.prod(output_shape(self.stages, input_shape))  # 16 * 5 * 5 on MNIST
         self.hidden = nn.Sequential(
-            nn.Linear(size, 20 * width), nn.ReLU(), nn.Linear(20 * width, 14 * width), nn.ReLU()
+            nn.Linear(size, c5),  # on 5x5 maps, the paper's 5x5 convolution is a fully connected layer
+            nn.ReLU(),
+            nn.Linear(c5, f6),
+            nn.ReLU(),
         )
-        self.head = nn.Linear(14 * width, num_outputs)
+        self.head = nn.Linear(f6, num_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stages(x)  # (B, C, H, W) -> (B, maps, H', W')
+        x = self.stages(x)  # (B, C, H, W) -> (B, 16, 5, 5) on MNIST
         return self.head(self.hidden(x.flatten(1)))  # (B, K)

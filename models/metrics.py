@@ -1,7 +1,7 @@
-"""Loss and accuracy over an epoch, at a cost that a network of one hidden layer does not notice.
+"""Mean loss and accuracy of an epoch.
 
-Differences from torchmetrics' own means: NaN stays NaN, and many batches are added up together, because adding up each
-batch takes a small network noticeable time.
+Differences from torchmetrics' own means: the mean stays weighted if it contains NaN, and batches are held back and
+added up together. Adding up each batch would take 0.07 ms, which a small network notices (benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MAX_PENDING = 2**16  # output values to hold before they are added up
 class EpochMean(Metric):
     """A mean over all samples of an epoch, and over all devices.
 
-    A subclass says in `update` what batches add to `total` and `count`. The state is saved with the model, so that an
-    epoch that is resumed in the middle has the right mean at its end.
+    A subclass implements `update`, which adds batches to `total` and `count`. The state is saved with the model, so
+    that an epoch that is resumed in the middle has the right mean at its end.
     """
 
     full_state_update = False
@@ -29,7 +29,7 @@ class EpochMean(Metric):
     count: Tensor
 
     def __init__(self, group: EpochMetrics) -> None:
-        super().__init__(compute_with_cache=False)  # pending batches do not clear the cache
+        super().__init__(compute_with_cache=False)  # held-back batches would leave a stale cached value
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum", persistent=True)
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum", persistent=True)
         self.group = group
@@ -52,7 +52,7 @@ class EpochMean(Metric):
 
 
 class EpochLoss(EpochMean):
-    """Mean loss, each batch weighted by the number of its targets that count."""
+    """Mean loss, each batch weighted by the number of targets that are not ignored."""
 
     def update(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Takes the mean losses `(N,)` of N batches and their targets `(N, B, ...)`."""
@@ -71,7 +71,7 @@ class EpochSquaredError(EpochMean):
 
 
 class EpochAccuracy(EpochMean):
-    """Fraction of the targets that count which the largest output names."""
+    """Accuracy. Targets of -100 are ignored."""
 
     def update(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Takes the outputs `(N, B, ..., K)` of N batches and their targets `(N, B, ...)`."""
@@ -83,7 +83,7 @@ class EpochMetrics:
     """The metrics of a stage: `loss`, and `acc` unless it is regression.
 
     Attributes:
-        metrics: By name.
+        metrics: The metrics by name, `loss` and `acc`.
         pending: Losses, outputs and targets of the batches that are not added up yet.
     """
 
@@ -93,17 +93,17 @@ class EpochMetrics:
         self.pending: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> bool:
-        """Counts a batch, now or later. Returns whether it is the first one since a reset."""
+        """Adds a batch. Returns whether it is the first one since a reset."""
         self.pending.append((loss, outputs, targets))
         if len(self.pending) == 1 and not self.metrics["loss"].update_called:
-            self.flush()  # at once, since a metric without any update may not be computed
+            self.flush()  # at once: torchmetrics warns if `compute` comes before the first `update`
             return True
         if len(self.pending) * outputs.numel() > MAX_PENDING:
             self.flush()
         return False
 
     def flush(self) -> None:
-        """Adds up the pending batches, those of equal size together."""
+        """Adds up the pending batches, neighbours of equal size together."""
         batches, self.pending = self.pending, []
         for _, equal in groupby(batches, key=lambda batch: batch[2].shape):
             losses, outputs, targets = (torch.stack(tensors) for tensors in zip(*equal, strict=True))

@@ -1,12 +1,15 @@
 """A residual network: each block learns a correction that is added to its input.
 
-Shapes: `(B, C, H, W)` to `(B, K)`. Each stage has twice the channels and half the resolution of the stage before.
-Parameters: the default has 77,754 on MNIST. ResNet-18 (`num_stages=4`, `blocks_per_stage=2`, `width=64`,
-`stem_stride=4`) has 11,689,512 on `(3, 224, 224)` with 1,000 classes.
-Source: He et al. 2016a, "Deep Residual Learning for Image Recognition", figure 5, section 4.2 (CIFAR-10) and table 1
+Shapes: `(B, C, H, W)` to `(B, K)`. Each stage after the first doubles the channels and halves the resolution, rounded
+up.
+Parameters: the default has 77,754 on MNIST. ResNet-18 as in torchvision (`num_stages=4`, `blocks_per_stage=2`,
+`width=64`, `stem_stride=4`) has 11,689,512 on `(3, 224, 224)` with 1,000 classes. All stages have equally many blocks,
+so ResNet-34 and deeper networks of table 1 cannot be built.
+Source: He et al. 2016, "Deep Residual Learning for Image Recognition", figure 5, section 4.2 (CIFAR-10) and table 1
 (ImageNet). Initial weights: He et al. 2015, section 2.2.
-Differences: where shapes differ, the shortcut is a 1x1 convolution (option B; the paper pads with zeros on CIFAR-10).
-A bottleneck has its stride in the 3x3 convolution, as in torchvision. `stem_stride=2` is not in the paper.
+Differences: where shapes differ, the shortcut is a 1x1 convolution (option B; the paper pads with zeros on CIFAR-10). A
+bottleneck has its stride in the 3x3 convolution, as in torchvision. The default `stem_stride=2` is not in the paper.
+The output layer keeps PyTorch's initial weights.
 """
 
 from typing import Any, Literal
@@ -26,7 +29,7 @@ def conv1x1(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
 
 
 def shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module:
-    """The identity, or a projection where the shapes differ."""
+    """The identity, or a 1x1 convolution with batch norm if the shapes differ."""
     if stride == 1 and channels_in == channels_out:
         return nn.Identity()
     return nn.Sequential(conv1x1(channels_in, channels_out, stride), nn.BatchNorm2d(channels_out))
@@ -74,7 +77,7 @@ class Bottleneck(nn.Module):
 
 
 class PlainBlock(nn.Sequential):
-    """A basic block without its shortcut, to show what shortcuts are for."""
+    """The plain network of the paper: a basic block without its shortcut."""
 
     expansion = 1
 
@@ -99,9 +102,9 @@ class ResNet(BaseModel):
         input_shape: `[C, H, W]`.
         num_outputs: Number of classes, or of target dimensions.
         block: `basic`, `bottleneck`, or `plain` for a network without shortcuts.
-        blocks_per_stage: n in section 4.2, whose networks have 6n + 2 layers.
+        blocks_per_stage: n in section 4.2. With 3 stages, a network has 6n + 2 layers, or 9n + 2 with bottlenecks.
         num_stages: 3 as for CIFAR-10, or 4 as for ImageNet.
-        width: Channels of the first stage. The last convolution of a bottleneck has 4 times as many.
+        width: Channels of the first stage. A bottleneck outputs 4 times as many.
         stem_stride: 1 as for CIFAR-10. 2 halves the resolution early and cuts the compute to a quarter. 4 as for
             ImageNet: a 7x7 convolution and max pooling, each with stride 2.
         training: Options of `BaseModel`.
@@ -134,15 +137,14 @@ class ResNet(BaseModel):
         if stem_stride == 4:
             self.stem.append(nn.MaxPool2d(3, 2, padding=1))
 
-        make_block, channels_in = BLOCKS[block], width
+        block_class, channels_in = BLOCKS[block], width
         self.stages = nn.Sequential()
         for stage in range(num_stages):
-            blocks = nn.Sequential()
+            blocks, channels = nn.Sequential(), width * 2**stage
             for number in range(blocks_per_stage):
                 stride = 2 if stage > 0 and number == 0 else 1
-                channels = width * 2**stage
-                blocks.append(make_block(channels_in, channels, stride))
-                channels_in = channels * make_block.expansion
+                blocks.append(block_class(channels_in, channels, stride))
+                channels_in = channels * block_class.expansion
             self.stages.append(blocks)
         self.head = nn.Linear(channels_in, num_outputs)
 

@@ -6,9 +6,9 @@ import math
 def lr_factor(schedule: str, warmup_ratio: float, step: int, total_steps: int) -> float:
     """The learning rate of a step, counted from 0, as a fraction of the peak.
 
-    `constant` and `cosine` warm up linearly. `onecycle` gives the learning rates of PyTorch's `OneCycleLR` with
-    `pct_start=warmup_ratio`: a cosine from lr/25 to lr, then one to lr/250,000. Differences: the momentum stays as it
-    is, and a run may be resumed with more epochs.
+    PyTorch's schedulers cannot be resumed with more epochs; this function can. `constant` and `cosine` warm up
+    linearly. `onecycle` gives the learning rates of PyTorch's `OneCycleLR` with `pct_start=warmup_ratio`: a cosine from
+    lr/25 to lr, then one to lr/250,000. The momentum stays constant.
     """
     warmup_steps = warmup_ratio * total_steps
     if schedule == "onecycle":
@@ -24,5 +24,5 @@ def lr_factor(schedule: str, warmup_ratio: float, step: int, total_steps: int) -
 
 
 def cosine_between(start: float, end: float, fraction: float) -> float:
-    """The value at `fraction` of half a cosine wave from `start` (0) to `end` (1). It stays there afterwards."""
+    """Cosine annealing from `start` to `end`. `fraction` is the completed part; from 1 on, the value is `end`."""
     return end + (start - end) * (1 + math.cos(math.pi * min(fraction, 1.0))) / 2

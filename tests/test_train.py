@@ -203,7 +203,7 @@ def test_overfit_batches_accepts_a_fraction(fit: Fit) -> None:
     ("flag", "message"),
     [
         ("--data.batch_size=5000", "use --data.batch_size=4000 or less"),
-        ("--trainer.max_epochs=-1", "or choose --model.schedule='constant'"),
+        ("--trainer.max_epochs=-1", "or use --model.schedule=constant with --model.warmup_ratio=0"),
     ],
 )
 def test_fit_with_impossible_options_says_what_to_type(flag: str, message: str, fit: Fit) -> None:

@@ -364,7 +364,13 @@ def test_max_time_ends_the_run_inside_an_epoch(is_fast: bool, tmp_path: Path) ->
 
     # the timer comes after the callback that sleeps
     callbacks: Any = lambda: [Slow(), Timer(timedelta(seconds=1), verbose=False)]  # noqa: E731
-    run = Run(is_fast, tmp_path, model=lambda: Model(schedule="constant"), callbacks=callbacks, max_epochs=-1)
+    run = Run(
+        is_fast,
+        tmp_path,
+        model=lambda: Model(schedule="constant", warmup_ratio=0.0),
+        callbacks=callbacks,
+        max_epochs=-1,
+    )
     assert run.trainer.should_stop
     assert run.trainer.global_step == 5
     assert run.num_fast_steps == (5 if is_fast else 0)

@@ -165,7 +165,7 @@ def test_targets_of_another_shape_are_refused(task: Any, targets: torch.Tensor) 
         ({"schedule": "linear"}, "schedule='linear' must be one of constant"),
         (
             {"task": "tagging"},
-            r"ShallowMLP does classification and regression, not task='tagging' \(input_shape=\[4\]\)",
+            r"ShallowMLP supports classification and regression, not task='tagging' \(input_shape=\[4\]\)",
         ),
     ],
 )

@@ -37,7 +37,7 @@ def test_a_shift_by_what_pooling_covers_shifts_the_features() -> None:
 
 
 def test_what_cannot_be_halved_or_centred_is_refused() -> None:
-    with pytest.raises(ValueError, match="num_layers=6 halves 40 time steps to none"):
+    with pytest.raises(ValueError, match="num_layers=6 needs at least 64 time steps, not 40"):
         CNN1D([40, 1], 10, num_layers=6)
     with pytest.raises(ValueError, match="kernel_size=4 must be odd; use kernel_size=5"):
         CNN1D([40, 1], 10, kernel_size=4)
