@@ -120,7 +120,7 @@ def test_iterable_dataset_trains_for_max_steps() -> None:
 
 def test_endless_run_needs_a_constant_schedule() -> None:
     trainer = stock_trainer(max_epochs=-1, limit_train_batches=2)
-    with pytest.raises(ValueError, match="schedule=onecycle with warmup_ratio=0.3 needs to know when the run ends"):
+    with pytest.raises(ValueError, match=r"schedule=onecycle with warmup_ratio=0\.3 needs to know when the run ends"):
         trainer.fit(model(), DataLoader(Stream(), batch_size=8))
 
 
