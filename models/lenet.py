@@ -4,9 +4,9 @@ Shapes: `(B, C, H, W)` to `(B, K)`. Images need at least 12 pixels per side. 28x
 which pads MNIST to 32x32.
 Parameters: 61,706 on MNIST.
 Source: LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", section II.B and figure 2.
-Differences: ReLU instead of a scaled tanh. Max pooling instead of average pooling with a trainable coefficient and bias
-per map. Each map of the second convolution is connected to all maps of the first (the paper: 3 to 6, table I). A linear
-output instead of radial basis functions.
+Differences: ReLU instead of a scaled tanh. Max pooling instead of average pooling with a trainable coefficient, a bias
+and a sigmoid per map. Each map of the second convolution is connected to all maps of the first (the paper: 3, 4 or 6,
+table I). A linear output instead of radial basis functions.
 """
 
 import math
@@ -39,6 +39,7 @@ class LeNet(BaseModel):
         super().__init__(input_shape, num_outputs, **training)
         c1, c3, c5, f6 = width, width * 16 // 6, width * 20, width * 14  # 6, 16, 120, 84, named as in figure 2
         self.stages = nn.Sequential(
+            # (B, 1, 28, 28) -> (B, 6, 14, 14) -> (B, 16, 5, 5) on MNIST
             nn.Sequential(nn.Conv2d(input_shape[0], c1, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
             nn.Sequential(nn.Conv2d(c1, c3, 5), nn.ReLU(), nn.MaxPool2d(2)),
         )

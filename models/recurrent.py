@@ -106,7 +106,7 @@ class RNN(BaseModel):
 
     def forward(self, x: Tensor) -> Tensor:
         states, last = self.layers(x)  # (B, T, directions * hidden_size); (layers * directions, B, hidden_size)
-        if self.hparams["task"] == "tagging":
+        if self.task == "tagging":
             return self.head(self.dropout(states))  # (B, T, K)
         last = last[0] if self.hparams["cell"] == "lstm" else last  # an LSTM also returns its memory cells
         # a backward layer ends at the first step, so `states[:, -1]` would be wrong

@@ -7,9 +7,9 @@ Parameters: the default has 77,754 on MNIST. ResNet-18 as in torchvision (`num_s
 so ResNet-34 and deeper networks of table 1 cannot be built.
 Source: He et al. 2016, "Deep Residual Learning for Image Recognition", figure 5, section 4.2 (CIFAR-10) and table 1
 (ImageNet). Initial weights: He et al. 2015, section 2.2.
-Differences: where shapes differ, the shortcut is a 1x1 convolution (option B; the paper pads with zeros on CIFAR-10). A
-bottleneck has its stride in the 3x3 convolution, as in torchvision. The default `stem_stride=2` is not in the paper.
-The output layer keeps PyTorch's initial weights.
+Differences: where shapes differ, the shortcut is a 1x1 convolution (option B; in the paper, ResNet-18 and the networks
+for CIFAR-10 pad with zeros). A bottleneck has its stride in the 3x3 convolution, as in torchvision. The default
+`stem_stride=2` is not in the paper. The output layer keeps PyTorch's initial weights.
 """
 
 from typing import Any, Literal
@@ -137,10 +137,12 @@ class ResNet(BaseModel):
         if stem_stride == 4:
             self.stem.append(nn.MaxPool2d(3, 2, padding=1))
 
-        block_class, channels_in = BLOCKS[block], width
+        block_class = BLOCKS[block]
+        channels_in = width
         self.stages = nn.Sequential()
         for stage in range(num_stages):
-            blocks, channels = nn.Sequential(), width * 2**stage
+            channels = width * 2**stage
+            blocks = nn.Sequential()
             for number in range(blocks_per_stage):
                 stride = 2 if stage > 0 and number == 0 else 1
                 blocks.append(block_class(channels_in, channels, stride))

@@ -94,4 +94,4 @@ class TCN(BaseModel):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(x.transpose(1, 2)).transpose(1, 2)  # (B, T, D) -> (B, T, hidden_size)
-        return self.head(x if self.hparams["task"] == "tagging" else x[:, -1])  # (B, T, K) or (B, K)
+        return self.head(x if self.task == "tagging" else x[:, -1])  # (B, T, K) or (B, K)

@@ -1,12 +1,12 @@
-"""A Transformer encoder: self-attention across the steps, then an MLP on each step.
+"""A Transformer: self-attention across the steps, then an MLP on each step. `causal` makes the encoder a decoder.
 
 Shapes: `(B, T, D)`, or images `(B, C, H, W)` cut into patches, to `(B, K)` from the mean of all steps (from the last
 step if causal), or to `(B, T, K)` from every step (tagging).
 Parameters: 3 layers of 4 heads of 16 on the 28 rows of MNIST have 154,378.
-Source: Vaswani et al. 2017, "Attention Is All You Need", section 3. Layer norm first: Xiong et al. 2020. Patches and
-learned positions: Dosovitskiy et al. 2021, section 3.1.
-Differences: the mean of all steps instead of a class token. GELU instead of ReLU, as in Dosovitskiy et al. No dropout
-after the embedding.
+Source: Vaswani et al. 2017, "Attention Is All You Need", section 3; its causal mask is in section 3.2.3. Layer norm
+first: Xiong et al. 2020. Patches: Dosovitskiy et al. 2021, section 3.1. Differences from Vaswani et al.: learned
+positions instead of sinusoids, and GELU instead of ReLU, both as in Dosovitskiy et al. Differences from the latter: the
+mean of all steps instead of a class token, and dropout only on the two branches.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ class EncoderLayer(nn.Module):
         self.norm1 = nn.LayerNorm(hidden_size)
         self.attention = nn.MultiheadAttention(hidden_size, num_heads, batch_first=True)
         self.norm2 = nn.LayerNorm(hidden_size)
-        self.layers = nn.Sequential(
+        self.mlp = nn.Sequential(
             nn.Linear(hidden_size, 4 * hidden_size), nn.GELU(), nn.Linear(4 * hidden_size, hidden_size)
         )
         self.dropout = nn.Dropout(dropout)
@@ -37,7 +37,7 @@ class EncoderLayer(nn.Module):
             normed, normed, normed, need_weights=False, attn_mask=mask, is_causal=mask is not None
         )
         x = x + self.dropout(attended)
-        return x + self.dropout(self.layers(self.norm2(x)))
+        return x + self.dropout(self.mlp(self.norm2(x)))
 
 
 class Transformer(BaseModel):
@@ -52,7 +52,7 @@ class Transformer(BaseModel):
         num_layers: Number of encoder layers.
         patch_size: Pixels per side of a patch. Both sides of an image must be multiples of it.
         causal: A step attends only to itself and to earlier steps.
-        dropout: Fraction of values set to 0 in training, before each residual connection.
+        dropout: Fraction of the outputs of attention and MLP set to 0 in training, before they are added to the input.
         training: Options of `BaseModel`.
 
     Raises:
@@ -108,6 +108,6 @@ class Transformer(BaseModel):
         for block in self.blocks:
             x = block(x, self.mask)
         x = self.norm(x)
-        if self.hparams["task"] == "tagging":
+        if self.task == "tagging":
             return self.head(x)  # (B, T, K)
-        return self.head(x[:, -1] if self.hparams["causal"] else x.mean(1))  # (B, K)
+        return self.head(x.mean(1) if self.mask is None else x[:, -1])  # (B, K)
