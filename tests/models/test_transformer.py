@@ -9,7 +9,7 @@ from models.transformer import EncoderLayer
 def test_a_layer_is_that_of_pytorch() -> None:
     ours = EncoderLayer(8, 2, dropout=0.0)
     theirs = nn.TransformerEncoderLayer(8, 2, 32, 0.0, "gelu", batch_first=True, norm_first=True)
-    names = {"attention": "self_attn", "layers.0": "linear1", "layers.2": "linear2"}
+    names = {"attention": "self_attn", "mlp.0": "linear1", "mlp.2": "linear2"}
     weights = ours.state_dict()
     for our_name, their_name in names.items():
         weights = {name.replace(our_name, their_name): value for name, value in weights.items()}
