@@ -6,7 +6,7 @@ Parameters: 3 layers of 4 heads of 16 on the 28 rows of MNIST have 154,378.
 Source: Vaswani et al. 2017, "Attention Is All You Need", section 3; its causal mask is in section 3.2.3. Layer norm
 first: Xiong et al. 2020. Patches: Dosovitskiy et al. 2021, section 3.1.
 Differences: from Vaswani et al., learned positions instead of sinusoids and GELU instead of ReLU, both as in
-Dosovitskiy et al. From the latter, the mean of all steps instead of a class token, and dropout only on the two branches.
+Dosovitskiy et al. From the latter, the mean of all steps instead of a class token, and dropout in the two branches.
 """
 
 from typing import Any
