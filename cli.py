@@ -409,7 +409,11 @@ class CLI(LightningCLI):
         reads_images = getattr(type(self.datamodule), "read_images", None) not in (None, BaseDataModule.read_images)
         predict = f"python train.py predict --ckpt_path {path}"
         commands = {
-            **({f"tensorboard --logdir {self.trainer.logger.save_dir}": "curves"} if self.trainer.logger else {}),
+            **(
+                {f"python -m tensorboard.main --logdir {self.trainer.logger.save_dir}": "curves"}
+                if self.trainer.logger
+                else {}
+            ),
             f"python train.py test --ckpt_path {path}": "test it again",
             **({f"{predict} --images PATH": "predict your own images"} if reads_images else {predict: "predict"}),
         }

@@ -100,7 +100,7 @@ def confusion_figure(counts: np.ndarray, names: list[str]) -> Figure:
         for row, column in zip(*counts.nonzero(), strict=True):
             colour = "white" if shares[row, column] > 0.1 else "black"
             axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
-        axes.set_xticks(numbers, names, rotation=90 if max(map(len, names)) > 2 else 0)
+        axes.set_xticks(numbers, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=9)
         known = counts.sum(1) > 0
         texts = [f"{names[one]}  {shares[one, one]:6.1%}" if known[one] else f"{names[one]}  none" for one in numbers]
         texts = [text.replace(" ", "\N{FIGURE SPACE}") for text in texts]  # as wide at 9 % as at 100

@@ -85,7 +85,7 @@ def test_commands_after_a_run_can_be_typed(tmp_path: Path, monkeypatch: pytest.M
     cli = train.main(["fit", *config, place])
     commands = [line.strip() for line in cli.next_commands().splitlines() if line.startswith("  ") and "#" not in line]
     board, test, predict = (command.split() for command in commands)
-    assert board == ["tensorboard", "--logdir", str(tmp_path)]
+    assert board == ["python", "-m", "tensorboard.main", "--logdir", str(tmp_path)]
     assert train.main(test[2:]).trainer.state.fn == "test"
     monkeypatch.setattr("cli.RUNS", tmp_path)
     digit = tmp_path / "digit.png"
