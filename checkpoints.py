@@ -60,14 +60,15 @@ class Resume(L.Callback):
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         loop = checkpoint["loops"]["fit_loop"]
         epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
-        if not batches["is_last_batch"] and epochs["current"]["processed"] == epochs["current"]["ready"]:
+        is_inside = batches["current"]["ready"] > 0 and not batches["is_last_batch"]
+        if is_inside and epochs["current"]["processed"] == epochs["current"]["ready"]:
             for counts in (epochs["current"], epochs["total"]):
                 counts["processed"] -= 1
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         loop = checkpoint["loops"]["fit_loop"]
         epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
-        is_whole_epoch = epochs["current"]["processed"] == epochs["current"]["ready"]
+        is_whole_epoch = batches["is_last_batch"] and epochs["current"]["processed"] == epochs["current"]["ready"]
         if trainer.max_steps >= 0 and is_whole_epoch:
             for counts in (epochs["current"], epochs["total"]):
                 counts["completed"] = counts["processed"]
@@ -197,7 +198,8 @@ def refuse_another_network(stored: dict[str, Any], config: dict[str, Any]) -> No
 def refuse_an_ended_run(config: Any) -> None:
     """Raises a ValueError if `fit` is to go on from a checkpoint that has come to the end of its run."""
     saved = torch.load(config.ckpt_path, map_location="cpu", weights_only=True, mmap=True)
-    done = {"max_epochs": saved["epoch"] + 1, "max_steps": saved["global_step"]}
+    finished = saved["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    done = {"max_epochs": finished, "max_steps": saved["global_step"]}
     for name, number in done.items():
         limit = config.trainer[name]
         if limit is not None and 0 <= limit <= number:

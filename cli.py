@@ -393,7 +393,7 @@ class CLI(LightningCLI):
             about = f"{self.result['model']}, {self.result['parameters']:,} parameters, on {self.result['data']}"
             reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
             measured = " and ".join(name for name in ("val", "test") if rows.get(name))
-            epochs = f"{self.history.num_epochs:.3g} epoch{'s' * (self.history.num_epochs != 1)}"
+            epochs = f"{round(self.history.num_epochs, 2):g} epoch{'s' * (self.history.num_epochs != 1)}"
             print(f"\n{about}: {epochs} in {self.history.seconds:.1f} s\n")
             print(metrics_table({name: row for name, row in rows.items() if row}))
             last = list(self.history.validation.values())[-1:] or [rows["train"]]

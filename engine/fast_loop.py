@@ -75,7 +75,7 @@ def fingerprint() -> str:
 def is_written(owner: object, name: str, base: type) -> bool:
     """Whether somebody wrote this hook, in a subclass or on the instance."""
     hook = getattr(owner, name)
-    if isinstance(owner, ModelCheckpoint) and hook.__func__ is ModelCheckpoint.on_train_batch_end:
+    if isinstance(owner, ModelCheckpoint) and getattr(hook, "__func__", None) is ModelCheckpoint.on_train_batch_end:
         # without a number of steps or a time between two checkpoints it does nothing
         return owner._every_n_train_steps > 0 or owner._train_time_interval is not None
     return getattr(hook, "__func__", hook) is not getattr(base, name)

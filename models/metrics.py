@@ -57,8 +57,8 @@ class EpochLoss(EpochMean):
     def update(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Takes the mean losses `(N,)` of N batches and their targets `(N, B, ...)`."""
         counts = (targets != IGNORE_INDEX).flatten(1).sum(1)
-        self.total += (losses * counts).sum()
-        self.count += counts.sum()
+        self.total = self.total + (losses * counts).sum()
+        self.count = self.count + counts.sum()
 
 
 class EpochSquaredError(EpochMean):
@@ -66,8 +66,8 @@ class EpochSquaredError(EpochMean):
 
     def update(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Takes the mean losses `(N,)` of N batches and their targets `(N, B, K)`."""
-        self.total += losses.sum() * targets.shape[1]
-        self.count += targets.shape[0] * targets.shape[1]
+        self.total = self.total + losses.sum() * targets.shape[1]
+        self.count = self.count + targets.shape[0] * targets.shape[1]
 
 
 class EpochAccuracy(EpochMean):
@@ -75,8 +75,8 @@ class EpochAccuracy(EpochMean):
 
     def update(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Takes the outputs `(N, B, ..., K)` of N batches and their targets `(N, B, ...)`."""
-        self.total += (outputs.argmax(-1) == targets).sum()
-        self.count += (targets != IGNORE_INDEX).sum()
+        self.total = self.total + (outputs.argmax(-1) == targets).sum()
+        self.count = self.count + (targets != IGNORE_INDEX).sum()
 
 
 class EpochMetrics:
