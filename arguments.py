@@ -6,6 +6,7 @@ What `signatures.py` does not know, such as the options of a callback, is left t
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,14 +80,14 @@ class Setting:
 
 
 class RunFailed(RuntimeError):
-    """A run ended without a result, for a reason that its message tells in one line."""
+    """A run ended without a result. The message gives the reason in one line."""
 
 
 def located(argument: str) -> str:
     """An argument with `~` expanded, and with a config path that is found in the project if not here."""
     option, equals, path = argument.rpartition("=")
-    if path.startswith("~"):  # a shell expands it only where nothing stands before it
-        path = str(Path(path).expanduser())
+    if path.startswith("~"):  # shells do not expand `~` after `=`
+        path = os.path.expanduser(path)  # Path raises an error if there is no such user
         argument = f"{option}{equals}{path}"
     inside = PROJECT / path
     if path.endswith(".yaml") and not Path(path).exists() and inside.is_file():

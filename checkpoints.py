@@ -50,11 +50,13 @@ class SaveConfig(SaveConfigCallback):
 
 
 class Resume(L.Callback):
-    """What resuming needs beside what Lightning does.
+    """Corrects how Lightning 2.6 resumes.
 
-    - Lightning 2.6 calls an epoch finished that `max_steps` or `max_time` ended inside; here it is resumed there.
-    - With `max_steps`, Lightning 2.6 ends the last epoch a second time, without a batch; here the next one begins.
-    - The optimizer options of this run are kept, which those of the checkpoint would replace.
+    - If `max_steps` or `max_time` ends a run inside an epoch, Lightning saves that epoch as finished. Here it is saved
+      as unfinished.
+    - With `max_steps`, Lightning ends the last epoch a second time, without a batch. Here the next epoch begins.
+    - Lightning replaces the optimizer options of this run by those of the checkpoint. Here they are kept.
+    - Lightning counts `max_time` over all runs. Here each run has that time.
     """
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -66,6 +68,7 @@ class Resume(L.Callback):
                 counts["processed"] -= 1
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["callbacks"].pop("Timer", None)
         loop = checkpoint["loops"]["fit_loop"]
         epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
         is_whole_epoch = batches["is_last_batch"] and epochs["current"]["processed"] == epochs["current"]["ready"]
@@ -126,7 +129,7 @@ class LastCheckpoint(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
         if isinstance(exception, KeyboardInterrupt | SIGTERMException) and trainer.is_global_zero:
             path = self.best_model_path
-            hint = f"To resume: python train.py fit --ckpt_path {path}" if path else "No epoch had ended."
+            hint = f"To resume: python train.py fit --ckpt_path {path}" if path else "No checkpoint was saved yet."
             print(f"\nStopped. {hint}", flush=True)
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 import platform
 import re
+import shlex
 import signal
 import sys
 import traceback
@@ -314,8 +315,8 @@ class CLI(LightningCLI):
         typed = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
         if trainer.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in typed):
             self.trainer_defaults["callbacks"].append(progress(self.history))
-        if "SLURM_JOB_ID" in os.environ and trainer.default_root_dir == str(RUNS):
-            kwargs["default_root_dir"] = str(slurm_folder(self.arguments))
+        if "SLURM_JOB_ID" in os.environ:
+            kwargs["default_root_dir"] = str(slurm_folder(Path(trainer.default_root_dir or RUNS), self.arguments))
         try:
             built = super().instantiate_trainer(**self.batches, **kwargs)
         except (ValueError, MisconfigurationException) as error:
@@ -351,7 +352,7 @@ class CLI(LightningCLI):
             if "/gloo/" not in str(error):  # the file that gloo says it stands in; it has no type of its own
                 raise
             path = self.last_checkpoint.best_model_path
-            told = f"to go on: python train.py fit --ckpt_path {path}" if path else "no epoch had ended"
+            told = f"to resume: python train.py fit --ckpt_path {path}" if path else "no checkpoint was saved"
             reason = str(error).split("] ", 1)[-1].split(". ")[0]
             raise RunFailed(f"another process of this run has ended or does not answer ({reason}); {told}") from error
 
@@ -383,6 +384,10 @@ class CLI(LightningCLI):
             **{f"val_{name}": value for name, value in validation.items()},
         }
         if which != "none":
+            if "SLURM_JOB_ID" in os.environ and trainer.is_global_zero:  # else Lightning would test this checkpoint
+                for file in Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt"):
+                    file.unlink()
+            trainer.strategy.barrier()
             # with ckpt_path, a callback that averages weights would load the weights that are not averaged
             self.model.load_state_dict(saved["state_dict"])
             trainer.test(self.model, datamodule=self.datamodule, verbose=False)
@@ -397,7 +402,7 @@ class CLI(LightningCLI):
             print(f"\n{about}: {epochs} in {self.history.seconds:.1f} s\n")
             print(metrics_table({name: row for name, row in rows.items() if row}))
             last = list(self.history.validation.values())[-1:] or [rows["train"]]
-            print(doubt(self.datamodule, last[0].get("loss")), end="")
+            print(doubt(self.model, self.datamodule, rows["train"].get("loss"), last[0].get("loss")), end="")
             smoothed = ", its loss with label smoothing" if self.model.hparams.get("label_smoothing") else ""
             print(f"\ntrain: epoch {trainer.current_epoch}{smoothed}")
             print(f"{measured or 'saved'}: epoch {saved['epoch'] + 1}, {reason}: {path}", flush=True)
@@ -405,7 +410,7 @@ class CLI(LightningCLI):
 
     def next_commands(self) -> str:
         """What to type after `fit`, one command per line, each with its purpose."""
-        path = self.checkpoint_path
+        path = shlex.quote(self.checkpoint_path)
         reads_images = getattr(type(self.datamodule), "read_images", None) not in (None, BaseDataModule.read_images)
         predict = f"python train.py predict --ckpt_path {path}"
         commands = {
@@ -414,7 +419,7 @@ class CLI(LightningCLI):
                 if self.trainer.logger
                 else {}
             ),
-            f"python train.py test --ckpt_path {path}": "test it again",
+            f"python train.py test --ckpt_path {path}": "evaluate on the test set",
             **({f"{predict} --images PATH": "predict your own images"} if reads_images else {predict: "predict"}),
         }
         return "\nNext:\n" + "\n".join(f"  {command}\n      # {purpose}" for command, purpose in commands.items())
@@ -509,14 +514,24 @@ def with_flags(error: ValueError) -> str:
     )
 
 
-def doubt(data: L.LightningDataModule, loss: float | None) -> str:
-    """A line on a run whose last loss is not below that of a constant output; empty for all others."""
-    if not isinstance(data, BaseDataModule) or loss is None or loss < data.constant_loss():
+def doubt(model: L.LightningModule, data: L.LightningDataModule, train: float | None, last: float | None) -> str:
+    """A warning if the last loss is not below the loss of a constant output, else an empty string.
+
+    Args:
+        model: Models with a loss of their own are not judged.
+        data: The data of the run.
+        train: Training loss of the last epoch.
+        last: Last validation loss, or the training loss without validation.
+    """
+    is_known = isinstance(model, BaseModel) and type(model).loss is BaseModel.loss
+    if not is_known or not isinstance(data, BaseDataModule) or last is None:
         return ""
-    return (
-        f"\nThe loss ended at {loss:.4f}, not below {data.constant_loss():.4f}, the loss of a constant output: the "
-        "network has not learned. Try another --model.lr.\n"
-    )
+    constant = data.constant_loss()
+    if last < constant or constant == 0:
+        return ""
+    has_learned = train is not None and train < constant
+    reason = "the network overfits" if has_learned else "the network has not learned; try another --model.lr"
+    return f"\nThe loss ended at {last:.4f}, not below {constant:.4f}, the loss of a constant output: {reason}.\n"
 
 
 def monitor(data: L.LightningDataModule, model: L.LightningModule) -> str | None:
@@ -572,14 +587,14 @@ def keep_freed_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, -1)  # the heap never shrinks
 
 
-def slurm_folder(arguments: list[str]) -> Path:
+def slurm_folder(root: Path, arguments: list[str]) -> Path:
     """Where Lightning saves and looks for the checkpoint of a job that SLURM requeues: a folder of this run alone.
 
     A requeued job has the same number and the same arguments. Any other run must not load its checkpoint.
     """
     job = os.environ.get("SLURM_ARRAY_JOB_ID", os.environ["SLURM_JOB_ID"])
     run = hashlib.sha256(" ".join(arguments).encode()).hexdigest()[:8]
-    return RUNS / "slurm" / "_".join([job, os.environ.get("SLURM_ARRAY_TASK_ID", "0"), run])
+    return root / "slurm" / "_".join([job, os.environ.get("SLURM_ARRAY_TASK_ID", "0"), run])
 
 
 def start(arguments: list[str], run: bool) -> CLI:

@@ -43,7 +43,8 @@ class Embedding(Insight):
             print("Nothing is embedded: the network does not call its head.", flush=True)
             return
         if data_of(trainer).task == "classification":
-            labels = [class_names(trainer)[label] for label in targets.tolist()]
+            names = class_names(trainer)
+            labels = [names[label] if label >= 0 else "" for label in targets.tolist()]
         else:
             labels = [", ".join(f"{value:g}" for value in target) for target in targets.view(len(targets), -1).tolist()]
         self.writer(trainer).add_embedding(

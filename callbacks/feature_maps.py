@@ -72,7 +72,7 @@ class FeatureMaps(Insight):
         inputs, targets = self.samples(trainer, most=200)
         if targets.ndim > 1:  # no class a sample
             return inputs[:NUM_SAMPLES], f"the same {len(inputs[:NUM_SAMPLES])} samples in every row"
-        classes = targets.unique()
+        classes = targets[targets >= 0].unique() if targets.dtype == torch.int64 else targets.unique()
         chosen = classes[torch.linspace(0, len(classes) - 1, min(NUM_SAMPLES, len(classes))).long()]
         indices = torch.stack([(targets == one).nonzero()[0, 0] for one in chosen])
         return inputs[indices], "samples of class " + ", ".join(class_names(trainer)[int(one)] for one in chosen)

@@ -1,6 +1,5 @@
 """The time that a run took, and its validation metrics along the way."""
 
-import math
 import re
 import statistics
 import time
@@ -64,9 +63,11 @@ class History(L.Callback):
         self.num_steps = trainer.global_step - self.first_step
         self.seconds = self.elapsed(trainer)
         # `max_steps` and `max_time` may end a run inside an epoch
-        done = trainer.fit_loop.epoch_loop.batch_progress.current.ready / trainer.num_training_batches
-        is_partial = math.isfinite(trainer.num_training_batches) and done < 1
-        self.num_epochs = trainer.current_epoch + (done if is_partial else 1)
+        batches = trainer.fit_loop.epoch_loop.batch_progress
+        is_partial = not batches.is_last_batch
+        self.num_epochs = trainer.current_epoch + (
+            batches.current.ready / trainer.num_training_batches if is_partial else 1
+        )
 
 
 def stage_metrics(stage: str, metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -75,6 +76,6 @@ def stage_metrics(stage: str, metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def clock(trainer: Any) -> float:
-    """Seconds, without those of the inspection callbacks."""
+    """The time in seconds, minus the time that the inspection callbacks took."""
     looked = sum(callback.seconds for callback in trainer.callbacks if isinstance(callback, Insight))
     return time.perf_counter() - looked

@@ -90,7 +90,7 @@ class Predictions(L.Callback):
         if self.num_counted:
             print(f"{self.num_right:,} of {self.num_counted:,} are right", flush=True)
         if self.num_unsure:
-            print(f"{self.num_unsure:,} are unsure: their probability is below {UNSURE:.0%}", flush=True)
+            print(f"{self.num_unsure:,} predictions are unsure (probability below {UNSURE:.0%})", flush=True)
         print(f"Predictions are in {self.path}", flush=True)
 
 

@@ -76,6 +76,6 @@ class LiveProgress(Progress):
 
 
 def progress(history: History) -> Progress:
-    """The progress line that suits the place that it is printed to."""
+    """Returns a live line for terminals and notebooks, otherwise one line per epoch."""
     is_live = sys.stdout.isatty() or "ipykernel" in sys.modules
     return LiveProgress(history) if is_live else Progress(history)

@@ -94,6 +94,7 @@ def write_hyperparameters(place: Path, row: Row, varied: list[str]) -> None:
         row: Its result.
         varied: Options of `--vary`.
     """
+    # imported here only, in the child process that publishes: the parent stays light
     from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415
     from tensorboard.summary.writer.record_writer import RecordWriter  # noqa: PLC0415
     from torch.utils.tensorboard.summary import hparams  # noqa: PLC0415

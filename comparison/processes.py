@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from arguments import RunFailed
 from results import Row
 
 # what a run needs and this program does not: loaded once, for all runs
@@ -94,6 +95,8 @@ def answer(sender: Connection, task: Task, threads: int) -> None:
             os.dup2(file.fileno(), 2)
         try:
             row = task.function(*task.arguments)
+        except RunFailed as error:
+            row = {"error": str(error)}
         except (Exception, SystemExit) as error:
             traceback.print_exc()
             row = {"error": f"{type(error).__name__}: {error}"}

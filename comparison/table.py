@@ -22,7 +22,7 @@ MATCHED = 0.02  # parameters that differ by more are marked
 
 KEY = """\
 flops: floating-point operations of a forward pass for one sample. depth: layers with weights, without the output layer;
-a recurrent network counts its layers, not its time steps. {val}, {test}: of the checkpoint that was best on validation.
+a recurrent network counts its layers, not its time steps. {val}, {test}: of the tested checkpoint.
 seconds: training and validation. ±: standard deviation over the seeds."""
 
 
@@ -76,7 +76,7 @@ def mean_and_deviation(values: list[float], digits: int, unit: str = "") -> str:
 
 def count(values: list[float]) -> str:
     """A number that is usually the same for every seed."""
-    return f"{values[0]:.3g}" if len(set(values)) == 1 else mean_and_deviation(values, 1)
+    return f"{round(values[0], 2):g}" if len(set(values)) == 1 else mean_and_deviation(values, 1)
 
 
 def write_results(path: Path, rows: list[Row], varied: list[str]) -> None:

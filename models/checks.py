@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 if TYPE_CHECKING:
     from models.base import BaseModel
 
-SHAPES = {"images": "(C, H, W)", "sequences": "(T, D)"}  # of one sample
+SAMPLE_SHAPES = {"images": "(C, H, W)", "sequences": "(T, D)"}  # of one sample
 UPPER_LIMITS = {  # of options with a lower limit of 0; whole numbers that are not listed must be 1 or more
     "lr": math.inf,
     "momentum": 1,
@@ -29,8 +29,8 @@ def check_data(model: BaseModel) -> None:
             f"{name} supports {' and '.join(model.tasks)}, not task={task!r} (input_shape={shape}); "
             "choose another model for this data"
         )
-    if model.takes and len(shape) not in [SHAPES[kind].count(",") + 1 for kind in model.takes]:
-        accepted = " or ".join(f"{kind} {SHAPES[kind]}" for kind in model.takes)
+    if model.takes and len(shape) not in [SAMPLE_SHAPES[kind].count(",") + 1 for kind in model.takes]:
+        accepted = " or ".join(f"{kind} {SAMPLE_SHAPES[kind]}" for kind in model.takes)
         raise ValueError(
             f"{name} takes {accepted}, not input_shape={shape} (task={task}); choose another model for this data"
         )
@@ -43,7 +43,11 @@ def check_options(model: BaseModel, base_init: Callable[..., None]) -> None:
         model: Its `hparams` hold the options.
         base_init: The constructor of the base class, which has the types of the options in `**training`.
     """
-    for name, kind in {**get_type_hints(base_init), **get_type_hints(type(model).__init__)}.items():
+    try:
+        own = get_type_hints(type(model).__init__)
+    except NameError:  # a name that is imported for type checkers only
+        own = {}
+    for name, kind in {**get_type_hints(base_init), **own}.items():
         if get_origin(kind) is Literal and model.hparams.get(name) not in get_args(kind):
             choices = ", ".join(map(str, get_args(kind)))
             raise ValueError(f"{name}={model.hparams.get(name)!r} must be one of {choices}")

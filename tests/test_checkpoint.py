@@ -279,7 +279,7 @@ def test_predictions_on_the_test_samples(checkpoint: Path, capsys: pytest.Captur
     num_unsure = int((expected.amax(-1) < 0.6).sum())
     assert printed == [
         f"{num_right} of 500 are right",
-        f"{num_unsure} are unsure: their probability is below 60%",
+        f"{num_unsure} predictions are unsure (probability below 60%)",
         f"Predictions are in {cli.predictions}",
     ]
 

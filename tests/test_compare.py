@@ -394,7 +394,7 @@ def test_networks_that_diverge_leave_a_table(tmp_path: Path) -> None:
     place = ["--runs_dir", str(tmp_path), "--name", "wild"]
     assert compare.main(["configs/plane/bumps.yaml", "--seeds", "0", "1", *place, *wild]) == 1
     summary = (tmp_path / "wild" / "summary.md").read_text()
-    assert summary.count("failed: RunFailed: step/loss is nan") + summary.count("failed: RunFailed: train/loss is") == 2
+    assert summary.count("failed: step/loss is nan") + summary.count("failed: train/loss is") == 2
 
 
 def test_an_existing_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
