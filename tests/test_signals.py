@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +71,18 @@ def test_requeued_job_resumes_and_another_job_does_not(
     fit(SHALLOW, *flags)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     fit(SHALLOW, *flags, "--model.lr=0.1")  # another run of the same job
-    fit(SHALLOW, *flags)
+    resumed = fit(SHALLOW, *flags)
     assert first_steps == [0, 0, 0, 6]
-    shutil.rmtree(saved.parent)
+    assert not saved.exists(), "it would be tested instead of the best checkpoint"
+    tested = train.main(["test", f"--ckpt_path={resumed.checkpoint_path}"])
+    assert resumed.result["test_acc"] == pytest.approx(float(tested.trainer.callback_metrics["test/acc"]))
+
+
+def test_max_time_is_counted_for_each_run(fit: Fit, tmp_path: Path) -> None:
+    fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.max_time=00:01:00:00")
+    path = next(tmp_path.rglob("last.ckpt"))
+    saved = torch.load(path, weights_only=True)
+    saved["callbacks"]["Timer"]["time_elapsed"]["train"] = 1e6  # seconds
+    torch.save(saved, path)
+    resumed = fit(SHALLOW, f"--ckpt_path={path}", "--trainer.max_epochs=2", "--trainer.max_time=00:01:00:00")
+    assert resumed.trainer.global_step == 2 * saved["global_step"]

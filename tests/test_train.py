@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train
 from arguments import PROJECT, RunFailed
-from cli import CLI
+from cli import CLI, doubt
 from models import ShallowMLP
 from tests.conftest import SMOKE, Fit
 from tests.test_checkpoint import drawing
@@ -99,6 +99,14 @@ def test_run_that_ends_above_the_loss_of_a_constant_output_says_so(
 ) -> None:
     fit(SHALLOW, "--trainer.max_epochs=1", "--data.batch_size=400", f"--model.lr={lr}", "--model.schedule=constant")
     assert ("the loss of a constant output: the network has not learned" in capsys.readouterr().out) == has_doubt
+
+
+def test_doubt_tells_overfitting_from_not_learning(fit: Fit) -> None:
+    cli = fit(SHALLOW, "-c", SMOKE)
+    constant = cli.datamodule.constant_loss()
+    assert doubt(cli.model, cli.datamodule, 0.1, constant - 0.1) == ""
+    assert "the network overfits" in doubt(cli.model, cli.datamodule, 0.1, constant + 0.1)
+    assert "has not learned" in doubt(cli.model, cli.datamodule, constant + 0.1, constant + 0.1)
 
 
 @pytest.mark.parametrize("log_every", [1, 1000])
