@@ -154,7 +154,7 @@ def test_a_run_that_lost_a_machine_ends_and_goes_on(tmp_path: Path) -> None:
     printed = logs[0].read_text()
     (line,) = [line for line in printed.splitlines() if line.startswith("train.py: ")]
     assert line.startswith("train.py: another process of this run has ended or does not answer (")
-    assert line.endswith(f"to go on: python train.py fit --ckpt_path {last}")
+    assert line.endswith(f"to resume: python train.py fit --ckpt_path {last}")
     epoch = torch.load(last, weights_only=True)["epoch"] + 1
     place = f"--trainer.logger.init_args.save_dir={tmp_path / 'on'}"
     cli = train.main(["fit", "--ckpt_path", str(last), f"--trainer.max_epochs={epoch + 2}", place])
