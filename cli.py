@@ -42,6 +42,7 @@ from callbacks import (
     StepCurves,
     StopWhenDiverged,
 )
+from callbacks.divergence import Diverged
 from callbacks.history import stage_metrics
 from callbacks.predictions import new_folder
 from callbacks.progress import progress
@@ -346,7 +347,7 @@ class CLI(LightningCLI):
                     "batch norm needs at least 2 samples per device in training; use a larger --data.batch_size"
                 ) from None
             raise
-        except FloatingPointError as error:
+        except Diverged as error:
             raise RunFailed(str(error)) from None
         except RuntimeError as error:
             if "/gloo/" not in str(error):  # the file that gloo says it stands in; it has no type of its own
@@ -416,7 +417,7 @@ class CLI(LightningCLI):
         commands = {
             **(
                 {f"python -m tensorboard.main --logdir {self.trainer.logger.save_dir}": "curves"}
-                if self.trainer.logger
+                if isinstance(self.trainer.logger, TensorBoardLogger)
                 else {}
             ),
             f"python train.py test --ckpt_path {path}": "evaluate on the test set",

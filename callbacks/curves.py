@@ -17,7 +17,7 @@ class StepCurves(L.Callback):
     `step/grad_norm` is the norm of the whole gradient before clipping.
 
     Raises:
-        FloatingPointError: the loss of such a step is NaN or infinite.
+        Diverged: the loss of such a step is NaN or infinite. With several processes, the losses of the epoch tell.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,8 @@ class StepCurves(L.Callback):
             values, self.values = self.values, {}
             if isinstance(outputs, dict) and "loss" in outputs:
                 values["step/loss"] = float(outputs["loss"])
-                check_finite(trainer, "step/loss", values["step/loss"])
+                if trainer.world_size == 1:  # else one process would stop while the others wait for it
+                    check_finite(trainer, "step/loss", values["step/loss"])
             write(trainer, values, self.step)
 
 

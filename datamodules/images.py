@@ -68,9 +68,10 @@ class BlankError(Exception):
 def light_on_dark(image: Image.Image) -> np.ndarray:
     """The image in one channel `(H, W)`, from 0 to 1, inverted if its border is light."""
     upright = ImageOps.exif_transpose(image)
-    if upright.mode == "F" or upright.mode.startswith("I"):  # floats or 16 and 32 bits, whose black and white can vary
+    if upright.mode == "F" or upright.mode.startswith("I"):  # floats or 16 and 32 bits, whose white can vary
         values = np.asarray(upright, dtype=np.float64)
-        values = (values - values.min()) / (np.ptp(values) or 1)
+        values -= min(values.min(), 0)
+        values /= values.max() or 1  # not by the contrast: blank paper stays blank
         upright = Image.fromarray(np.rint(values * 255).astype(np.uint8))
     upright = upright.convert("RGBA")
     alpha = np.asarray(upright.getchannel("A")) / 255

@@ -2,9 +2,10 @@
 
 import itertools
 
+import numpy as np
 from matplotlib.text import Annotation
 
-from drawing import name_marks, panels
+from drawing import in_colour, name_marks, panels, show_samples
 
 
 def test_names_cover_no_line_and_no_other_name() -> None:
@@ -33,3 +34,26 @@ def test_names_cover_no_line_and_no_other_name() -> None:
             path = line.get_transform().transform_path(line.get_path())
             assert not path.intersects_bbox(place, filled=False), name
             assert not place.count_contains(path.vertices), name
+
+
+def test_colour_samples_are_drawn_in_their_colours_with_transparent_gaps() -> None:
+    red_and_blue = np.array([[[[1.0, 0, 0]]], [[[0, 0, 1.0]]]])  # two samples of one pixel
+    _, (axes,) = panels(2, 2)
+    show_samples(axes, red_and_blue, columns=2)
+    drawn = axes.images[0].get_array()
+    assert drawn is not None
+    assert drawn.tolist() == [[[1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 1, 1]]]
+
+
+def test_each_channel_is_scaled_by_itself() -> None:
+    picture = np.array([[[-1.0, 5.0, 2.0], [1.0, 7.0, 2.0]]])  # normalised: values below 0 and above 1
+    assert in_colour(picture).tolist() == [[[0, 0, 0, 1], [1, 1, 0, 1]]]
+
+
+def test_ink_is_dark_and_other_samples_are_not_inverted() -> None:
+    stroke = np.array([[[0.0, 1.0]]])
+    for is_ink, expected in ((True, [1, 0]), (False, [0, 1])):
+        _, (axes,) = panels(2, 2)
+        show_samples(axes, stroke, columns=1, is_ink=is_ink)
+        image = axes.images[0]
+        assert np.asarray(image.cmap(image.norm(stroke[0, 0])))[:, 0].round().tolist() == expected

@@ -7,12 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train
 from arguments import PROJECT, RunFailed
+from callbacks import StopWhenDiverged
+from callbacks.divergence import Diverged
 from cli import CLI, doubt
 from models import ShallowMLP
 from tests.conftest import SMOKE, Fit
@@ -116,6 +120,16 @@ def test_run_with_an_infinite_loss_ends_and_is_never_the_best(log_every: int, fi
         fit(SHALLOW, *flags, f"--trainer.log_every_n_steps={log_every}")
     assert "\n" not in str(error.value)
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_nan_of_any_validation_loader_ends_the_run() -> None:
+    trainer = L.Trainer(logger=False)
+    trainer.state.fn = TrainerFn.FITTING
+    trainer.callback_metrics.update({"val/loss/dataloader_idx_0": torch.tensor(1.0)})
+    StopWhenDiverged().on_validation_end(trainer, L.LightningModule())
+    trainer.callback_metrics.update({"val/loss/dataloader_idx_1": torch.tensor(torch.nan)})
+    with pytest.raises(Diverged, match="val/loss/dataloader_idx_1 is nan in epoch 1"):
+        StopWhenDiverged().on_validation_end(trainer, L.LightningModule())
 
 
 def test_axes_and_tags(fit: Fit, tmp_path: Path) -> None:

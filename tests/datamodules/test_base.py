@@ -343,6 +343,15 @@ def test_values_that_cannot_be_trained_on_are_refused(inputs: Tensor, targets: T
         Given(inputs, targets, task).setup()
 
 
+def test_empty_test_set_is_refused() -> None:
+    class WithoutTest(Given):
+        def load(self) -> tuple[Samples, Samples]:
+            return self.samples, (INPUTS[:0], LABELS[:0])
+
+    with pytest.raises(ValueError, match="gave no test samples"):
+        WithoutTest(INPUTS, LABELS, "classification").setup()
+
+
 def test_label_that_does_not_count_is_accepted() -> None:
     Given(INPUTS, changed(LABELS, 1, -100), "classification").setup()
 

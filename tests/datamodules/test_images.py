@@ -119,8 +119,11 @@ def test_truncated_and_blank_images_are_left_out(tmp_path: Path, capsys: pytest.
     content = (tmp_path / "good.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
     Image.new("F", (50, 50), 0.5).save(tmp_path / "paper.tiff")
+    grain = np.random.default_rng(0).integers(60_000, 62_000, (50, 50))
+    Image.fromarray(grain.astype(np.uint16)).save(tmp_path / "paper.png")
     assert read_images(tmp_path, BOX)[1] == ["good.png"]
-    assert "Left out: cut.png cannot be read: " in capsys.readouterr().out
+    assert "Left out: cut.png cannot be read: " in (printed := capsys.readouterr().out)
+    assert "paper.png is blank, paper.tiff is blank" in printed
 
 
 def test_folder_without_images_says_what_it_holds(tmp_path: Path) -> None:

@@ -243,6 +243,14 @@ def test_files_of_another_variant_are_named(
         datamodule.prepare_data()
 
 
+def test_labels_have_the_names_of_their_pages() -> None:
+    """Source: the tables of labels on the data sets' own pages."""
+    garments = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag"]
+    assert VARIANTS["mnist"].classes == list("0123456789")
+    assert VARIANTS["fashion"].classes == [*garments, "Ankle boot"]
+    assert VARIANTS["kmnist"].classes == ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_https_mirrors_come_first(name: str) -> None:
     assert VARIANTS[name].mirrors[0].startswith("https://")
