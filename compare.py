@@ -15,11 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from arguments import PROJECT, RUNS, nearest
 from comparison import keeping, plan
 from comparison.beginning import begin, begun, existing, go_on
 from comparison.plan import Plan
 from comparison.running import alone, command, finish, run, unfinished
+from engine.arguments import nearest
+from engine.paths import PROJECT, RUNS
 from train import is_refusal
 
 INSIGHT = ["-c", "configs/extras/insight.yaml"]

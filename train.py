@@ -12,10 +12,11 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arguments import PROJECT, RunFailed, check, configs_first, help_text, located, overview
+from engine.arguments import RunFailed, check, configs_first, help_text, located, overview
+from engine.paths import PROJECT
 
 if TYPE_CHECKING:
-    from cli import CLI
+    from engine.cli import CLI
 
 # where a `raise ValueError` is a word to the person who typed
 OURS = [
@@ -25,10 +26,8 @@ OURS = [
         "datamodules",
         "callbacks",
         "comparison",
-        "cli.py",
-        "checkpoints.py",
+        "engine",
         "compare.py",
-        "arguments.py",
     )
 ]
 
@@ -46,7 +45,7 @@ def main(arguments: list[str] | None = None, run: bool = True) -> CLI:
     arguments = configs_first([located(argument) for argument in (sys.argv[1:] if arguments is None else arguments)])
     check(arguments, run)
 
-    import cli  # noqa: PLC0415  # only now: it loads PyTorch and Lightning, which takes seconds
+    from engine import cli  # noqa: PLC0415  # only now: it loads PyTorch and Lightning, which takes seconds
 
     try:
         return cli.start(arguments, run)

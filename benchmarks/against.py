@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from arguments import PROJECT
-from results import Row
+from engine.paths import PROJECT
+from engine.results import Row
 
 BATCH_SIZE, NUM_SAMPLES = 128, 60_000
 NUM_BATCHES = NUM_SAMPLES // BATCH_SIZE

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import device, interleaved, markdown, quietly, ratio, shown, wait
+from engine.results import Row
 from models import BaseModel
-from results import Row
 
 CONFIGS = {  # and how many steps make a measurement
     "mnist/shallow_mlp": 200,

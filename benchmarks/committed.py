@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from arguments import PROJECT
-from results import Row
+from engine.paths import PROJECT
+from engine.results import Row
 
 RESULTS = PROJECT / "benchmarks" / "results"
 

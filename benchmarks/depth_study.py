@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 
 import compare
-from arguments import PROJECT, RUNS
 from benchmarks.report import clean_commit
+from callbacks.drawing import COLOURS, MARKS
 from comparison.table import compared, table
-from drawing import COLOURS, MARKS
+from engine.paths import PROJECT, RUNS
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

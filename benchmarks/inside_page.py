@@ -14,10 +14,10 @@ from typing import NamedTuple
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import compare
-from arguments import PROJECT, RUNS
 from benchmarks import insight_cost
 from benchmarks.committed import quoting
 from benchmarks.report import clean_commit
+from engine.paths import PROJECT, RUNS
 
 PAGE = PROJECT / "docs" / "inside.md"
 PICTURES = PAGE.with_suffix("")

@@ -14,8 +14,8 @@ import lightning as L
 
 import train
 from callbacks.insight import Insight
-from cli import CLI
-from results import Row
+from engine.cli import CLI
+from engine.results import Row
 
 RUNS = {  # of every kind, from seconds to minutes
     "mnist/shallow_mlp": [],

@@ -17,10 +17,10 @@ import lightning as L
 import torch
 
 import train
-from arguments import PROJECT
-from cli import CLI
 from comparison.inspection import environment
-from results import Row
+from engine.cli import CLI
+from engine.paths import PROJECT
+from engine.results import Row
 
 RESULTS = PROJECT / "benchmarks" / "results" / "speed"
 

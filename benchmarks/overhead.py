@@ -24,8 +24,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.measure import in_a_process, markdown, quietly, ratio, shown, wait
-from cli import CLI
-from results import Row
+from engine.cli import CLI
+from engine.results import Row
 
 CELLS = [("mnist/shallow_mlp", batch_size) for batch_size in (64, 128, 512)] + [
     (config, batch_size)

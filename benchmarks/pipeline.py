@@ -21,12 +21,12 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import datasets, transforms
 
-from arguments import RUNS
 from benchmarks.measure import interleaved, markdown, quietly, ratio, shown
 from datamodules import MNIST
 from datamodules.mnist import FILES
+from engine.paths import RUNS
+from engine.results import Row
 from models import ShallowMLP
-from results import Row
 
 BATCH_SIZE = 64
 WORKERS = (0, 1, 2)

@@ -13,10 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import results
-from arguments import PROJECT
 from benchmarks.measure import markdown
-from results import Row
+from engine import results
+from engine.paths import PROJECT
+from engine.results import Row
 
 CONFIGS = ("mnist/shallow_mlp", "mnist/resnet", "sequence/lstm")
 BATCH_SIZE = 512

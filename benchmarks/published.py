@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 
 from matplotlib.ticker import LogLocator
 
-from arguments import PROJECT
 from benchmarks import committed
-from drawing import COLOURS, name_marks, panels
+from callbacks.drawing import COLOURS, name_marks, panels
+from engine.paths import PROJECT
 
 PAGE = PROJECT / "docs" / "results.md"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 import compare
-from arguments import PROJECT, RUNS
 from benchmarks import committed, published
 from comparison.inspection import git
+from engine.paths import PROJECT, RUNS
 
 FILES = ("results.csv", "environment.json", "summary.md")
 

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-import sizes
 from benchmarks.measure import in_a_process, markdown, wait
-from cli import keep_freed_memory
+from engine import sizes
+from engine.cli import keep_freed_memory
+from engine.results import Row
 from models import RNN, BaseModel, DeepMLP, FastCNN, ResidualMLP, ShallowMLP
-from results import Row
 
 Build = Callable[[int], tuple[BaseModel, int]]  # of a size: the network and its batch
 AXES: dict[str, tuple[Build, tuple[int, ...]]] = {

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import torch
 
-from arguments import PROJECT, RUNS
 from benchmarks import against, choices, overhead, pipeline, processes, scaling, startup, time_to_accuracy
 from benchmarks.committed import quoting
 from benchmarks.measure import RESULTS, keep, kept, markdown, ratio
 from benchmarks.report import clean_commit
-from results import Row
+from engine.paths import PROJECT, RUNS
+from engine.results import Row
 
 PAGES = (PROJECT / "benchmarks" / "README.md", PROJECT / "docs" / "scaling.md", PROJECT / "README.md")
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import lightning as L
 
-from arguments import PROJECT
 from benchmarks.measure import interleaved, markdown, ratio, shown
-from results import Row
+from engine.paths import PROJECT
+from engine.results import Row
 
 GOAL = 1.3  # all that train.py imports, as a share of Lightning alone
 FIT = ["train.py", "fit", "-c", "configs/mnist/shallow_mlp.yaml", "--data.source=subset", "--trainer.logger=false"]

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.committed import RESULTS, rows_of
 from benchmarks.measure import interleaved, keep, kept, markdown, quietly, ratio, shown
 from benchmarks.pipeline import digits
-from results import Row
+from engine.results import Row
 
 TARGET = 0.99
 PROMISED = 0.988

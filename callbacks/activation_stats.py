@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
+from callbacks.drawing import depth_axis, line_style, logarithmic, panels
 from callbacks.insight import Insight
 from callbacks.parts import NONLINEARITIES, array, by_unit, recorded, some, stages
-from drawing import depth_axis, line_style, logarithmic, panels
 
 NUM_SAMPLES = 256
 MOST_HISTOGRAMS = 10

@@ -14,9 +14,9 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from callbacks.drawing import COLOURS, SIGNED, colour_scale, panels, symmetric
 from callbacks.insight import Insight, data_of
 from callbacks.parts import array
-from drawing import COLOURS, SIGNED, colour_scale, panels, symmetric
 
 NUM_POINTS = 100  # of the grid along each axis
 MARGIN = 1.1  # the grid goes this much further than the points

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
+from callbacks.drawing import HEIGHT, SIGNED, columns_for, enlarged, mosaic, panels, show, show_samples, symmetric
 from callbacks.insight import Insight, class_names, is_ink
 from callbacks.parts import array, by_unit, pictures, recorded, some, stages
-from drawing import HEIGHT, SIGNED, columns_for, enlarged, mosaic, panels, show, show_samples, symmetric
 
 NUM_SAMPLES = 3
 MOST_ROWS = 7  # parts of the network in one figure

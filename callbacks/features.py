@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from callbacks.drawing import SIGNED, enlarged, mosaic, panels, show, show_samples, symmetric
 from callbacks.insight import Insight, class_names, data_of, is_ink
 from callbacks.parts import NONLINEARITIES, by_unit, hooked, pictures, recorded, some, stages
-from drawing import SIGNED, enlarged, mosaic, panels, show, show_samples, symmetric
 
 NUM_UNITS = 8
 NUM_SAMPLES = 9

@@ -9,9 +9,9 @@ import lightning as L
 import numpy as np
 from torch import Tensor
 
+from callbacks.drawing import SIGNED, colour_scale, columns_for, enlarged, in_colour, mosaic, panels, show, symmetric
 from callbacks.insight import Insight
 from callbacks.parts import array, is_picture, lacks_weights, pictures, weights
-from drawing import SIGNED, colour_scale, columns_for, enlarged, in_colour, mosaic, panels, show, symmetric
 
 MOST_UNITS = 64
 

@@ -11,9 +11,9 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from callbacks.drawing import COLOURS, depth_axis, line_style, logarithmic, panels
 from callbacks.insight import Insight, aside
 from callbacks.parts import weights
-from drawing import COLOURS, depth_axis, line_style, logarithmic, panels
 
 SMALLEST = 1e-45  # the least that float32 holds: stands for a gradient of 0 in a logarithm
 RANGE = (1e-12, 1e2)  # of every figure, so that two can be laid side by side; what is less is drawn at its foot

@@ -13,9 +13,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from torch import Tensor
 
+from callbacks.drawing import HEIGHT, colour_scale, panels
 from callbacks.insight import Insight
 from callbacks.parts import lacks_weights, weights
-from drawing import HEIGHT, colour_scale, panels
 
 NUM_SAMPLES = 128
 NUM_POINTS = 11  # of the grid along each direction: odd, so that the end point is one

@@ -12,9 +12,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from callbacks.drawing import colour_scale, enlarged, panels, show, show_samples
 from callbacks.insight import Insight, class_names, data_of, is_ink
 from callbacks.parts import array, is_picture, pictures
-from drawing import colour_scale, enlarged, panels, show, show_samples
 
 NUM_WORST, COLUMNS = 20, 5
 MOST_WRITTEN = 20  # classes whose counts and accuracies are written down

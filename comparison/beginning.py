@@ -7,11 +7,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from arguments import nearest
 from comparison import inspection, plan
 from comparison.plan import Entry, Plan
 from comparison.processes import Task, cores, in_child, in_children
-from results import Row, write_whole
+from engine.arguments import nearest
+from engine.results import Row, write_whole
 
 ENVIRONMENT = "environment.json"
 

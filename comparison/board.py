@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from comparison.table import by_config
-from results import Row, hyperparameters
+from engine.results import Row, hyperparameters
 
 if TYPE_CHECKING:
     from comparison.figures import Curves

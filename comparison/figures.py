@@ -10,9 +10,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
+from callbacks.drawing import COLOURS, MARKS, STYLE, name_marks
 from comparison.table import Score, by_config, judged_by, scores, values_of
-from drawing import COLOURS, MARKS, STYLE, name_marks
-from results import Row
+from engine.results import Row
 
 mpl.use("Agg")  # files only: there may be no display
 from matplotlib import pyplot as plt

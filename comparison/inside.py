@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from callbacks import activation_stats, decision_boundary, gradient_flow, loss_surface
+from callbacks.drawing import colour_scale, panels
 from callbacks.insight import FOLDER
 from comparison.table import by_config
-from drawing import colour_scale, panels
-from results import Row
+from engine.results import Row
 
 Numbers = dict[str, np.ndarray]
 MOST_COLUMNS = 3

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from arguments import PROJECT
 from comparison.plan import Entry
 from comparison.processes import cores
-from results import Row
+from engine.paths import PROJECT
+from engine.results import Row
 
 
 def inspect(entry: Entry, take_subset: bool, parameters: int | None) -> Row:
@@ -24,8 +24,8 @@ def inspect(entry: Entry, take_subset: bool, parameters: int | None) -> Row:
     """
     import torch  # noqa: PLC0415  # in the child only
 
-    import sizes  # noqa: PLC0415
     import train  # noqa: PLC0415
+    from engine import sizes  # noqa: PLC0415
 
     try:
         cli = train.main(["-c", entry.config, *entry.flags], run=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import results
 from comparison import plan, table
 from comparison.beginning import comparisons, existing
 from comparison.running import FAILURE, alone, is_quiet, place, rows_of, tell_where
+from engine import results
 
 COMMANDS = {
     "list": "what there is in runs/",

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from arguments import DEFAULTS, as_yaml, check, flags, located
-from results import Row, write_whole
+from engine.arguments import as_yaml, check, flags, located
+from engine.paths import DEFAULTS
+from engine.results import Row, write_whole
 
 FILE = "plan.json"
 TAKEN = ("comparison", "figures")  # folders beside those of the runs

@@ -15,8 +15,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from arguments import RunFailed
-from results import Row
+from engine.arguments import RunFailed
+from engine.results import Row
 
 # what a run needs and this program does not: loaded once, for all runs
 PRELOADED = ["lightning.pytorch.cli", "torchvision", "torch.utils.tensorboard", "torch._dynamo"]

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-import results
-from arguments import PROJECT
 from comparison import board, inspection, plan, table
 from comparison.plan import Entry, Plan
 from comparison.processes import Task, in_child, in_children
-from results import Row
+from engine import results
+from engine.paths import PROJECT
+from engine.results import Row
 
 FAILURE = "failure.json"  # in the folder of a run that failed
 LOCK = ".lock"

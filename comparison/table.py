@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from results import COLUMNS, Row
+from engine.results import COLUMNS, Row
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95

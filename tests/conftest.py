@@ -19,9 +19,10 @@ import lightning as L
 
 import datamodules.sequence
 import train
-from arguments import PROJECT, experiments
-from cli import CLI, quiet
 from datamodules.memory import Generated
+from engine.arguments import experiments
+from engine.cli import CLI, quiet
+from engine.paths import PROJECT
 
 CONFIGS = experiments()
 SMOKE = str(PROJECT / "configs" / "extras" / "smoke.yaml")

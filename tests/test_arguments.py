@@ -15,14 +15,13 @@ from lightning.fabric import connector
 from lightning.fabric.accelerators import ACCELERATOR_REGISTRY
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-import arguments
-import cli
 import datamodules
 import models
-import signatures
 import train
-from arguments import COMMANDS, OPTIONS, PROJECT, RUNS, VALUES
-from signatures import options, registry
+from engine import arguments, cli, signatures
+from engine.arguments import COMMANDS, OPTIONS, VALUES
+from engine.paths import PROJECT
+from engine.signatures import options, registry
 from tests.conftest import CONFIGS, SMOKE, Fit
 
 CONFIG = "-c configs/mnist/shallow_mlp.yaml"
@@ -400,10 +399,6 @@ def test_the_command_to_use_names_the_newest_checkpoint(tmp_path: Path, monkeypa
         arguments.check(["test"])
     with pytest.raises(ValueError, match=rf"--ckpt_path {tmp_path}/version_2/last.ckpt"):
         arguments.check(["predict", "--ckpt_path", f"{tmp_path}/version_2/lats.ckpt"])
-
-
-def test_results_lie_in_the_project() -> None:
-    assert RUNS == PROJECT / "runs"
 
 
 @pytest.mark.parametrize("config", [["-c", "a.yaml"], ["-c=a.yaml"], ["-ca.yaml"], ["--config", "a.yaml"]])

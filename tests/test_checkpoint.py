@@ -13,11 +13,10 @@ import yaml
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-import checkpoints
-import cli
 import train
 from callbacks import Predictions
-from cli import quiet
+from engine import checkpoints, cli
+from engine.cli import quiet
 from models import ShallowMLP
 from tests.conftest import Fit, fit_in
 

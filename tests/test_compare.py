@@ -17,9 +17,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 import compare
-import results
-from arguments import PROJECT
 from comparison import board, inspection
+from engine import results
+from engine.paths import PROJECT
 from tests.conftest import SMOKE
 from tests.test_results import SCORES, hparams_page
 

@@ -11,7 +11,7 @@ from torch import Tensor
 import models
 import train
 from callbacks.model_graph import MOST_MODULES
-from cli import CLI
+from engine.cli import CLI
 from models import BaseModel
 from tests.callbacks.test_callbacks import graphs
 from tests.conftest import CONFIGS, ONE_OF_EACH, SMOKE, Fit, build, config_id, expected_to

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from arguments import PROJECT
 from datamodules import MNIST
+from engine.paths import PROJECT
 from tests.callbacks.test_insight import INSIGHT
 from tests.conftest import CONFIGS, ONE_OF_EACH, SMOKE, Fit, config_id
 

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 import train
-from arguments import PROJECT
-from cli import CLI
+from engine.cli import CLI
+from engine.paths import PROJECT
 from tests import two_processes
 from tests.conftest import Fit, build
 from tests.test_train import SHALLOW, curves

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from matplotlib.text import Annotation
 
-from drawing import in_colour, name_marks, panels, show_samples
+from callbacks.drawing import in_colour, name_marks, panels, show_samples
 
 
 def test_names_cover_no_line_and_no_other_name() -> None:

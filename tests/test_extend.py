@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from arguments import PROJECT
+from engine.paths import PROJECT
 from tests.test_train import curves
 
 PAGE = (PROJECT / "docs" / "extend.md").read_text()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from arguments import PROJECT
+from engine.paths import PROJECT
 
 
 def wheel(name: str, version: str) -> bytes:

@@ -10,30 +10,21 @@ import yaml
 
 import datamodules
 import models
-from arguments import PROJECT, extras, located
 from benchmarks import committed, inside_page, published, report
+from engine.arguments import extras, located
+from engine.paths import PROJECT
 from tests.conftest import CONFIGS, config_id, expected_to, why_it_cannot
 
 # what a part of the tree may import of the others
 MAY_IMPORT = {
     "models": {"models"},
     "datamodules": {"datamodules"},
-    "engine": set(),
-    "drawing": set(),
-    "callbacks": {"callbacks", "drawing"},
-    "signatures": set(),
-    "arguments": {"signatures"},
-    "checkpoints": {"models", "datamodules"},
-    "results": set(),
-    "sizes": {"models"},
-    "cli": {"arguments", "checkpoints", "results", "sizes", "models", "datamodules", "callbacks", "engine"},
-    "train": {"arguments", "cli"},
-    "comparison": {"arguments", "results", "sizes", "train", "drawing", "callbacks", "comparison"},
-    "compare": {"arguments", "train", "comparison"},
-    "benchmarks": {
-        *("arguments", "checkpoints", "compare", "comparison", "results", "sizes", "cli", "train", "drawing"),
-        *("models", "datamodules", "callbacks", "engine", "benchmarks"),
-    },
+    "callbacks": {"callbacks"},
+    "engine": {"engine", "callbacks", "models", "datamodules"},
+    "train": {"engine"},
+    "comparison": {"comparison", "train", "engine", "callbacks"},
+    "compare": {"comparison", "train", "engine"},
+    "benchmarks": {"benchmarks", "compare", "comparison", "train", "engine", "callbacks", "models", "datamodules"},
 }
 DOCUMENTED = ("Shapes:", "Parameters:", "Source:", "Differences:")
 PARTS_OF_MODELS = ("__init__", "activations", "base", "checks", "dry_run", "metrics", "schedule")

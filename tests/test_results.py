@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing import data_provider, plugin_event_mul
 from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
 
-import results
+from engine import results
 from tests.conftest import SMOKE, Fit
 from tests.test_train import curves
 

@@ -11,9 +11,9 @@ import lightning as L
 import pytest
 import torch
 
-import cli
 import train
-from arguments import PROJECT
+from engine import cli
+from engine.paths import PROJECT
 from tests.conftest import Fit
 
 SHALLOW = "mnist/shallow_mlp.yaml"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import models
-import sizes
+from engine import sizes
 from models import (
     CNN1D,
     RNN,

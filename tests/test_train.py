@@ -14,10 +14,11 @@ from lightning.pytorch.trainer.states import TrainerFn
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train
-from arguments import PROJECT, RunFailed
 from callbacks import StopWhenDiverged
 from callbacks.divergence import Diverged
-from cli import CLI, doubt
+from engine.arguments import RunFailed
+from engine.cli import CLI, doubt
+from engine.paths import PROJECT
 from models import ShallowMLP
 from tests.conftest import SMOKE, Fit
 from tests.test_checkpoint import drawing
@@ -91,7 +92,7 @@ def test_commands_after_a_run_can_be_typed(tmp_path: Path, monkeypatch: pytest.M
     board, test, predict = (command.split() for command in commands)
     assert board == ["python", "-m", "tensorboard.main", "--logdir", str(tmp_path)]
     assert train.main(test[2:]).trainer.state.fn == "test"
-    monkeypatch.setattr("cli.RUNS", tmp_path)
+    monkeypatch.setattr("engine.cli.RUNS", tmp_path)
     digit = tmp_path / "digit.png"
     drawing(digit)
     assert train.main([*predict[2:-1], str(digit)]).predictions.is_file()

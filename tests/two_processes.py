@@ -11,7 +11,7 @@ import torch
 import yaml
 
 import datamodules.sequence
-from cli import CLI
+from engine.cli import CLI
 from tests.conftest import ONE_OF_EACH, SMOKE, fit_in
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from benchmarks import plain_loop
-from checkpoints import AUGMENTATION
+from engine.checkpoints import AUGMENTATION
 from tests.conftest import ONE_OF_EACH, Fit, build, config_id
 from tests.test_train import curves
 

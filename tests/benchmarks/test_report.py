@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from arguments import PROJECT
 from benchmarks import committed, published, report
+from engine.paths import PROJECT
 
 
 @pytest.fixture

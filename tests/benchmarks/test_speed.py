@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from arguments import PROJECT
 from benchmarks import overhead, processes, scaling, speed, time_to_accuracy
 from benchmarks.measure import in_a_process, interleaved, kept, ratio
-from results import Row
+from engine.paths import PROJECT
+from engine.results import Row
 from tests.conftest import config_id
 from tests.test_train import DEEP, SHALLOW
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from arguments import PROJECT
+from engine.paths import PROJECT
 from tests.callbacks.test_insight import events, numbers
 from tests.conftest import SMOKE, Fit, build
 

@@ -12,9 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 import callbacks
-from arguments import PROJECT, RunFailed
 from callbacks.insight import Insight
-from cli import CLI
+from engine.arguments import RunFailed
+from engine.cli import CLI
+from engine.paths import PROJECT
 from tests.conftest import ONE_OF_EACH, SMOKE, Fit, config_id
 
 INSIGHT = str(PROJECT / "configs" / "extras" / "insight.yaml")

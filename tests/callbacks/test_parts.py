@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from arguments import PROJECT
 from callbacks.parts import by_unit, pictures, recorded, some, stages, weights
+from engine.paths import PROJECT
 from tests.callbacks.test_insight import hooks_of
 from tests.conftest import build
 

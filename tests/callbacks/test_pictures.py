@@ -10,10 +10,10 @@ import torch
 from PIL import Image, ImageSequence
 from torch import Tensor, nn
 
-from arguments import PROJECT
 from callbacks import decision_boundary, embedding, feature_maps, features, filters, loss_surface, mistakes
 from callbacks.activation_stats import stuck_share
 from callbacks.parts import stages
+from engine.paths import PROJECT
 from models import DeepMLP, Linear
 from tests.callbacks.test_insight import epochs_of, events, hooks_of, numbers
 from tests.conftest import SMOKE, Fit

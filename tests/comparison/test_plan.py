@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from arguments import PROJECT
 from comparison import plan
 from comparison.beginning import settle_sources
 from comparison.plan import Entry
+from engine.paths import PROJECT
 from tests.conftest import SMOKE
 
 MLP = "configs/mnist/deep_mlp.yaml"

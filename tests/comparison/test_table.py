@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from comparison import table
-from results import COLUMNS, Row
+from engine.results import COLUMNS, Row
 
 
 def run(config: str, seed: int, **values: Any) -> Row:

@@ -22,7 +22,7 @@ from comparison.processes import Task, in_children
 from datamodules import MNIST
 from datamodules.mnist import FILES as NAMES
 from datamodules.mnist import VARIANTS
-from results import Row
+from engine.results import Row
 
 RAW = MNIST().raw  # where MNIST is, if this machine has it
 HAS_MNIST = any((RAW / f"{NAMES[0]}{suffix}").is_file() for suffix in ("", ".gz"))

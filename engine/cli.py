@@ -30,9 +30,6 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-import results
-import sizes
-from arguments import DECIDED_BY, DEFAULTS, RUNS, RunFailed, check, configs_to_type, flags, nearest, settings
 from callbacks import (
     BroadcastBuffers,
     EpochCurves,
@@ -46,7 +43,11 @@ from callbacks.divergence import Diverged
 from callbacks.history import stage_metrics
 from callbacks.predictions import new_folder
 from callbacks.progress import progress
-from checkpoints import (
+from datamodules import BaseDataModule
+from datamodules.loader import TensorLoader
+from engine import results, sizes
+from engine.arguments import DECIDED_BY, RunFailed, check, configs_to_type, flags, nearest, settings
+from engine.checkpoints import (
     LastCheckpoint,
     Resume,
     SaveConfig,
@@ -55,9 +56,8 @@ from checkpoints import (
     refuse_another_network,
     stored_config,
 )
-from datamodules import BaseDataModule
-from datamodules.loader import TensorLoader
 from engine.fast_loop import use_fast_loop
+from engine.paths import DEFAULTS, RUNS
 from models import BaseModel
 from models.metrics import IGNORE_INDEX
 

@@ -8,7 +8,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).parent
+from engine.paths import PROJECT
+
 CLASSES = {"model": "models", "data": "datamodules"}  # parts of a run that are a class of a package of ours
 BASES = {"models": "BaseModel", "datamodules": "BaseDataModule"}
 PARTS = {  # parts that are a class of Lightning

@@ -14,13 +14,9 @@ from typing import Any
 
 import yaml
 
-from signatures import CLASSES, PARTS, Choices, options, registry
+from engine.paths import CONFIGS, PROJECT, RUNS
+from engine.signatures import CLASSES, PARTS, Choices, options, registry
 
-PROJECT = Path(__file__).parent
-# an installed package has no place for results of its own
-RUNS = (PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.cwd()) / "runs"
-CONFIGS = PROJECT / "configs"
-DEFAULTS = CONFIGS / "defaults.yaml"
 FIRST = "configs/mnist/shallow_mlp.yaml"  # what a newcomer is told to type
 COMMANDS = {
     "fit": "trains, then tests the epoch that was best on validation",
