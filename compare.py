@@ -19,7 +19,7 @@ from comparison import keeping, plan
 from comparison.beginning import begin, begun, existing, go_on
 from comparison.plan import Plan
 from comparison.running import alone, command, finish, run, unfinished
-from engine.arguments import nearest
+from engine.names import nearest
 from engine.paths import PROJECT, RUNS
 from train import is_refusal
 

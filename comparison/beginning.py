@@ -10,7 +10,7 @@ from typing import Any
 from comparison import inspection, plan
 from comparison.plan import Entry, Plan
 from comparison.processes import Task, cores, in_child, in_children
-from engine.arguments import nearest
+from engine.names import nearest
 from engine.results import Row, write_whole
 
 ENVIRONMENT = "environment.json"

@@ -5,7 +5,6 @@ What `signatures.py` does not know, such as the options of a callback, is left t
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from engine.names import nearest
 from engine.paths import CONFIGS, PROJECT, RUNS
 from engine.signatures import CLASSES, PARTS, Choices, options, registry
 
@@ -385,13 +385,6 @@ def check_files(command: str | None, found: list[Setting]) -> None:
     newest = ([file for file in kept if file.stem == "best"] or kept)[-1]
     rest = f" --images {images}" if images else ""
     raise ValueError(f"{complaint}; type: python train.py {command} --ckpt_path {near or newest}{rest}")
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that is most like the given one, whatever its case; none if none is like it."""
-    lowered = {one.lower(): one for one in names}
-    found = difflib.get_close_matches(name.lower(), lowered, 1)
-    return lowered[found[0]] if found else None
 
 
 # What there is to type.

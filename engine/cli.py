@@ -46,7 +46,7 @@ from callbacks.progress import progress
 from datamodules import BaseDataModule
 from datamodules.loader import TensorLoader
 from engine import results, sizes
-from engine.arguments import DECIDED_BY, RunFailed, check, configs_to_type, flags, nearest, settings
+from engine.arguments import DECIDED_BY, RunFailed, check, configs_to_type, flags, settings
 from engine.checkpoints import (
     LastCheckpoint,
     Resume,
@@ -57,6 +57,7 @@ from engine.checkpoints import (
     stored_config,
 )
 from engine.fast_loop import use_fast_loop
+from engine.names import nearest
 from engine.paths import DEFAULTS, RUNS
 from models import BaseModel
 from models.metrics import IGNORE_INDEX
@@ -656,3 +657,37 @@ def start(arguments: list[str], run: bool) -> CLI:
         return build()
     except SIGTERMException:  # its own exit code is 0
         raise SystemExit(128 + signal.SIGTERM) from None
+
+
+class InputError(ValueError):
+    """Wrong input. The message is one line that says what to type."""
+
+
+def build(arguments: list[str]) -> CLI:
+    """Parses the arguments of `train.py` and builds model, data and trainer, without running the command.
+
+    Raises:
+        InputError: wrong input.
+    """
+    return _called(arguments[1:], run=False)
+
+
+def main(arguments: list[str]) -> CLI:
+    """Does what `train.py` does with these arguments.
+
+    Raises:
+        InputError: wrong input.
+        RunFailed: the run ended without a result.
+    """
+    return _called(arguments, run=True)
+
+
+def _called(arguments: list[str], run: bool) -> CLI:
+    import train  # noqa: PLC0415
+
+    try:
+        return train.main(arguments, run=run)
+    except ValueError as error:
+        if train.is_refusal(error):
+            raise InputError(str(error)) from error
+        raise

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "models": {"models"},
     "datamodules": {"datamodules"},
     "callbacks": {"callbacks"},
-    "engine": {"engine", "callbacks", "models", "datamodules"},
+    "engine": {"engine", "callbacks", "models", "datamodules", "train"},
     "train": {"engine"},
     "comparison": {"comparison", "train", "engine", "callbacks"},
     "compare": {"comparison", "train", "engine"},

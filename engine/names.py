@@ -1,0 +1,13 @@
+"""Finds the name that was meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The most similar of the names, ignoring case, or None if none is similar."""
+    lowered = {one.lower(): one for one in names}
+    found = difflib.get_close_matches(name.lower(), lowered, 1)
+    return lowered[found[0]] if found else None
