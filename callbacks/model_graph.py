@@ -13,9 +13,9 @@ MOST_MODULES = 200  # tracing 1,000 layers takes seconds, and nobody can read th
 
 
 class ModelGraph(L.Callback):
-    """Writes the model's graph once, at the start of `fit`."""
+    """Writes the model's graph once, when training starts."""
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         example: Any = pl_module.example_input_array
         if not isinstance(trainer.logger, TensorBoardLogger) or not trainer.is_global_zero or example is None:
             return

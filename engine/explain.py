@@ -47,7 +47,7 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> str:
     if found := re.search(r"class_path '[\w.]*?(\w+)':\s+Option '(\w+)' is not accepted", message):
         value = re.search(r"NestedArg\(.*val='?(.*?)'?\)", message)
         return unknown_option(part, found[1], found[2], f" {value[1]}" if value else "", arguments)
-    if found := re.search(r"Problem with given class_path '[\w.]+':\s+(?!Parser key)(.+)", message):
+    if found := re.search(r"Problem with given class_path '[\w.]+':\s+(?!\s|Parser key)(.+)", message):
         return f"{place_of(part, arguments)}: {found[1]}; type the import path of a class"
     if found := re.search(r"Expected a dot import path string: (\w+)", message):
         return unknown_class(part or message.split(".help", 1)[0].lstrip("-"), found[1], arguments)

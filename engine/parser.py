@@ -223,8 +223,8 @@ class CLI(LightningCLI):
             options["mode"] = "max"
         self.history, self.started = History(), Started()
         self.best, self.last = ModelCheckpoint(**options), LastCheckpoint(options["dirpath"])
-        callbacks = [self.best, self.history, self.last, ModelGraph(), StepCurves(), EpochCurves()]
-        callbacks += [BroadcastBuffers(), StopWhenDiverged(), Resume(), self.started]
+        callbacks = [self.started, self.best, self.history, self.last, ModelGraph(), StepCurves(), EpochCurves()]
+        callbacks += [BroadcastBuffers(), StopWhenDiverged(), Resume()]
         callbacks += [StopAtMaxSteps()] if given.max_steps >= 0 else []
         typed = given.callbacks if isinstance(given.callbacks, list) else [given.callbacks]
         if given.enable_progress_bar is not False and not any("ProgressBar" in str(one) for one in typed):

@@ -11,8 +11,8 @@ import yaml
 import datamodules
 import models
 from benchmarks import committed, inside_page, published, report
-from engine.arguments import extras, located
 from engine.paths import PROJECT
+from engine.usage import extras
 from tests.conftest import CONFIGS, config_id, expected_to, why_it_cannot
 
 # what a part of the tree may import of the others
@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "models": {"models"},
     "datamodules": {"datamodules"},
     "callbacks": {"callbacks"},
-    "engine": {"engine", "callbacks", "models", "datamodules", "train"},
+    "engine": {"engine", "callbacks", "models", "datamodules"},
     "train": {"engine"},
     "comparison": {"comparison", "train", "engine", "callbacks"},
     "compare": {"comparison", "train", "engine"},
@@ -196,14 +196,3 @@ def test_docstrings_of_models_name_their_options() -> None:
     for name in models.__all__:
         missing = undocumented(getattr(models, name), inspect.getsource(getattr(models, name)))
         assert not missing, f"{name} does not document {sorted(missing)}"
-
-
-def test_a_config_path_is_tried_here_and_then_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    name = "configs/mnist/shallow_mlp.yaml"
-    assert located(name) == str(PROJECT / name)
-    assert located(f"--config={name}") == f"--config={PROJECT / name}"
-    assert located("nowhere.yaml") == "nowhere.yaml"
-    (tmp_path / "configs" / "mnist").mkdir(parents=True)
-    (tmp_path / name).touch()
-    assert located(name) == name

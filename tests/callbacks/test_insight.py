@@ -13,8 +13,7 @@ from torch import nn
 
 import callbacks
 from callbacks.insight import Insight
-from engine.arguments import RunFailed
-from engine.cli import CLI
+from engine.cli import CLI, RunFailed
 from engine.paths import PROJECT
 from tests.conftest import ONE_OF_EACH, SMOKE, Fit, config_id
 
