@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.arguments import as_yaml, check, flags, located
+
 from engine.paths import DEFAULTS
 from engine.results import Row, write_whole
 

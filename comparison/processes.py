@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.arguments import RunFailed
+
 from engine.results import Row
 
 # what a run needs and this program does not: loaded once, for all runs

@@ -14,10 +14,10 @@ from callbacks.divergence import Diverged
 from engine.checkpoints import find_checkpoint, stored_config
 from engine.commands import COMMANDS
 from engine.errors import InputError, RunFailed, wrong_input
-from engine.explain import unknown_word
+from engine.explain import read_config, unknown_word
 from engine.parser import CLI
 from engine.setup import set_up_process
-from engine.usage import HINT
+from engine.usage import HINT, typed_configs
 
 __all__ = ["CLI", "InputError", "RunFailed", "build", "main"]
 
@@ -42,7 +42,7 @@ def build(arguments: list[str]) -> CLI:
     """
     set_up_process()
     command, *options = configs_first(arguments)
-    path = last_value(options, "--ckpt_path")
+    path = typed_checkpoint(options)
     if options and not options[0].startswith("-"):
         raise InputError(unknown_word(options[0], None, []))
     if path is None and command == "fit":
@@ -109,8 +109,12 @@ def configs_first(arguments: list[str]) -> list[str]:
     return [command, *configs, *flags]
 
 
-def last_value(arguments: list[str], name: str) -> str | None:
-    """The value of the last flag of this name."""
-    values = [one.partition("=")[2] for one in arguments if one.startswith(f"{name}=")]
-    values += [value for flag, value in pairwise(arguments) if flag == name]
+def typed_checkpoint(arguments: list[str]) -> str | None:
+    """The value of the last `--ckpt_path`, else of `ckpt_path` in a config, else None."""
+    flag = "--ckpt_path"
+    values = [one.partition("=")[2] for one in arguments if one.startswith(f"{flag}=")]
+    values += [value for name, value in pairwise(arguments) if name == flag]
+    if not values:
+        configs = [read_config(path) for path in typed_configs(arguments)]
+        values = [config["ckpt_path"] for config in configs if config.get("ckpt_path")]
     return values[-1] if values else None

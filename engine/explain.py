@@ -136,11 +136,7 @@ def wrong_value(message: str, part: str, value: str, arguments: list[str]) -> st
 def broken_config(message: str, arguments: list[str]) -> str:
     """The answer to a file that is not a config."""
     for path in typed_configs(arguments):
-        try:
-            is_config = isinstance(yaml.safe_load(Path(path).read_text(encoding="utf-8")), dict)
-        except (yaml.YAMLError, UnicodeDecodeError):
-            is_config = False
-        if not is_config:
+        if not read_config(path):
             reason = " ".join(message.partition(":")[2].split())
             return f"{path} is not a config: {reason}; a config has lines such as `trainer:` with options below"
     return " ".join(message.split())
@@ -187,6 +183,15 @@ def subclasses(base: type[Any]) -> Iterator[type[Any]]:
         yield from subclasses(one)
 
 
+def read_config(path: str) -> dict[str, Any]:
+    """The content of a config. Empty if it is not one, which the parser reports."""
+    try:
+        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def place_of(name: str, arguments: list[str]) -> str:
     """Where an option was set: `--model.lr`, or `configs/mine.yaml: model.lr`."""
     return set_in(name, arguments) or f"--{name}"
@@ -198,7 +203,7 @@ def set_in(name: str, arguments: list[str]) -> str | None:
     if any(word in (f"--{name}", f"--{name}+", f"--{name}.help", f"--{name}.class_path") for word in typed):
         return f"--{name}"
     for path in reversed(typed_configs(arguments)):
-        content = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+        content: Any = read_config(path)
         for key in name.split("."):
             content = content.get("init_args", content) if isinstance(content, dict) and key not in content else content
             content = content.get(key) if isinstance(content, dict) else None
