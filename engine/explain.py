@@ -6,7 +6,9 @@ import inspect
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 import lightning as L
@@ -44,7 +46,7 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> str:
         name, near = (name, likely(name, known)) if part in parts else (part, nearest(part, parts))
         return f"{place_of(name, arguments)} is not an option; " + (f"write {near}" if near else HINT)
     part = (re.search(r'Parser key "([\w.]+)"', message) or [""] * 2)[1]
-    if found := re.search(r"class_path '[\w.]*?(\w+)':\s+Option '(\w+)' is not accepted", message):
+    if found := re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message):
         value = re.search(r"NestedArg\(.*val='?(.*?)'?\)", message)
         return unknown_option(part, found[1], found[2], f" {value[1]}" if value else "", arguments)
     if found := re.search(r"Problem with given class_path '[\w.]+':\s+(?!\s|Parser key)(.+)", message):
@@ -59,11 +61,10 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> str:
     if part and (value := re.search(r"(?:Got value|Given value): (.*)", message)):
         return wrong_value(message, part, value[1], arguments)
     if "expected one argument" in message:
-        pairs = zip(arguments, [*arguments[1:], "-"], strict=True)
-        name = next(word for word, after in pairs if word.startswith("-") and "=" not in word and after.startswith("-"))
-        return (
-            f"-c needs a config file; {HINT}" if name in ("-c", "--config") else f"{name} needs a value: {name} VALUE"
-        )
+        pairs = pairwise([*arguments, "-"])
+        name = next(word for word, after in pairs if word[0] == after[0] == "-" and "=" not in word)
+        is_config = name in ("-c", "--config")
+        return f"-c needs a config file; {HINT}" if is_config else f"{name} needs a value: {name} VALUE"
     if "arguments are required" in message:
         missing = [part for part in ("model", "data") if f".{part}" in message]
         configs = typed_configs(arguments)
@@ -93,15 +94,15 @@ def unknown_word(word: str, value: str | None, known: list[str]) -> str:
     return f"{word!r} belongs to no option; options look like --name value"
 
 
-def unknown_option(part: str, kind: str, option: str, value: str, arguments: list[str]) -> str:
+def unknown_option(part: str, class_path: str, option: str, value: str, arguments: list[str]) -> str:
     """The answer to an option that the chosen class does not have."""
     name = f"{part}.{option}"
     if option == "class_path":
         return f"{place_of(part, arguments)} has an option beside class_path; write it below init_args:"
-    chosen = next((one for one in choices(part) if one.__name__ == kind), None)
-    if chosen is None:  # no class was chosen yet, or one of the user's
+    chosen: Any = locate(class_path)
+    kind, own = chosen.__name__, parameters(chosen)
+    if chosen in (L.LightningModule, L.LightningDataModule):  # no class was chosen yet
         return f"{place_of(name, arguments)} is not an option of {kind}; type --{part} NAME before its options"
-    own = parameters(chosen)
     near = nearest(option, own)
     offer = f"type --{part}.{near}{value}" if near else f"{kind} has {', '.join(sorted(own))}"
     return f"{place_of(name, arguments)} is not an option of {kind}; {offer}"

@@ -165,5 +165,5 @@ def test_an_interval_below_one_is_refused() -> None:
 
 def test_a_misspelt_option_of_a_callback_is_answered_with_the_nearest(fit: Fit) -> None:
     flags = ["-c", SMOKE, "--trainer.callbacks+=Filters", "--trainer.callbacks.every_n_epoch=2"]
-    with pytest.raises(ValueError, match="is not an option of Filters; type --trainer.callbacks.every_n_epochs"):
+    with pytest.raises(ValueError, match=r"is not an option of Filters; type --trainer\.callbacks\.every_n_epochs"):
         fit("mnist/linear.yaml", *flags)

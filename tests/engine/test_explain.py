@@ -77,6 +77,7 @@ WRONG = [
     (f"fit {CONFIG} --trainer.callbacks+=ModelSumary", "there is no ModelSumary; type ModelSummary"),
     (f"fit {CONFIG} --trainer.logger=TensorBordLogger", "there is no TensorBordLogger; type TensorBoardLogger"),
     (f"fit {CONFIG} --model=tests.broken.Nothing", "module 'tests.broken' has no attribute 'Nothing'"),
+    ("fit --model tests.broken.Dies --model.smoothing 1 --data MNIST", "is not an option of Dies; type --model.label_"),
     (f"fit {CONFIG} --trainer.devices=0", "devices='0'"),
     (f"fit {CONFIG} --seed_everything=many", "--seed_everything: 'many' is not true or false or a whole number"),
     (f"fit {CONFIG} --model.hidden_size=-3", "--model.hidden_size=-3 must be 1 or more"),
