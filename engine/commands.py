@@ -52,7 +52,8 @@ def fit(cli: CLI, **arguments: Any) -> None:
     }
     if isinstance(trainer.logger, TensorBoardLogger):
         results.write(cli.result, Path(trainer.logger.log_dir))
-        trainer.logger.log_hyperparams(*results.hyperparameters(cli.result), step=cli.history.num_epochs)
+        epochs: Any = cli.history.num_epochs
+        trainer.logger.log_hyperparams(*results.hyperparameters(cli.result), step=epochs)
         trainer.logger.save()
     reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
     print(report.summary(cli, rows, f"epoch {saved['epoch'] + 1}, {reason}: {path}"), flush=True)

@@ -44,7 +44,7 @@ class Started(L.Callback):
 
     has_started = False
 
-    def note(self, *_: object) -> None:
+    def note(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.has_started = True
 
     on_sanity_check_start = on_train_start = on_validation_start = on_test_start = on_predict_start = note
@@ -118,7 +118,8 @@ class CLI(LightningCLI):
         parser.add_class_arguments(ModelCheckpoint, "checkpoint", fail_untyped=False, instantiate=False)
         parser.set_defaults({"checkpoint.filename": "best"})
         for name in LIMITS:  # Lightning's type has float first, which turns 1 batch into 1.0, all batches
-            parser._option_string_actions[f"--trainer.{name}"]._typehint = int | float | None
+            action: Any = parser._option_string_actions[f"--trainer.{name}"]
+            action._typehint = int | float | None
 
     def size_of_model(self, name: str, data: L.LightningDataModule) -> Any:
         """The value of an argument of the model: that of the data, else the typed one.
@@ -238,9 +239,6 @@ class CLI(LightningCLI):
         return trainer
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Called by Lightning at the end of the constructor. `run` runs the command later."""
-
-    def _run_subcommand(self, subcommand: str) -> None:
         """Called by Lightning at the end of the constructor. `engine.commands` runs the command later."""
 
 
@@ -248,8 +246,8 @@ def best_metric(data: L.LightningDataModule, model: L.LightningModule) -> dict[s
     """`monitor` and `mode` of the best checkpoint. Nothing is monitored without validation, or for a foreign model."""
     if not isinstance(model, BaseModel):
         return {"monitor": None}  # it logs what it likes: a ModelCheckpoint among the callbacks may name it
-    metric = "val/loss" if model.task == "regression" else "val/acc"
-    metric = getattr(data, "monitor", metric if is_overridden("val_dataloader", data) else None)
+    usual = "val/loss" if model.task == "regression" else "val/acc"
+    metric = getattr(data, "monitor", usual if is_overridden("val_dataloader", data) else None)
     return {"monitor": metric, "mode": getattr(data, "monitor_mode", "max" if metric == "val/acc" else "min")}
 
 
