@@ -25,7 +25,7 @@ SHAPES = {  # shapes of outputs and targets
     "tagging": ("(B, T, K)", "(B, T)"),
     "regression": ("(B, K)", "(B, K)"),
 }
-NUM_DIMENSIONS = {"classification": (2, 1), "tagging": (3, 2), "regression": (2, 2)}  # the same as numbers of dimensions
+NUM_DIMENSIONS = {"classification": (2, 1), "tagging": (3, 2), "regression": (2, 2)}  # their numbers of dimensions
 
 
 class BaseModel(L.LightningModule):
