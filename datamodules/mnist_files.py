@@ -1,4 +1,4 @@
-"""Finds, checks, reads and downloads the four files of MNIST and of its drop-in replacements."""
+"""Finds, checks and downloads the four files of MNIST and of its drop-in replacements."""
 
 import gzip
 import hashlib
@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
 
-import torch
-from torch import Tensor
 from torchvision.datasets import mnist as torchvision_mnist
 
 TIMEOUT = 15  # seconds without an answer after which the next mirror is tried
@@ -33,7 +31,7 @@ class Variant(NamedTuple):
         mean: Mean of the pixels of the training images, which are scaled to the range 0 to 1.
         std: Standard deviation of the same pixels.
         box: Side, in pixels, of the square that a digit or a garment is fitted into.
-        md5: md5 of the uncompressed files, in the order of `FILES`. Empty if they are not published.
+        md5: md5 of each uncompressed file. Empty if they are not published.
     """
 
     original: type[torchvision_mnist.MNIST]
@@ -41,7 +39,7 @@ class Variant(NamedTuple):
     mean: float
     std: float
     box: int
-    md5: tuple[str, ...] = ()
+    md5: dict[str, str]
 
     @property
     def name(self) -> str:
@@ -65,12 +63,12 @@ VARIANTS = {
         mean=0.1307,
         std=0.3081,
         box=20,
-        md5=(
-            "6bbc9ace898e44ae57da46a324031adb",
-            "a25bea736e30d166cdddb491f175f624",
-            "2646ac647ad5339dbf082846283269ea",
-            "27ae3e4e09519cfbb04c329615203637",
-        ),
+        md5={
+            "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+            "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+            "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+            "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+        },
     ),
     "fashion": Variant(
         torchvision_mnist.FashionMNIST,
@@ -82,12 +80,12 @@ VARIANTS = {
         mean=0.2860,
         std=0.3530,
         box=28,
-        md5=(
-            "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-            "9018921c3c673c538a1fc5bad174d6f9",
-            "8181f5470baa50b63fa0f6fddb340f0a",
-            "15d484375f8d13e6eb1aabb0c3f46965",
-        ),
+        md5={
+            "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+            "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+            "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+            "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+        },
     ),
     "kmnist": Variant(
         torchvision_mnist.KMNIST,
@@ -95,6 +93,7 @@ VARIANTS = {
         mean=0.1918,
         std=0.3483,
         box=28,
+        md5={},
     ),
 }
 
@@ -103,8 +102,8 @@ def identify(content: bytes) -> str | None:
     """Names the file with this content, such as "MNIST's train-images-idx3-ubyte". None if its md5 is not known."""
     md5 = hashlib.md5(content).hexdigest()
     for variant in VARIANTS.values():
-        for number, name in enumerate(FILES):
-            if md5 in (variant.archive_md5[f"{name}.gz"], *variant.md5[number : number + 1]):
+        for name in FILES:
+            if md5 in (variant.archive_md5[f"{name}.gz"], variant.md5.get(name)):
                 return f"{variant.name}'s {name}"
     return None
 
@@ -115,11 +114,12 @@ def find_file(folder: Path, name: str) -> Path | None:
 
 
 def missing_files(folder: Path) -> list[str]:
+    """The names of the files that the folder does not have."""
     return [name for name in FILES if find_file(folder, name) is None]
 
 
-def read_file(folder: Path, variant: Variant, name: str) -> Tensor:
-    """Reads the pixels or labels of a file, `(N,)` of uint8, and checks its md5.
+def read_file(folder: Path, variant: Variant, name: str) -> bytes:
+    """Returns the uncompressed content of a file after a check of its md5.
 
     Raises:
         ValueError: If the file is missing, is damaged, or is another file.
@@ -139,7 +139,7 @@ def read_file(folder: Path, variant: Variant, name: str) -> Tensor:
     if found != expected and not is_plausible:
         fault = f"is {found}, not {expected}" if found else f"is damaged or is not {expected}"
         raise ValueError(f"{path} {fault}; remove it or move it elsewhere, and the right file will be downloaded")
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=16 if "images" in name else 8)
+    return content
 
 
 def download(folder: Path, variant: Variant, names: list[str]) -> list[str]:

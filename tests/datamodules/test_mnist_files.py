@@ -91,7 +91,7 @@ def use_miniature(monkeypatch: pytest.MonkeyPatch, variant: str, *mirrors: str) 
     """Replaces the checksums, sizes and mirrors of a variant by those of the miniature."""
     archives = [(f"{name}.gz", md5_of(gzip.compress(body, mtime=0))) for name, body in MINIATURE.items()]
     monkeypatch.setattr(VARIANTS[variant].original, "resources", archives)
-    md5 = tuple(map(md5_of, MINIATURE.values())) if VARIANTS[variant].md5 else ()
+    md5 = {name: md5_of(body) for name, body in MINIATURE.items()} if VARIANTS[variant].md5 else {}
     monkeypatch.setitem(VARIANTS, variant, VARIANTS[variant]._replace(md5=md5, mirrors=list(mirrors)))
     monkeypatch.setattr(mnist_files, "SIZES", {name: len(body) for name, body in MINIATURE.items()})
     monkeypatch.delenv("DATA_MIRROR", raising=False)
