@@ -23,7 +23,7 @@ from torchvision import datasets, transforms
 
 from benchmarks.measure import interleaved, markdown, quietly, ratio, shown
 from datamodules import MNIST
-from datamodules.mnist import FILES
+from datamodules.mnist_files import FILES, read_file
 from engine.paths import RUNS
 from engine.results import Row
 from models import ShallowMLP
@@ -47,9 +47,8 @@ def digits(is_training: bool = True) -> Dataset[tuple[Tensor, int]]:
     raw = UNPACKED / "MNIST" / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     for name in FILES:  # torchvision reads uncompressed files only
-        content = ours.content(name)
-        if content is not None and not (raw / name).exists():
-            (raw / name).write_bytes(content)
+        if not (raw / name).exists():
+            (raw / name).write_bytes(read_file(ours.raw, ours.variant, name))
     return datasets.MNIST(str(UNPACKED), train=is_training, transform=transform)
 
 
