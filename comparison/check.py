@@ -89,7 +89,7 @@ def inspect_run(run: Run, parameters: int | None, sources: dict[tuple[str, ...],
         option = f"--model.{model.width_option}"
         if option in [argument.partition("=")[0] for argument in run.entry.argv]:
             raise ValueError(f"--match chooses {option}; leave out one of the two")
-        width = sizes.matched_width(model, parameters)
+        width: Any = sizes.matched_width(model, parameters)
         flags.append(f"{option}={width}")
         model = sizes.on_meta(model, **{model.width_option: width})
     device = built.trainer.strategy.root_device
@@ -117,7 +117,7 @@ def full_option(run: Run) -> str | None:
                 name: f"{part}.{name}"
                 for part, owner in parts.items()
                 for kind in type(owner).__mro__
-                for name in inspect.signature(kind.__init__).parameters
+                for name in inspect.signature(kind).parameters
             }
             near = option if option in names else nearest(option, names)
             if near:

@@ -56,7 +56,8 @@ def in_children(
                 process.start()
                 sender.close()
                 running[receiver] = number, process
-            for receiver in wait(list(running)):
+            ended: list[Any] = wait(list(running))
+            for receiver in ended:
                 number, process = running[receiver]
                 try:
                     row = receiver.recv()

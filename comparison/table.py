@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,7 +146,9 @@ def difference(first: Any, second: Any, names: tuple[str, str] = ("", "")) -> Di
     mean = float(b.mean() - a.mean())
     if np.ptp(a) == np.ptp(b) == 0:
         return Difference(*names, mean, np.nan, np.nan, None)
-    low, high = map(float, ttest_ind(b, a, equal_var=False).confidence_interval(CONFIDENCE))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Precision loss")  # one of them may have zero variance
+        low, high = map(float, ttest_ind(b, a, equal_var=False).confidence_interval(CONFIDENCE))
     return Difference(*names, mean, low, high, low > 0 or high < 0)
 
 

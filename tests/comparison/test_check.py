@@ -33,12 +33,12 @@ def test_table_never_mixes_a_data_set_with_its_subset(tmp_path: Path, monkeypatc
     monkeypatch.setattr("datamodules.MNIST.settle_source", settle_source)
     entries = inspect(["-c", MNIST], ["-c", OTHER], ["-c", SPIRAL])["entries"]
     assert [entry["flags"] for entry in entries] == [["--data.source=subset"], ["--data.source=subset"], []]
-    assert [entry["data"] for entry in entries] == ["MNIST-5k", "MNIST-5k", "Plane"]
+    assert [entry["data"] for entry in entries] == ["MNIST-5k", "MNIST-5k", "Plane-spiral"]
 
 
 def test_data_is_prepared_once_for_all_varied_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared = []
-    monkeypatch.setattr("datamodules.MNIST.prepare_data", prepared.append)
+    prepared: list[Any] = []
+    monkeypatch.setattr("datamodules.MNIST.prepare_data", lambda self: prepared.append(self))
     monkeypatch.setattr("datamodules.MNIST.settle_source", lambda self: "full")
     inspect(*(["-c", MNIST, f"--model.hidden_size={size}"] for size in (1, 2, 3)))
     assert len(prepared) == 1
