@@ -98,7 +98,7 @@ def summary(rows: list[Row], parameters: int | None = None) -> str:
             }
         )
     text = markdown(lines)
-    off = f"≈: more than {MATCH_TOLERANCE:.0%} away from the {parameters} parameters of the first config."
+    off = f"≈: more than {MATCH_TOLERANCE:.0%} away from the {parameters or 0:,} parameters of the first config."
     failed = [
         f"{row['config']}, seed {row['seed']} failed: {row['error']}" for row in rows if row["status"] == "failed"
     ]

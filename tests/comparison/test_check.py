@@ -37,8 +37,12 @@ def test_table_never_mixes_a_data_set_with_its_subset(tmp_path: Path, monkeypatc
 
 
 def test_data_is_prepared_once_for_all_varied_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared: list[Any] = []
-    monkeypatch.setattr("datamodules.MNIST.prepare_data", lambda self: prepared.append(self))
+    prepared = []
+
+    def prepare_data(self: Any) -> None:
+        prepared.append(self)
+
+    monkeypatch.setattr("datamodules.MNIST.prepare_data", prepare_data)
     monkeypatch.setattr("datamodules.MNIST.settle_source", lambda self: "full")
     inspect(*(["-c", MNIST, f"--model.hidden_size={size}"] for size in (1, 2, 3)))
     assert len(prepared) == 1
