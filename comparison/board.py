@@ -25,16 +25,9 @@ CHARTS = {  # of the CUSTOM SCALARS page, by tag
     "gap/acc": "training minus validation accuracy",
     "gap/loss": "validation minus training loss",
 }
-PINNED = [  # TensorBoard ignores cards that a comparison does not have
-    *({"plugin": "scalars", "tag": tag} for tag in ("val/acc", "val/loss", "train/loss")),
-    {"plugin": "scalars", "tag": "gradient_flow/log10_first_over_last"},
-    {
-        "plugin": "images",
-        "tag": "inside/gradient_by_depth",
-        "runId": f"defaultExperimentId/{SUMMARY_RUN}",
-        "sample": 0,
-    },
-]
+PINNED = ("val/acc", "val/loss", "train/loss")  # TensorBoard leaves out what a comparison does not have
+INSIDE = "gradient_flow/log10_first_over_last"  # pinned with --insight
+MAX_BANDS = 6  # configs; more bands cover each other
 HPARAMS = "events.out.tfevents.0.comparison"  # sorts before the file of the run, so TensorBoard reads it first
 
 Curves = dict[str, pd.DataFrame]  # by tag: epochs down, one column per seed
@@ -46,8 +39,13 @@ def how_to_open(folder: Path) -> str:
     view = {
         "runColorGroup": "regex:^([^/]+)/",  # the runs of a config share a colour
         "smoothing": "0",
-        "pinnedCards": json.dumps(PINNED, separators=(",", ":")),
     }
+    pinned: list[Row] = [{"plugin": "scalars", "tag": tag} for tag in PINNED]
+    if (folder / "figures" / "gradient_by_depth.png").is_file():
+        run = f"defaultExperimentId/{SUMMARY_RUN}"
+        pinned.append({"plugin": "scalars", "tag": INSIDE})
+        pinned.append({"plugin": "images", "tag": "inside/gradient_by_depth", "runId": run, "sample": 0})
+    view["pinnedCards"] = json.dumps(pinned, separators=(",", ":"))
     lines = [f"To see the curves, start TensorBoard with\n{shlex.join(command)}"]
     if any(folder.glob(f"*/{MEAN_RUN}")):
         view["runFilter"] = f"/{MEAN_RUN}$|^{SUMMARY_RUN}$"
@@ -81,12 +79,12 @@ def publish(folder: Path, rows: list[Row], text: str, varied: list[str]) -> Row:
     has_means = any(len(values.columns) > 1 for own in curves.values() for values in own.values())
     for config, own in curves.items() if has_means else []:
         with SummaryWriter(str(folder / config / MEAN_RUN)) as writer:
-            write_mean(writer, own)
+            write_mean(writer, own, has_band=len(curves) <= MAX_BANDS)
     drawn = {f"comparison/{name}": figure for name, figure in figures.draw(finished, curves).items()}
     drawn |= {f"inside/{name}": figure for name, figure in inside.draw(folder, finished).items()}
     (folder / "figures").mkdir(exist_ok=True)
     with SummaryWriter(str(folder / SUMMARY_RUN)) as writer:
-        writer.add_custom_scalars(layout({tag for own in curves.values() for tag in own}, has_means))
+        writer.add_custom_scalars(layout({tag for own in curves.values() for tag in own}, has_means, len(curves)))
         writer.add_text("comparison", text)
         for name, figure in drawn.items():
             figure.savefig(folder / "figures" / f"{Path(name).name}.png", dpi=200)
@@ -101,9 +99,9 @@ def read_curves(runs: list[Path]) -> Curves:
     found: dict[str, list[pd.Series]] = {}
     for run in runs:
         events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-        for tag in set(CHARTS) & set(events.Tags()["scalars"]):
+        for tag in {*CHARTS, INSIDE} & set(events.Tags()["scalars"]):
             found.setdefault(tag, []).append(pd.Series({event.step: event.value for event in events.Scalars(tag)}))
-    return {tag: pd.concat(found[tag], axis=1, join="inner").sort_index() for tag in CHARTS if tag in found}
+    return {tag: pd.concat(found[tag], axis=1, join="inner").sort_index() for tag in found}
 
 
 def mean_and_deviation(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -111,32 +109,36 @@ def mean_and_deviation(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return values.mean(axis=1, skipna=False), values.std(axis=1, skipna=False).fillna(0.0)
 
 
-def write_mean(writer: Any, curves: Curves) -> None:
-    """Writes the mean of each curve: under its own tag, beside the seeds, and with a band under a tag of its own."""
+def write_mean(writer: Any, curves: Curves, has_band: bool) -> None:
+    """Writes the mean of each curve under its own tag, beside the seeds, and under a tag that only means have."""
     for tag, values in curves.items():
-        mean, deviation = mean_and_deviation(values)
-        lines = dict(zip([tag, *mean_tags(tag)], [mean, mean, mean - deviation, mean + deviation], strict=True))
-        for name, line in lines.items():
+        mean, sd = mean_and_deviation(values)
+        lines = dict(zip([tag, *mean_tags(tag)], [mean, mean, mean - sd, mean + sd], strict=True))
+        for name, line in list(lines.items())[: 4 if has_band and tag in CHARTS else 2]:
             for epoch, value in line.items():
                 writer.add_scalar(name, value, epoch)
 
 
 def mean_tags(tag: str) -> list[str]:
-    """Tags of the mean and of the lower and upper edge of its band, which only mean runs have.
+    """Tags of the mean and of the lower and the upper edge of its band, which only mean runs have.
 
-    For `val/acc` they are `acc_mean/val` and so on, so that the SCALARS page begins with the accuracies.
+    The mean of `val/acc` is `acc_mean/val`, so that the SCALARS page begins with the accuracies.
     """
     stage, _, metric = tag.partition("/")
-    group = f"{'gap' if stage == 'gap' else metric}_mean/{stage}"
-    return [group, f"{group}_low", f"{group}_high"]
+    mean = f"{metric}_mean/{stage}" if stage in ("train", "val") else f"{stage}_mean/{metric}"
+    return [mean, f"mean_minus_sd/{tag.replace('/', '_')}", f"mean_plus_sd/{tag.replace('/', '_')}"]
 
 
-def layout(tags: set[str], has_means: bool) -> dict[str, dict[str, list[Any]]]:
-    """The charts of the CUSTOM SCALARS page: one line per config, with a band if there are several seeds."""
-    if has_means:
-        charts = {title: ["Margin", mean_tags(tag)] for tag, title in CHARTS.items() if tag in tags}
-        return {"mean ± standard deviation over the seeds": charts}
-    return {"one seed": {title: ["Multiline", [f"^{tag}$"]] for tag, title in CHARTS.items() if tag in tags}}
+def layout(tags: set[str], has_means: bool, num_configs: int) -> dict[str, dict[str, list[Any]]]:
+    """The charts of the CUSTOM SCALARS page: one line per config, with a band if there are seeds and few configs."""
+    titles = {tag: title for tag, title in CHARTS.items() if tag in tags}
+    if not has_means:
+        return {"one seed": {title: ["Multiline", [f"^{tag}$"]] for tag, title in titles.items()}}
+    if num_configs > MAX_BANDS:
+        return {"mean": {title: ["Multiline", [f"^{mean_tags(tag)[0]}$"]] for tag, title in titles.items()}}
+    # TensorBoard shows charts with bands in reverse order
+    bands = {title: ["Margin", mean_tags(tag)] for tag, title in reversed(titles.items())}
+    return {"mean ± standard deviation": bands}
 
 
 def write_hyperparameters(run: Path, row: Row, varied: list[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from callbacks.drawing import line_style, panels
 from comparison.board import Curves, mean_and_deviation
@@ -36,7 +36,7 @@ def stacked(names: Iterable[str], num_plots: int = 1) -> tuple[Figure, list[Axes
 
 
 def legend_columns(names: list[str]) -> int:
-    return max(1, 40 // (max(map(len, names)) + 6))
+    return max(1, 48 // (max(map(len, names)) + 6))
 
 
 def add_legend(figure: Figure, axes: Axes) -> None:
@@ -66,6 +66,7 @@ def draw_score(runs: pd.DataFrame, column: str, score: str) -> Figure:
     if len(points) and points.x.min() > 0 and points.x.max() > 8 * points.x.min():
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}" if x < 1e4 else f"{x:.0e}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     elif column == "depth":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(X_LABELS[column])
