@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from comparison import manage, plan, run
-from comparison.plan import UsageError
+from engine.errors import InputError
 from engine.names import nearest
 from engine.paths import PROJECT, RUNS
 
@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
             is_for_training = near is None or "." in unknown[0].partition("=")[0]
             hint = f"for train.py, type it at the end: -- {' '.join(unknown)}" if is_for_training else f"type {near}"
             message = f"{unknown[0].partition('=')[0]} is not an option of compare.py; {hint}"
-        raise UsageError(message)
+        raise InputError(message)
 
 
 def command_line() -> Parser:
@@ -82,16 +82,16 @@ def main(arguments: list[str] | None = None) -> int:
         options = command_line().parse_args(own)
         options.runs_dir = options.runs_dir.expanduser().absolute()
         if options.runs_dir.is_file():
-            raise UsageError(f"--runs_dir {options.runs_dir} is a file; type the path of a folder")
+            raise InputError(f"--runs_dir {options.runs_dir} is a file; type the path of a folder")
         if options.configs and options.configs[0] in manage.COMMANDS:
             return manage.manage(options.configs[0], options.configs[1:], options.runs_dir, options.yes)
         if options.collect:
             if options.configs:
-                raise UsageError(f"--collect takes a name alone; leave out {' '.join(options.configs)}")
+                raise InputError(f"--collect takes a name alone; leave out {' '.join(options.configs)}")
             folder = plan.find(options.collect, options.runs_dir)
             return run.collect(plan.read(folder), folder)
         return start(options, own, flags)
-    except UsageError as error:
+    except InputError as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before the first run
@@ -111,11 +111,11 @@ def start(options: argparse.Namespace, own: list[str], flags: list[str]) -> int:
         flags: Arguments of train.py.
     """
     if not options.configs:
-        raise UsageError("type the configs to compare, such as configs/mnist/*.yaml; `python train.py` lists them")
+        raise InputError("type the configs to compare, such as configs/mnist/*.yaml; `python train.py` lists them")
     if options.jobs < 1:
-        raise UsageError(f"--jobs {options.jobs} must be at least 1")
+        raise InputError(f"--jobs {options.jobs} must be at least 1")
     if options.name is not None and (Path(options.name).name != options.name or options.name == ".."):
-        raise UsageError(f"--name {options.name!r} must be the name of a folder, without /")
+        raise InputError(f"--name {options.name!r} must be the name of a folder, without /")
     extras = INSIGHT if options.insight else []
     made = plan.make(options.configs, options.vary, options.match, [*extras, *flags], options.seeds or [0])
     made.is_printed = options.print_commands

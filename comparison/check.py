@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from comparison.plan import Plan, Run, UsageError
+from comparison.plan import Plan, Run
 from comparison.processes import in_child
+from engine.errors import InputError
 from engine.names import nearest
 from engine.results import Row
 
@@ -18,12 +19,12 @@ def check(plan: Plan) -> None:
     """Completes the entries of a plan: sizes, the width of `--match`, and one source of data for all.
 
     Raises:
-        UsageError: a run cannot start, or the runs cannot be compared.
+        InputError: a run cannot start, or the runs cannot be compared.
     """
     first_runs = [Run(entry, plan.seeds[0], Path("unused", entry.name, "seed")) for entry in plan.entries]
     answer = in_child(inspect_runs, first_runs, plan.command["match"] is not None)
     if "error" in answer:
-        raise UsageError(answer["error"])
+        raise InputError(answer["error"])
     for entry, about in zip(plan.entries, answer["entries"], strict=True):
         entry.argv += about.pop("flags", [])
         entry.about = about
@@ -32,7 +33,7 @@ def check(plan: Plan) -> None:
     names = {entry.about["task"]: entry.name for entry in plan.entries if entry.about}
     if len(names) > 1:
         tasks = ", ".join(f"{name} is {task}" for task, name in names.items())
-        raise UsageError(f"{tasks}: different tasks have no score in common; compare each task by itself")
+        raise InputError(f"{tasks}: different tasks have no score in common; compare each task by itself")
 
 
 def inspect_runs(runs: list[Run], match: bool, sources: dict[tuple[str, ...], str] | None = None) -> Row:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from comparison import board, plan, table
-from comparison.plan import UsageError
 from comparison.run import locked
+from engine.errors import InputError
 
 COMMANDS = {
     "list": "lists the comparisons in --runs_dir",
@@ -21,7 +21,7 @@ def manage(command: str, names: list[str], runs_dir: Path, yes: bool) -> int:
     """Runs a command of `COMMANDS`. With `yes`, prune does not ask."""
     if len(names) != (command != "list"):
         expected = "no name" if command == "list" else "one name"
-        raise UsageError(
+        raise InputError(
             f"{command} takes {expected}, not {' '.join(names) or 'none'}; compare.py list prints the names"
         )
     if command == "list":
@@ -65,7 +65,7 @@ def prune(folder: Path, yes: bool) -> int:
     size = megabytes(paths)
     print("\n".join(f"{path} ({megabytes([path])})" for path in paths))
     if not yes and not sys.stdin.isatty():
-        raise UsageError("prune asks before it deletes, and there is no terminal to ask; add --yes")
+        raise InputError("prune asks before it deletes, and there is no terminal to ask; add --yes")
     if not yes and input(f"Delete these {len(paths)}, {size}? [y/N] ").strip().lower() not in ("y", "yes"):
         return 1
     for path in paths:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import results
+from engine.errors import InputError
 from engine.names import nearest
 from engine.paths import CONFIGS, DEFAULTS, PROJECT
 from engine.results import Row, write_whole
@@ -29,10 +30,6 @@ SET_BY_COMPARISON = {  # options that a comparison sets itself, and what to type
     "help": "type --help before the --",
 }
 RECENT = 3600  # seconds; a run on another machine that wrote within them may still be running
-
-
-class UsageError(ValueError):
-    """Wrong input of compare.py. The message is one line that says what to type."""
 
 
 @dataclass
@@ -125,13 +122,13 @@ def make(configs: list[str], vary: list[str], match: str | None, flags: list[str
         seeds: Values of `seed_everything`.
 
     Raises:
-        UsageError: a file is missing, a name is used twice, or the comparison sets an option itself.
+        InputError: a file is missing, a name is used twice, or the comparison sets an option itself.
     """
     for seed in seeds:
         if not 0 <= seed < 2**32:
-            raise UsageError(f"--seeds {seed} must be between 0 and {2**32 - 1}")
+            raise InputError(f"--seeds {seed} must be between 0 and {2**32 - 1}")
     if len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {' '.join(map(str, seeds))} contains a seed twice; type each once")
+        raise InputError(f"--seeds {' '.join(map(str, seeds))} contains a seed twice; type each once")
     flags = absolute_paths(flags)
     configs = [str(find_config(config)) for config in configs]
     extras = [path for path in (flag.rpartition("=")[2] for flag in flags) if path.endswith((".yaml", ".yml"))]
@@ -146,7 +143,7 @@ def find_config(config: str) -> Path:
         if path.is_file():
             return path.absolute()
     near = nearest(config, [str(path.relative_to(PROJECT)) for path in CONFIGS.rglob("*.yaml")])
-    raise UsageError(f"there is no config {config}" + (f"; type {near}" if near else ""))
+    raise InputError(f"there is no config {config}" + (f"; type {near}" if near else ""))
 
 
 def absolute_paths(flags: list[str]) -> list[str]:
@@ -171,11 +168,11 @@ def expand(configs: list[str], vary: list[str], flags: list[str]) -> list[Entry]
     """One entry per config and combination of varied values."""
     options = dict(parse_vary(text) for text in vary)
     if len(options) < len(vary):
-        raise UsageError(f"--vary {' '.join(vary)} contains an option twice; list all its values once, with commas")
+        raise InputError(f"--vary {' '.join(vary)} contains an option twice; list all its values once, with commas")
     typed = ["help" if flag == "-h" else flag[2:].partition("=")[0] for flag in flags if flag.startswith(("--", "-h"))]
     for name, (option, instead) in itertools.product([*options, *typed], SET_BY_COMPARISON.items()):
         if name == option or name.startswith(f"{option}."):
-            raise UsageError(f"--{name} cannot be used in a comparison: {instead}")
+            raise InputError(f"--{name} cannot be used in a comparison: {instead}")
     last_parts = [option.rpartition(".")[2] for option in options]
     shown = [last if last_parts.count(last) == 1 else option for option, last in zip(options, last_parts, strict=True)]
     entries: dict[str, Entry] = {}
@@ -186,9 +183,9 @@ def expand(configs: list[str], vary: list[str], flags: list[str]) -> list[Entry]
             parts += [f"{option}={text}" for option, text in zip(shown, texts, strict=True)]
             name = re.sub(r"[^\w.,=+-]+", "_", ",".join(parts))
             if name in RESERVED_NAMES:
-                raise UsageError(f"{config} cannot be compared: the folder {name} has another use; rename the config")
+                raise InputError(f"{config} cannot be compared: the folder {name} has another use; rename the config")
             if name in entries:
-                raise UsageError(f"two runs would have the name {name}; rename one of the configs")
+                raise InputError(f"two runs would have the name {name}; rename one of the configs")
             varied = [f"--{option}={text}" for option, text in zip(options, texts, strict=True)]
             entries[name] = Entry(
                 name, ["fit", "-c", config, *flags, *varied], dict(zip(options, numbers, strict=True))
@@ -202,9 +199,9 @@ def parse_vary(text: str) -> tuple[str, list[str]]:
     option = option.strip().removeprefix("--")
     values = [value.strip() for value in re.split(r",(?![^\[]*\])", listed)]
     if not option or not all(values):
-        raise UsageError(f"--vary {text} must be an option with values, such as --vary model.num_layers=1,2,4")
+        raise InputError(f"--vary {text} must be an option with values, such as --vary model.num_layers=1,2,4")
     if len(set(as_numbers(values))) < len(values):
-        raise UsageError(f"--vary {text} contains a value twice; type each once")
+        raise InputError(f"--vary {text} contains a value twice; type each once")
     return option, values
 
 
@@ -230,7 +227,7 @@ def find(name: str, runs_dir: Path) -> Path:
     if name not in names:
         near = nearest(name, names)
         hint = f"type {near}" if near else f"it contains {', '.join(names) or 'none'}"
-        raise UsageError(f"{runs_dir} contains no comparison {name}; {hint}")
+        raise InputError(f"{runs_dir} contains no comparison {name}; {hint}")
     return runs_dir / name
 
 
@@ -238,7 +235,7 @@ def find_command(command: dict[str, Any], runs_dir: Path) -> Path:
     """The folder of the newest comparison that was started with this command."""
     started = [folder for folder in folders(runs_dir) if read(folder).command == command]
     if not started:
-        raise UsageError(f"{runs_dir} contains no comparison that was started with this command; leave out --resume")
+        raise InputError(f"{runs_dir} contains no comparison that was started with this command; leave out --resume")
     return max(started, key=lambda folder: (folder / FILE).stat().st_mtime)
 
 
@@ -246,17 +243,17 @@ def resume(folder: Path, typed: Plan, seeds: list[int]) -> Plan:
     """The recorded plan of a comparison, with new seeds added.
 
     Raises:
-        UsageError: the command or a config file has changed since the comparison was started.
+        InputError: the command or a config file has changed since the comparison was started.
     """
     recorded = read(folder)
     for name, value in recorded.command.items():
         if typed.command[name] != value:
-            raise UsageError(
+            raise InputError(
                 f"{folder} was started with {name} {value or 'none'}, not {typed.command[name] or 'none'}; "
                 "type the command that started it, or another --name"
             )
     for path, known in recorded.files.items():
         if not Path(path).is_file() or digest(path) != known:
-            raise UsageError(f"{path} has changed since {folder} was started; type another --name")
+            raise InputError(f"{path} has changed since {folder} was started; type another --name")
     recorded.seeds = list(dict.fromkeys([*recorded.seeds, *seeds]))
     return recorded

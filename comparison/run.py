@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 from comparison import board, table
 from comparison.check import check
 from comparison.environment import environment
-from comparison.plan import FILE, Plan, Run, UsageError
+from comparison.plan import FILE, Plan, Run
 from comparison.processes import Task, in_child, in_children
+from engine.errors import InputError
 from engine.results import Row, write_whole
 
 ENVIRONMENT = "environment.json"
@@ -32,17 +33,17 @@ def locked(folder: Path) -> Iterator[None]:
         with FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout:
-        raise UsageError(f"{folder} is running; wait until it ends, or stop it") from None
+        raise InputError(f"{folder} is running; wait until it ends, or stop it") from None
 
 
 def create(plan: Plan, name: str | None, runs_dir: Path) -> Path:
     """Checks that every run can start, completes the plan, and makes the folder of the comparison.
 
     Raises:
-        UsageError: the name exists, or a run cannot start. Nothing is written then.
+        InputError: the name exists, or a run cannot start. Nothing is written then.
     """
     if name is not None and (runs_dir / name).exists():
-        raise UsageError(taken(runs_dir / name))
+        raise InputError(taken(runs_dir / name))
     print("Loading ...", flush=True)
     check(plan)
     stem = name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
@@ -53,7 +54,7 @@ def create(plan: Plan, name: str | None, runs_dir: Path) -> Path:
             break
         except FileExistsError:  # another comparison has started since
             if name is not None:
-                raise UsageError(taken(folder)) from None
+                raise InputError(taken(folder)) from None
     plan.write(folder)
     return folder
 
@@ -70,7 +71,7 @@ def unfinished(plan: Plan, folder: Path) -> list[Run]:
     waiting = [(run, status) for run, status in waiting if status != "finished"]
     for run, status in waiting:
         if plan.is_printed and run.is_recent():
-            raise UsageError(f"{run.dir} was written to within the hour; wait until it ends, or remove it")
+            raise InputError(f"{run.dir} was written to within the hour; wait until it ends, or remove it")
         if run.dir.exists():
             print(f"{run} {'failed' if status == 'failed' else 'was interrupted'} and starts again.", flush=True)
             shutil.rmtree(run.dir)

@@ -22,8 +22,8 @@ MAY_IMPORT = {
     "callbacks": {"callbacks"},
     "engine": {"engine", "callbacks", "models", "datamodules"},
     "train": {"engine"},
-    "comparison": {"comparison", "train", "engine", "callbacks"},
-    "compare": {"comparison", "train", "engine"},
+    "comparison": {"comparison", "engine", "callbacks"},
+    "compare": {"comparison", "engine"},
     "benchmarks": {"benchmarks", "compare", "comparison", "train", "engine", "callbacks", "models", "datamodules"},
 }
 DOCUMENTED = ("Shapes:", "Parameters:", "Source:", "Differences:")

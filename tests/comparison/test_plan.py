@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from comparison import plan
-from comparison.plan import UsageError
+from engine.errors import InputError
 from engine.paths import PROJECT
 from tests.conftest import SMOKE
 
@@ -63,7 +63,7 @@ def test_comma_inside_brackets_belongs_to_the_value() -> None:
     ],
 )
 def test_vary_is_refused(vary: list[str], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(InputError, match=message):
         plan.expand([MLP], vary, [])
 
 
@@ -79,18 +79,18 @@ def test_vary_is_refused(vary: list[str], message: str) -> None:
     ],
 )
 def test_option_that_the_comparison_sets_is_refused(flag: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(InputError, match=message):
         plan.expand([MLP], [], [flag])
 
 
 @pytest.mark.parametrize("names", [("a b.yaml", "a_b.yaml"), ("a.yaml", "other/a.yaml")])
 def test_two_configs_with_one_name_are_refused(names: list[str], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="two runs would have the name a"):
+    with pytest.raises(InputError, match="two runs would have the name a"):
         plan.expand([str(tmp_path / name) for name in names], [], [])
 
 
 def test_name_of_another_folder_is_refused() -> None:
-    with pytest.raises(UsageError, match="figures has another use"):
+    with pytest.raises(InputError, match="figures has another use"):
         plan.expand(["figures.yaml"], [], [])
 
 
@@ -122,10 +122,10 @@ def test_resume_adds_seeds_and_refuses_changes(tmp_path: Path) -> None:
 
     typed().write(tmp_path)
     assert plan.resume(tmp_path, typed(), [1, 0]).seeds == [0, 1]
-    with pytest.raises(UsageError, match="was started with flags"):
+    with pytest.raises(InputError, match="was started with flags"):
         plan.resume(tmp_path, typed("--model.lr=1"), [])
     extra.write_text("trainer:\n  max_epochs: 5\n")
-    with pytest.raises(UsageError, match=r"extra\.yaml has changed since"):
+    with pytest.raises(InputError, match=r"extra\.yaml has changed since"):
         plan.resume(tmp_path, typed(), [])
 
 
@@ -141,6 +141,6 @@ def test_run_has_a_row_in_every_state(tmp_path: Path) -> None:
 
 
 def test_missing_config_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(UsageError, match=r"no config configs/mnist/deep_mpl\.yaml; type configs/mnist/deep_mlp\.yaml"):
+    with pytest.raises(InputError, match=r"no config configs/mnist/deep_mpl\.yaml; type configs/mnist/deep_mlp\.yaml"):
         plan.make(["configs/mnist/deep_mpl.yaml"], [], None, [], [0])
     assert plan.find_config(MLP) == PROJECT / MLP
