@@ -113,9 +113,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     def __init__(self, dirpath: str | None) -> None:
         super().__init__(dirpath, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.next_write = time.monotonic() + INTERVAL
+        self.next_write = 0.0
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         is_end = (

@@ -147,7 +147,7 @@ def test_fit_goes_on_with_the_config_of_the_checkpoint(
     assert (tmp_path / "runs" / "half" / "version_0" / "checkpoints" / "best.ckpt").is_file(), "a run of its own"
 
 
-@pytest.mark.parametrize(("interval", "epochs"), [(0.0, [1]), (math.inf, [])])
+@pytest.mark.parametrize(("interval", "epochs"), [(0.0, [1]), (math.inf, [0])])
 def test_last_is_written_once_per_interval_and_at_the_end(
     interval: float, epochs: list[int], fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
