@@ -66,7 +66,8 @@ def accuracies(data: str) -> str:
     """Test accuracy by depth and network."""
     found = grid(data)
     lines = [[depth, *(shown(found[net, depth].test) for net in NETWORKS)] for depth in DEPTHS]
-    return markdown(["hidden layers", *NETWORKS.values()], [[0, shown(runs("linear")[f"{data}_linear"].test)], *lines])
+    linear = [shown(runs("linear")[f"{data}_linear"].test)] * len(NETWORKS)
+    return markdown(["hidden layers", *NETWORKS.values()], [[0, *linear], *lines])
 
 
 def differences(data: str) -> str:
@@ -88,7 +89,7 @@ def difference_table(pairs: dict[str, tuple[pd.DataFrame, pd.DataFrame]]) -> str
     lines = []
     for name, (first, second) in pairs.items():
         mean, low, high = found = difference(first.test, second.test)
-        lines.append([name, f"{mean:+.1f}", f"{low:+.1f} to {high:+.1f}", "yes" if found.is_significant else "no"])
+        lines.append([name, f"{mean:+z.1f}", f"{low:+z.1f} to {high:+z.1f}", "yes" if found.is_significant else "no"])
     return markdown(["test accuracy", "difference in points", "95 % interval", "significant?"], lines)
 
 

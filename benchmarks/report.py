@@ -124,8 +124,11 @@ def table(found: list[Result]) -> str:
     lines = []
     for one in found:
         compared = ["-", "-"]
-        if "value" in one.published:
-            mean, width = one.difference(one.published["value"], one.published.get("runs", 1))
+        value = one.published.get("value")
+        if value and one.is_loss:  # the spread of a much lower loss is not that of ours
+            compared = [f"{one.scores.mean() / value:.2g} times as high", "-"]
+        elif value:
+            mean, width = one.difference(value, one.published.get("runs", 1))
             compared = [f"{one.number(mean, '+')} ± {one.number(width)}", "yes" if abs(mean) > width else "no"]
         lines.append([*costs(one), reference(one.config), *compared, one.goal()])
     return with_hardware([*COSTS, "published", "difference", "significant?", "goal"], lines, found)
