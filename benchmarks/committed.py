@@ -98,7 +98,8 @@ def with_tables(text: str, tables: Mapping[str, str]) -> str:
     """The text of a page with each table between its marks `<!-- results: name -->` and `<!-- end of results -->`."""
     for name, table in tables.items():
         marks = re.compile(rf"(<!-- results: {name} -->\n).*?(<!-- end of results -->)", re.DOTALL)
-        text = marks.sub(lambda found, table=table: f"{found[1]}\n{table}\n\n{found[2]}", text)
+        escaped = table.replace("\\", r"\\")
+        text = marks.sub(rf"\1\n{escaped}\n\n\2", text)
     return text
 
 

@@ -110,13 +110,17 @@ def rates() -> str:
     return markdown(["data", "hidden layers", *(f"lr {rate}" for rate in (*RATES, "0.01"))], lines)
 
 
+def best_rate(data: str, depth: int) -> tuple[str, pd.DataFrame]:
+    """The learning rate that is best on validation, and its runs."""
+    return max(by_rate(data, depth).items(), key=lambda one: one[1].val.mean())
+
+
 def best_rates() -> str:
-    """The deepest plain ReLU network and one layer, each at the learning rate that is best for it on validation."""
+    """The deepest plain ReLU network and one layer, each at its best learning rate."""
     pairs = {}
     for data, name in DATA.items():
-        found = [by_rate(data, depth) for depth in (1, DEPTHS[-1])]
-        one, deep = [max(tried, key=lambda rate, tried=tried: tried[rate].val.mean()) for tried in found]
-        pairs[f"{name}: {DEPTHS[-1]} layers at lr {deep} - 1 at lr {one}"] = (found[0][one], found[1][deep])
+        (rate, one), (deep_rate, deep) = best_rate(data, 1), best_rate(data, DEPTHS[-1])
+        pairs[f"{name}: {DEPTHS[-1]} layers at lr {deep_rate} - 1 at lr {rate}"] = (one, deep)
     return difference_table(pairs)
 
 
@@ -143,8 +147,8 @@ def draw() -> None:
             for number, (net, title) in enumerate(NETWORKS.items()):
                 values = [found[net, depth][column] for depth in DEPTHS]
                 means, spreads = [one.mean() for one in values], [one.std() for one in values]
-                style = {"color": COLOURS[number], "marker": MARKS[number], "capsize": 3}
-                ax.errorbar(DEPTHS, means, spreads, label=title, **style)
+                colour, mark = COLOURS[number], MARKS[number]
+                ax.errorbar(DEPTHS, means, spreads, label=title, color=colour, marker=mark, capsize=3)
             level = runs("linear")[f"{data}_linear"][column].mean()
             ax.axhline(level, color="grey", linestyle="--", label="no hidden layer")
             ax.set(xscale="log", title=name, xlabel="hidden layers")

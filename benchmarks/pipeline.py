@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor
@@ -57,9 +57,11 @@ def measure(rounds: int | None = None) -> Row:
     ours, stock = MNIST(source="full", batch_size=BATCH_SIZE, val_size=0), digits()
     ours.prepare_data()
     ours.setup()
-    loaders = {"ours": ours.train_dataloader()}
+    loaders: dict[str, Iterable[Any]] = {"ours": ours.train_dataloader()}
     loaders |= {f"{n} workers": DataLoader(stock, BATCH_SIZE, shuffle=True, num_workers=n) for n in WORKERS}
-    subjects = {name: functools.partial(seconds_per_epoch, loader) for name, loader in loaders.items()}
+    subjects: dict[str, Callable[[], float]] = {
+        name: functools.partial(seconds_per_epoch, loader) for name, loader in loaders.items()
+    }
     return {"loader": interleaved(rounds or ROUNDS, subjects)}
 
 

@@ -79,6 +79,7 @@ def test_every_measured_config_has_a_published_entry() -> None:
         assert ("value" in entry) == ("source" in entry)
 
 
+@pytest.mark.filterwarnings("ignore:Precision loss occurred")  # one of two configs gave the same value with every seed
 def test_committed_differences_are_welch_intervals() -> None:
     for path in committed.RESULTS.rglob("differences.csv"):
         rows = committed.rows(path.parent)
@@ -88,7 +89,7 @@ def test_committed_differences_are_welch_intervals() -> None:
             first, second = scores[str(pair.first)], scores[str(pair.second)]
             if first.std() + second.std() < 1e-9:  # no spread, so no verdict
                 assert pd.isna(pair.low)
-                assert not pair.is_significant
+                assert pd.isna(pair.is_significant)
                 continue
             found = committed.difference(first, second)
             assert found == pytest.approx((pair.mean, pair.low, pair.high), abs=1e-9)
