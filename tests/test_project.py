@@ -10,7 +10,6 @@ import yaml
 
 import datamodules
 import models
-from benchmarks import committed, inside_page, published, report
 from engine.paths import PROJECT
 from engine.usage import extras
 from tests.conftest import CONFIGS, config_id, expected_to, why_it_cannot
@@ -158,33 +157,6 @@ def test_documents_show_pictures_that_exist_and_no_other_is_kept() -> None:
         for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", document.read_text())
     }
     assert shown == {path.resolve() for path in (PROJECT / "docs").glob("*/*")}
-
-
-def test_tables_of_the_inside_are_those_of_the_committed_results() -> None:
-    text = inside_page.PAGE.read_text(encoding="utf-8")
-    assert inside_page.page(text) == text, "make inside rewrites docs/inside.md"
-    for arguments in inside_page.COMPARISONS.values():
-        configs = arguments[: arguments.index("--")] if "--" in arguments else arguments
-        assert f"compare.py {' '.join(configs)} --insight" in text, "the command that made the pictures"
-
-
-def test_numbers_are_those_of_the_committed_results() -> None:
-    text = (PROJECT / "README.md").read_text()
-    assert report.readme(text) == text, "python -m benchmarks.report rewrites README.md"
-    shown = [row for row in committed.rows_of(committed.RESULTS / "mnist") if row["seed"] == "0"]
-    for row in shown:
-        if row["config"] not in ("shallow_mlp", "deep_mlp", "resnet", "lstm"):
-            continue
-        (line,) = re.findall(rf"^    \| {row['config']} .*$", text, re.MULTILINE)
-        assert f"{100 * float(row['val_acc']):.2f} % | {100 * float(row['test_acc']):.2f} %" in line
-    assert published.page(page := published.PAGE.read_text()) == page, "python -m benchmarks.published rewrites it"
-    for content in (published.table(published.reached()), published.depth_table(published.reached())):
-        assert content in page
-    assert published.gpu_table() in page
-    assert published.short_table(published.reached()) in text
-    for path, header in report.headers().items():
-        assert path in CONFIGS
-        assert path.read_text().splitlines()[2] == header
 
 
 def undocumented(model: type, source: str) -> set[str]:
