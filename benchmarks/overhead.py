@@ -83,7 +83,10 @@ class Stopwatch(L.Callback):
             return metrics
 
         validation.run = run
-        self.start = Seconds.now()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch == 0:  # after `on_train_start` of the callbacks, which draw the graph of the model
+            self.start = Seconds.now()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.taken = Seconds.now().since(self.start).since(self.validation)

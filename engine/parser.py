@@ -224,7 +224,7 @@ class CLI(LightningCLI):
             options["mode"] = "max"
         self.history, self.started = History(), Started()
         self.best, self.last = ModelCheckpoint(**options), LastCheckpoint(options["dirpath"])
-        callbacks = [self.started, self.best, self.history, self.last, ModelGraph(), StepCurves(), EpochCurves()]
+        callbacks = [self.started, ModelGraph(), self.history, self.best, self.last, StepCurves(), EpochCurves()]
         callbacks += [BroadcastBuffers(), StopWhenDiverged(), Resume()]
         callbacks += [StopAtMaxSteps()] if given.max_steps >= 0 else []
         typed = given.callbacks if isinstance(given.callbacks, list) else [given.callbacks]
