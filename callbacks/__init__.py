@@ -14,7 +14,6 @@ from callbacks.loss_surface import LossSurface
 from callbacks.mistakes import Mistakes
 from callbacks.model_graph import ModelGraph
 from callbacks.predictions import Predictions
-from callbacks.progress import EpochLines, LiveProgress
 
 __all__ = [
     "ActivationStats",
@@ -22,13 +21,11 @@ __all__ = [
     "DecisionBoundary",
     "Embedding",
     "EpochCurves",
-    "EpochLines",
     "FeatureMaps",
     "Features",
     "Filters",
     "GradientFlow",
     "History",
-    "LiveProgress",
     "LossSurface",
     "Mistakes",
     "ModelGraph",

@@ -83,7 +83,7 @@ class Predictions(L.Callback):
         if self.files is None:
             is_known = table["label"] != ""
             num_correct = (table["label"] == table["predicted"]).sum()
-            print(f"{num_correct:,} of {is_known.sum():,} are correct")
+            print(f"{num_correct:,} of {is_known.sum():,} are right")
         else:
             for _, row in table.head(MOST_PRINTED).iterrows():
                 probability = row[f"probability_{row['predicted']}"]

@@ -35,7 +35,7 @@ def draw(folder: Path, rows: list[Row]) -> dict[str, Figure]:
         name_lines(names, axes)
     stats = kept(folder, rows, "ActivationStats")
     if len(stats) > 1:
-        signals = {config: (own["deviations"], own["stuck"]) for config, own in stats.items()}
+        signals = {config: (own["deviations"], own["inactive"]) for config, own in stats.items()}
         figures["activations_by_depth"], (left, right, names) = with_names(2, stats)
         activation_stats.draw_signal(left, right, signals)
         name_lines(names, left)
