@@ -45,24 +45,21 @@ class FeatureMaps(Insight):
         rows = [to_pictures(inputs), *(tiles(outputs[name], model) for name in names)]
         is_over_time = [False, *(outputs[name].ndim == 3 for name in names)]
         ratios = [0.4 if over else row.shape[1] / row.shape[2] for row, over in zip(rows, is_over_time, strict=True)]
-        heights = [min(max(ratio, 0.2), 1.0) for ratio in ratios]
-        size = 0.4 + (0.6 + 1.3 * sum(heights)) / len(rows)
-        figure, every_axes = panels(4.8, size, len(rows), is_plot=False, height_ratios=heights)
+        heights = [*(min(max(ratio, 0.2), 1.0) for ratio in ratios), 0.06]
+        size = 0.4 + 1.3 * sum(heights) / len(heights)
+        figure, (*every_axes, bar_axes) = panels(4.8, size, len(heights), is_plot=False, height_ratios=heights)
         show_samples(every_axes[0], rows[0], len(inputs), gap=gap_of(rows[0]), is_ink=is_ink(trainer))
         every_axes[0].set_ylabel("input", **LABEL)
         every_axes[0].set_title(title)
-        for axes, row, over in zip(every_axes, rows, is_over_time, strict=True):
-            axes.set_aspect("auto" if over or row.shape[1] == 1 else "equal")
         for name, axes, row in zip(names, every_axes[1:], rows[1:], strict=True):
             draw_row(axes, row, name)
-        if any(is_over_time):
-            last = max(number for number, over in enumerate(is_over_time) if over)
-            num_steps = rows[last].shape[2]
-            every_axes[last].set_xticks([0, num_steps - 1], ["1", str(num_steps)], fontsize=8)
-            every_axes[last].set_xlabel("time step; a line per unit", fontsize=9)
+        for axes, row, over in zip(every_axes, rows, is_over_time, strict=True):
+            axes.set_aspect("auto" if over or row.shape[1] == 1 else "equal")
         scale = ScalarMappable(Normalize(-1, 1), SIGNED)
-        bar = figure.colorbar(scale, ax=every_axes, location="bottom", shrink=0.5, aspect=30, ticks=[-1, 0, 1])
+        bar = figure.colorbar(scale, cax=bar_axes, orientation="horizontal", ticks=[-1, 0, 1])
         bar.set_ticklabels(["-limit", "0", "limit"], fontsize=9)
+        if any(is_over_time):
+            bar.set_label("stages over time: a line per unit, time steps from left to right", fontsize=9)
         self.draw(trainer, "feature_maps/layers", figure)
         for name, maps in attention.items():
             self.draw_attention(trainer, f"attention/{name}", to_numpy(maps))

@@ -67,8 +67,10 @@ class GradientFlow(Insight):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self.weights_before:
-            pairs = zip(self.layers.items(), self.weights_before, strict=True)
-            ratios = {f"update_ratio/{name}": float((new - old).norm() / old.norm()) for (name, new), old in pairs}
+            ratios = {
+                f"update_ratio/{name}": float((new.detach() - old).norm() / old.norm())
+                for (name, new), old in zip(self.layers.items(), self.weights_before, strict=True)
+            }
             log_metrics(trainer, ratios, trainer.global_step)
             self.weights_before = []
 

@@ -75,10 +75,8 @@ class Insight(L.Callback):
         self.is_on = trainer.is_global_zero and reason is None
         if trainer.is_global_zero and reason is not None:
             print(f"{type(self).__name__} is off: {reason}.", flush=True)
-        if self.every_n_epochs is not None or self.num_intervals == 0:
-            self.interval = self.every_n_epochs
-        else:
-            self.interval = math.ceil(num_epochs(trainer) / self.num_intervals)
+        default = math.ceil(num_epochs(trainer) / self.num_intervals) if self.num_intervals else None
+        self.interval = self.every_n_epochs or default
         if self.epoch == 0:
             self.inspect_if_due(trainer, pl_module)
 

@@ -14,7 +14,7 @@ SECONDS_BETWEEN_UPDATES = 0.2  # an update takes longer than a training step of 
 
 
 class LiveProgress(TQDMProgressBar):
-    """Lightning's progress bar, with updates at fixed times instead of after a number of batches."""
+    """Lightning's progress bar on one line, updated at fixed times instead of after a number of batches."""
 
     next_update = 0.0
 
@@ -23,6 +23,10 @@ class LiveProgress(TQDMProgressBar):
             return False
         self.next_update = time.perf_counter() + SECONDS_BETWEEN_UPDATES
         return self.is_enabled
+
+    def init_validation_tqdm(self) -> Tqdm:
+        is_fit = self.trainer.state.fn == "fit"  # where it would need a second line
+        return Tqdm(disable=True) if is_fit else super().init_validation_tqdm()
 
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
         super().on_train_epoch_start(trainer)

@@ -132,7 +132,7 @@ def test_gradient_ascent_with_dead_units_and_without_gradient() -> None:
         linear.bias.fill_(-100)  # no input of this size passes the ReLU
         model.head.weight.zero_()
     samples = torch.randn(50, 4, generator=GENERATOR)
-    assert features.layer_before_activation(stages(model)["blocks.0"]) is linear
+    assert features.layer_before_activation(stages(model)["blocks.0"]) == linear
     found = features.ascend(model, linear, 3, samples)
     assert (torch.nn.functional.cosine_similarity(found, linear.weight) > 0.999).all()
     assert features.ascend(model, model.head, 2, samples).isnan().all(), "drawn in grey"
