@@ -15,8 +15,7 @@ MOST_MODULES = 200  # a larger graph is unreadable, and tracing 1,000 layers tak
 class ModelGraph(L.Callback):
     """Writes the graph of the model to TensorBoard once, when `fit` starts.
 
-    `TensorBoardLogger(log_graph=True)` does this in training mode, which would change the random numbers of dropout
-    and the statistics of batch norm, and prints warnings about tracing.
+    `TensorBoardLogger(log_graph=True)` prints warnings about tracing for every model, and fails for the Transformer.
     """
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
