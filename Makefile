@@ -29,12 +29,12 @@ endif
 compare: setup
 	$(RUN) compare.py configs/mnist/shallow_mlp.yaml configs/mnist/deep_mlp.yaml configs/mnist/resnet.yaml configs/sequence/lstm.yaml
 
-# SET=quick: one seed of each config; SET=mnist: one set of benchmarks/committed.py
+# rewrites tables from committed results; SET=quick trains one seed of each config, SET=full all, SET=mnist one set
 results: setup
-	$(RUN) -m benchmarks.report $(patsubst quick,--quick,$(filter-out full,$(SET)))
+	$(RUN) -m benchmarks.report $(SET)
 
 results-gpu: setup
-	$(RUN) -m benchmarks.report --gpu
+	$(RUN) -m benchmarks.report gpu
 
 depth-study: setup
 	$(RUN) -m benchmarks.depth_study
@@ -42,8 +42,10 @@ depth-study: setup
 inside: setup
 	$(RUN) -m benchmarks.inside_page
 
+# FLAGS=--write saves the results and rewrites the tables; the default is a first look
+FLAGS ?= --rounds 1
 bench: setup
-	$(RUN) -m benchmarks.speed
+	for name in overhead against pipeline time_to_accuracy scaling; do $(RUN) -m benchmarks.$$name $(FLAGS) || exit; done
 
 test: setup
 	$(RUN) -m pytest

@@ -6,90 +6,54 @@ python train.py test --ckpt_path runs/shallow_mlp/version_0/checkpoints/best.ckp
 
 from __future__ import annotations
 
-import linecache
 import sys
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.arguments import RunFailed, check, configs_first, help_text, located, overview
-from engine.paths import PROJECT
+from engine.usage import find_slip, help_text, overview
 
 if TYPE_CHECKING:
     from engine.cli import CLI
 
-# where a `raise ValueError` is a word to the person who typed
-OURS = [
-    PROJECT / name
-    for name in (
-        "models",
-        "datamodules",
-        "callbacks",
-        "comparison",
-        "engine",
-        "compare.py",
-    )
-]
 
-
-def main(arguments: list[str] | None = None, run: bool = True) -> CLI:
-    """Does what the arguments say, and returns the command line with its model, data and trainer.
+def main(arguments: list[str]) -> CLI:
+    """Does what `python train.py` does with these arguments, for scripts and notebooks.
 
     Args:
-        arguments: as they are typed behind `train.py`; by default those that were.
-        run: whether the first argument is a command to run; else everything is built only.
+        arguments: As typed after `train.py`.
+
+    Returns:
+        The command line, with its `model`, `datamodule`, `trainer` and `result`.
 
     Raises:
-        ValueError: wrong input, in one line that says what to type.
+        InputError: wrong input, in one line that says what to type.
+        RunFailed: the run ended without a result.
     """
-    arguments = configs_first([located(argument) for argument in (sys.argv[1:] if arguments is None else arguments)])
-    check(arguments, run)
+    from engine import cli  # noqa: PLC0415  # here, because it loads PyTorch and Lightning, which takes seconds
 
-    from engine import cli  # noqa: PLC0415  # only now: it loads PyTorch and Lightning, which takes seconds
-
-    try:
-        return cli.start(arguments, run)
-    except ValueError as error:
-        if is_refusal(error):
-            error.args = (cli.with_flags(error),)
-        raise
+    return cli.main(arguments)
 
 
-def is_refusal(error: ValueError) -> bool:
-    """Whether the error is our word on wrong input, a `raise` outside of what a model computes, and not a bug."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    code, line = frames[-1][0].f_code, frames[-1][1]
-    file = Path(code.co_filename)
-    computing = {"forward", "loss"} & {frame.f_code.co_name for frame, _ in frames}
-    is_ours = any(file == place or place in file.parents for place in OURS)
-    return is_ours and not computing and linecache.getline(str(file), line).strip().startswith("raise ValueError(")
-
-
-def command_line() -> int:
-    """What `python train.py` does: wrong input ends with one line and the exit code 2, a bug with its traceback."""
-    typed = sys.argv[1:]
-    if not typed:
-        print(overview())
+def command_line(arguments: list[str]) -> int:
+    """Runs `train.py` and returns its exit code: 2 for wrong input, 1 for a failed run, 130 for Ctrl-C."""
+    if not arguments or arguments[-1] in ("-h", "--help", "help"):
+        print(help_text() if arguments else overview())
         return 0
-    if typed[-1] in ("-h", "--help", "help"):
-        print(help_text())
-        return 0
-    try:
-        done = main(typed)
-    except ValueError as error:
-        if not is_refusal(error):
-            raise
-        print(f"train.py: {error}", file=sys.stderr)
+    if slip := find_slip(arguments):
+        print(f"train.py: {slip}", file=sys.stderr)
         return 2
-    except RunFailed as error:
+    from engine.cli import InputError, RunFailed  # noqa: PLC0415
+    from engine.report import next_commands  # noqa: PLC0415
+
+    try:
+        cli = main(arguments)
+    except (InputError, RunFailed) as error:
         print(f"train.py: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        return 130  # as shells count it
-    if done.checkpoint_path:
-        print(done.next_commands())
+        return 130
+    print(next_commands(cli), end="")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(command_line())
+    sys.exit(command_line(sys.argv[1:]))

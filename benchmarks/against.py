@@ -1,18 +1,18 @@
-"""The same network in other hands: 784-128-10, ReLU, batches of 128, seconds an epoch of 60,000 samples on the CPU.
+"""The same network in other libraries: seconds per epoch of 60,000 samples for 784-128-10 in batches of 128, on a CPU.
 
-python -m benchmarks.against        # JAX, Keras and scikit-learn are optional: pip install --editable '.[bench]'
+python -m benchmarks.against            # JAX, Keras and scikit-learn are optional: pip install --editable '.[bench]'
+python -m benchmarks.against --write    # also saves the result and rewrites the table in benchmarks/README.md
 
-Each has a process of its own, which stays and is told when to run, so that rounds are interleaved and what is compiled
-is compiled once. An epoch is shuffled, and starts from what the one before has learned. All have AdamW but
-scikit-learn, which has Adam; that and Keras take the last 96 samples too.
+The contestants take turns, each in a process of its own. Two epochs warm up and the third counts. Every epoch is
+shuffled. All use AdamW except scikit-learn, which has Adam. scikit-learn and Keras also train on the last 96 samples.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,14 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.paths import PROJECT
 from engine.results import Row
 
 BATCH_SIZE, NUM_SAMPLES = 128, 60_000
 NUM_BATCHES = NUM_SAMPLES // BATCH_SIZE
 ROUNDS = 5
 WARM_UPS = 2
-Epoch = Callable[[], float]  # seconds
+Epoch = Callable[[], float]  # runs an epoch and returns its seconds
 
 
 def timed(epoch: Callable[[], Any]) -> Epoch:
@@ -41,13 +40,13 @@ def timed(epoch: Callable[[], Any]) -> Epoch:
 
 
 def numbers() -> tuple[np.ndarray, np.ndarray]:
-    """As many inputs and labels as MNIST has: what is in them takes no part in the time."""
+    """Random inputs and labels, as many as MNIST has. Their values do not change the time."""
     random = np.random.default_rng(0)
     return random.random((NUM_SAMPLES, 784), np.float32), random.integers(0, 10, NUM_SAMPLES)
 
 
 def matrix_products() -> Epoch:
-    """Only the products of the inputs, forward and for the gradient of the first layer's weights: the floor."""
+    """Only the products with the inputs: forward, and for the gradient of the first layer. A lower bound."""
     import torch
 
     inputs, weight, gradient = torch.rand(BATCH_SIZE, 784), torch.rand(784, 128), torch.rand(BATCH_SIZE, 128)
@@ -61,7 +60,11 @@ def matrix_products() -> Epoch:
 
 
 def by_hand(fused: bool = False) -> Epoch:
-    """The loop of every tutorial, on tensors in memory; `fused` with what is quicker: one call for all parameters."""
+    """The loop of every tutorial, on tensors in memory.
+
+    Args:
+        fused: Whether to use the faster calls: AdamW that updates all parameters at once, and `index_select`.
+    """
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -85,17 +88,17 @@ def by_hand(fused: bool = False) -> Epoch:
 
 
 def ours(is_compiled: bool = False) -> Epoch:
-    """`train.py fit` with everything on; the time of an epoch is a fifth of a run of 5, checkpoints and all."""
-    from benchmarks.measure import quietly
+    """`train.py fit` as shipped. The time of an epoch is a fifth of a run of 5 epochs, with checkpoints."""
+    from benchmarks.timing import quietly
 
     flags = [f"--data.batch_size={BATCH_SIZE}", "--data.val_size=0", "--model.label_smoothing=0"]
     flags += ["--trainer.max_epochs=5", "--trainer.accelerator=cpu", "--test_checkpoint=none"]
-    flags += ["--trainer.callbacks+=benchmarks.measure.Compile"] if is_compiled else []
-    return lambda: quietly(["-c", "configs/mnist/shallow_mlp.yaml", *flags]).history.seconds / 5
+    flags += ["--trainer.callbacks+=benchmarks.timing.Compile"] if is_compiled else []
+    return lambda: float(quietly(["-c", "configs/mnist/shallow_mlp.yaml", *flags]).result["seconds"]) / 5
 
 
 def lightning_as_usual() -> Epoch:
-    """Lightning as its pages show it: automatic optimization, a DataLoader of tensors, each loss logged."""
+    """Lightning as its documentation shows it: a DataLoader of tensors, every loss logged."""
     import logging
     import warnings
 
@@ -200,7 +203,7 @@ def jax_scan() -> Epoch:
     return timed(epoch)
 
 
-CONTESTANTS: dict[str, tuple[Callable[[], Epoch], tuple[str, ...]]] = {  # and what has to be installed for it
+CONTESTANTS: dict[str, tuple[Callable[[], Epoch], tuple[str, ...]]] = {  # with the packages that it needs
     "the two large matrix products alone": (matrix_products, ()),
     "JAX, one compiled scan": (jax_scan, ("jax",)),
     "Keras 3 on JAX": (keras_on_jax, ("keras", "jax")),
@@ -213,79 +216,41 @@ CONTESTANTS: dict[str, tuple[Callable[[], Epoch], tuple[str, ...]]] = {  # and w
 }
 
 
-GOALS = (  # one divided by the other is to be at most this
-    ("ours, train.py fit", "a loop by hand, eager", 1.05),
-    ("ours, train.py fit", "the same, fused AdamW and index_select", 1.05),
-    ("ours, train.py fit, model.compile()", "a loop by hand, eager", 1.0),
-    ("ours, train.py fit, model.compile()", "scikit-learn, MLPClassifier", 1.0),
-    ("ours, train.py fit, model.compile()", "JAX, one compiled scan", 1.3),
-)
+def one_round(name: str) -> Row:
+    """Seconds of the first epoch, which includes compilation, and of an epoch after the warm-up."""
+    epoch = CONTESTANTS[name][0]()
+    first = epoch()
+    for _ in range(WARM_UPS - 1):
+        epoch()
+    return {"first": first, "seconds": epoch()}
 
 
-class Contestant:
-    """A process that runs an epoch when it is told to, and says how long it took."""
+def measure(rounds: int | None = None) -> Row:
+    from benchmarks.timing import in_a_process
 
-    def __init__(self, name: str) -> None:
-        command = [sys.executable, "-m", "benchmarks.against", name]
-        pipe = subprocess.PIPE
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # as long as the process
-        self.process = subprocess.Popen(command, cwd=PROJECT, stdin=pipe, stdout=pipe, stderr=self.errors, text=True)
-
-    def epoch(self) -> float:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith("seconds "):
-                return float(line.split()[1])
-        self.errors.seek(0)
-        raise RuntimeError(f"{self.process.args!r} ended: {self.errors.read()}")
-
-    def stop(self) -> None:
-        self.process.communicate()
-
-
-def measure(rounds: int = ROUNDS) -> Row:
-    installed = {
-        name: all(importlib.util.find_spec(package) for package in needed) for name, (_, needed) in CONTESTANTS.items()
-    }
-    contestants = {name: Contestant(name) for name, is_there in installed.items() if is_there}
-    taken: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
-    first = {name: contestant.epoch() for name, contestant in contestants.items()}  # with what compiles
-    for number in range(WARM_UPS - 1 + rounds):
-        for name, contestant in contestants.items():
-            seconds = contestant.epoch()
-            if number >= WARM_UPS - 1:
-                taken[name].append(seconds)
-    for contestant in contestants.values():
-        contestant.stop()
-    found = {"seconds": taken, "first": first}
-    print(table(found), flush=True)
-    return found
+    installed = [name for name, (_, needed) in CONTESTANTS.items() if all(map(importlib.util.find_spec, needed))]
+    turns = [{name: in_a_process("benchmarks.against", name) for name in installed} for _ in range(rounds or ROUNDS)]
+    seconds = {name: [turn[name]["seconds"] for turn in turns if name in turn] for name in CONTESTANTS}
+    return {"seconds": seconds, "first": {name: turns[0][name]["first"] for name in installed}}
 
 
 def table(found: Row) -> str:
-    from benchmarks.measure import markdown, ratio, shown
+    from benchmarks.committed import markdown
+    from benchmarks.timing import ratio, shown
 
     eager = found["seconds"]["a loop by hand, eager"]
-    rows = [
+    lines = [
         [name, f"{statistics.median(values):.3f}", shown(ratio(values, eager)), f"{found['first'][name]:.1f}"]
-        if values
-        else [name, "not installed", "", ""]
         for name, values in found["seconds"].items()
+        if values
     ]
-    return markdown(["an epoch by", "seconds", "÷ by hand", "the first, s"], rows)
-
-
-def serve(name: str) -> None:
-    epoch = CONTESTANTS[name][0]()
-    for _ in sys.stdin:
-        print("seconds", epoch(), flush=True)
+    return markdown(["an epoch by", "seconds", "÷ by hand", "first epoch, s"], lines)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        serve(sys.argv[1])
+    if sys.argv[1:] and sys.argv[1] in CONTESTANTS:
+        print(json.dumps(one_round(sys.argv[1])))
     else:
-        measure()
+        from benchmarks.timing import command_line
+
+        command_line("against", measure, table)

@@ -1,100 +1,108 @@
-"""What has been measured and committed under benchmarks/results/: which configs, their rows, and the machine."""
+"""Comparisons whose results are committed under benchmarks/results/, and the tables of the pages that show them."""
 
-import csv
+from __future__ import annotations
+
 import json
 import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.paths import PROJECT
+import pandas as pd
+from scipy import stats
+
+import compare
+from comparison.environment import environment
+from engine.paths import PROJECT, RUNS
 from engine.results import Row
 
 RESULTS = PROJECT / "benchmarks" / "results"
+FILES = ("results.csv", "differences.csv", "environment.json", "summary.md")
 
 
-class Set(NamedTuple):
-    """Configs that are measured together."""
-
-    configs: list[str]
-    num_seeds: int
-    flags: tuple[str, ...] = ()  # for train.py
-    needs_gpu: bool = False
-
-
-def in_folder(folder: str, *names: str) -> list[str]:
-    return [f"configs/{folder}/{name}.yaml" for name in names]
+def clean_commit() -> str:
+    """The short name of the current commit. Exits if it does not describe the code and the configs."""
+    status = ["git", "status", "--porcelain", "--", "*.py", "*.yaml"]
+    done = subprocess.run(status, cwd=PROJECT, capture_output=True, text=True, check=False)
+    if done.returncode or done.stdout:
+        sys.exit("results belong to a commit: commit the changes that `git status` lists, then measure again")
+    return str(environment()["commit"])[:7]
 
 
-FOR_A_GPU = {  # a comparison each, of one task
-    "digits": in_folder(
-        "gpu", "pixels_gru", "pixels_relu", "permuted_lstm", "permuted_tcn", "permuted_transformer", "resnet_large"
-    ),
-    "vgg": in_folder("gpu", "vgg_large"),
-    "adding": in_folder("gpu", "adding_600"),
-    "copying": in_folder("gpu", "copy_1000"),
-}
-SHORT = (  # so many steps as a CPU has the patience for
-    "--data.batch_size=32",
-    "--trainer.max_epochs=1",
-    "--trainer.limit_train_batches=200",
-    "--trainer.limit_val_batches=10",
-    "--trainer.limit_test_batches=20",
-)
-SETS = {  # by folder of benchmarks/results/
-    "mnist": Set(
-        in_folder("mnist", "linear", "shallow_mlp", "deep_mlp", "resnet", "resnet_plain")
-        + in_folder("sequence", "lstm", "gru"),
-        3,
-    ),
-    "mnist_fast": Set(in_folder("mnist", "fast_cnn"), 5),
-    "mnist_best": Set(in_folder("mnist", "resnet_best"), 3),
-    "mlp": Set(
-        in_folder(
-            "mnist",
-            "shallow_mlp_60000",
-            "shallow_mlp_best",
-            "deep_mlp_best",
-            "residual_mlp_10",
-            "residual_mlp_100",
-            "residual_mlp_1000",
-            "plain_mlp_100",
-        ),
-        3,
-    ),
-    "classics": Set(in_folder("mnist", "lenet", "alexnet", "vgg", "transformer") + in_folder("sequence", "tcn"), 3),
-    "adding": Set(in_folder("memory", "adding_gru", "adding_lstm", "adding_tcn"), 3),
-    "copying": Set(in_folder("memory", "copy_transformer"), 3),
-    "mnist1d": Set(in_folder("mnist1d", "linear", "mlp", "cnn", "gru"), 10),
-    **{f"gpu_{task}": Set(configs, 3, needs_gpu=True) for task, configs in FOR_A_GPU.items()},
-    # but adding, which takes a thousand steps to begin
-    **{f"short_{task}": Set(FOR_A_GPU[task], 1, SHORT) for task in ("digits", "vgg", "copying")},
-}
+def run(name: str, arguments: Sequence[str], flags: Sequence[str] = ()) -> Path:
+    """Runs a comparison of the current commit, or resumes it. Returns its folder in runs/.
+
+    Args:
+        name: Name of the comparison. The commit is appended.
+        arguments: Arguments of compare.py.
+        flags: Flags for train.py.
+    """
+    folder = RUNS / f"{name}_{clean_commit()}"
+    options = ["--name", folder.name, "--runs_dir", str(RUNS), *(["--resume"] if folder.is_dir() else [])]
+    if compare.main([*arguments, *options, *(["--", *flags] if flags else [])]):
+        sys.exit(f"not every run of {folder} finished; run the same command again to resume")
+    if rows(folder).data.str.endswith("-5k").any():
+        sys.exit(f"{folder} used the 5,000-digit subset of MNIST; put the full data into DATA_DIR and delete {folder}")
+    return folder
 
 
-def measured() -> list[str]:
-    """The sets that have been measured."""
-    return [name for name in SETS if (RESULTS / name).is_dir()]
+def copy(comparison: Path, folder: Path) -> None:
+    """Copies the results of a comparison to a folder of the repository."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        if (comparison / name).exists():
+            shutil.copy(comparison / name, folder / name)
 
 
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    """A row a run of the comparison in this folder."""
-    with (folder / "results.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def environment(folder: Path) -> Row:
-    described: Row = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    return described
-
-
-def quoting(text: str, name: str, content: str) -> str:
-    """The text of a page with this content between its marks of this name, if it has them."""
-    marks = re.compile(rf"(?<=<!-- results: {name} -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
-    return marks.sub(lambda _: f"\n{content}\n\n", text)
+def rows(folder: Path) -> pd.DataFrame:
+    """The runs of a comparison, one per row."""
+    return pd.read_csv(folder / "results.csv")
 
 
 def hardware(folder: Path) -> str:
-    """Where the results in this folder come from, in a phrase."""
-    where = environment(folder)
+    """The machine that the results in this folder were measured on."""
+    where: Row = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     cores = f"{where['cores']} cores of a shared {where['machine']}"
     return cores if where["device"] == "cpu" else f"{where['device']}, {cores}"
+
+
+class Difference(NamedTuple):
+    """Difference of two means, with the bounds of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def is_significant(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+def difference(first: pd.Series[float], second: pd.Series[float]) -> Difference:
+    """The mean of the second minus the mean of the first, with the interval of Welch's t-test."""
+    interval = stats.ttest_ind(second, first, equal_var=False).confidence_interval()
+    return Difference(second.mean() - first.mean(), interval.low, interval.high)
+
+
+def markdown(columns: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    columns = list(columns)
+    cells = [columns, ["---"] * len(columns), *lines]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in cells)
+
+
+def with_tables(text: str, tables: Mapping[str, str]) -> str:
+    """The text of a page with each table between its marks `<!-- results: name -->` and `<!-- end of results -->`."""
+    for name, table in tables.items():
+        marks = re.compile(rf"(<!-- results: {name} -->\n).*?(<!-- end of results -->)", re.DOTALL)
+        escaped = table.replace("\\", r"\\")
+        text = marks.sub(rf"\1\n{escaped}\n\n\2", text)
+    return text
+
+
+def write_tables(page: Path, tables: Mapping[str, str]) -> None:
+    """Rewrites the tables of a page."""
+    page.write_text(with_tables(page.read_text(encoding="utf-8"), tables), encoding="utf-8")

@@ -1,6 +1,7 @@
 """What `train.py fit` costs over a hand-written loop: wall time and CPU time per training step.
 
-python -m benchmarks.overhead
+python -m benchmarks.overhead            # 20 minutes; --rounds 1 for a first look
+python -m benchmarks.overhead --write    # also saves the result and rewrites the table in benchmarks/README.md
 
 Whole runs are compared. `train.py fit` runs as shipped: TensorBoard, checkpoints, step curves, metrics, progress line.
 The hand-written loop takes the same steps on the same tensors, with the same optimizer, scheduler and clipping, and
@@ -23,20 +24,26 @@ import lightning as L
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.measure import in_a_process, markdown, quietly, ratio, shown, wait
+from benchmarks.committed import markdown
+from benchmarks.timing import command_line, in_a_process, quietly, ratio, shown, wait
 from engine.cli import CLI
 from engine.results import Row
 
-CELLS = [("mnist/shallow_mlp", batch_size) for batch_size in (64, 128, 512)] + [
-    (config, batch_size)
-    for config in ("mnist/deep_mlp", "mnist/fast_cnn", "mnist/resnet", "sequence/lstm")
-    for batch_size in (128, 512)
-]
-EPOCHS, DEFAULT_EPOCHS = {"mnist/shallow_mlp": 2}, 1  # per run
-REPEATS, DEFAULT_REPEATS = {"mnist/shallow_mlp": 6}, 2  # runs of each per process
-GOALS, DEFAULT_GOAL = {"mnist/shallow_mlp": 1.10}, 1.05  # the highest ratio of wall times
-CUDA_GOAL = 1.10
-ROUNDS, DEFAULT_ROUNDS = {"mnist/shallow_mlp": 5}, 3  # processes
+
+class Plan(NamedTuple):
+    """How one config is measured."""
+
+    batch_sizes: tuple[int, ...]
+    epochs: int  # per run
+    repeats: int  # runs of each per process
+    rounds: int  # processes
+
+
+LARGE = Plan((128, 512), epochs=1, repeats=2, rounds=3)
+PLANS = {
+    "mnist/shallow_mlp": Plan((64, 128, 512), epochs=2, repeats=6, rounds=5),
+    **dict.fromkeys(("mnist/deep_mlp", "mnist/fast_cnn", "mnist/resnet", "sequence/lstm"), LARGE),
+}
 
 
 class Seconds(NamedTuple):
@@ -141,36 +148,33 @@ def one_round(repeats: int, arguments: list[str]) -> Row:
     return found
 
 
-def measure(rounds: int | None = None, batch_sizes: tuple[int, ...] = (64, 128, 512)) -> Row:
+def measure(rounds: int | None = None) -> Row:
     cells: list[Row] = []
-    for config, batch_size in CELLS:
-        if batch_size not in batch_sizes:
-            continue
-        repeats, epochs = REPEATS.get(config, DEFAULT_REPEATS), EPOCHS.get(config, DEFAULT_EPOCHS)
-        flags = ["-c", f"configs/{config}.yaml", f"--data.batch_size={batch_size}", f"--trainer.max_epochs={epochs}"]
-        found = [
-            in_a_process("benchmarks.overhead", str(repeats), *flags)
-            for _ in range(rounds or ROUNDS.get(config, DEFAULT_ROUNDS))
-        ]
-        measured = {name: [one[name] for one in found] for name in found[0]}
-        cells.append({"config": config, "batch_size": batch_size, **measured})
-        print(table({"cells": cells}).splitlines()[-1], flush=True)
+    for config, plan in PLANS.items():
+        for batch_size in plan.batch_sizes:
+            flags = [f"--data.batch_size={batch_size}", f"--trainer.max_epochs={plan.epochs}"]
+            arguments = [str(plan.repeats), "-c", f"configs/{config}.yaml", *flags]
+            found = [in_a_process("benchmarks.overhead", *arguments) for _ in range(rounds or plan.rounds)]
+            measured = {name: [one[name] for one in found] for name in found[0]}
+            cells.append({"config": config, "batch_size": batch_size, **measured})
+            print(
+                f"{config}, batch {batch_size}: {shown(ratio(measured['as_shipped'], measured['by_hand']))}", flush=True
+            )
     return {"cells": cells}
 
 
 def table(found: Row) -> str:
-    rows = []
+    lines = []
     for cell in found["cells"]:
         wall = shown(ratio(cell["as_shipped"], cell["by_hand"]))
         cpu = shown(ratio(cell["as_shipped_cpu"], cell["by_hand_cpu"]))
-        milliseconds = f"{statistics.median(cell['by_hand']):.3g}"
-        rows.append([cell["config"], str(cell["batch_size"]), milliseconds, wall, cpu])
+        lines.append([cell["config"], cell["batch_size"], f"{statistics.median(cell['by_hand']):.3g}", wall, cpu])
     columns = ["config", "batch", "by hand, ms per step", "wall time, `fit` ÷ by hand", "CPU time, `fit` ÷ by hand"]
-    return markdown(columns, rows)
+    return markdown(columns, lines)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
+    if sys.argv[1:] and sys.argv[1].isdigit():
         print(json.dumps(one_round(int(sys.argv[1]), sys.argv[2:])))
     else:
-        measure()
+        command_line("overhead", measure, table)

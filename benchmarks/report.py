@@ -1,136 +1,294 @@
-"""Measures what README.md and docs/results.md say, and writes it there, and into the headers of the configs.
+"""Our results next to published ones: the tables of docs/results.md and README.md, and the headers of the configs.
 
-python -m benchmarks.report                     # all seeds of all sets; goes on where it was stopped
-python -m benchmarks.report --quick             # one seed of each and their table; a later command goes on with these
-python -m benchmarks.report --gpu               # the sets that take a CUDA GPU, instead of all others
-python -m benchmarks.report mnist               # one set
-python -m benchmarks.report mnist runs/mnist    # takes one that was run already
+python -m benchmarks.report          # make results: rewrites all of them from the committed results, in seconds
+python -m benchmarks.report quick    # make results SET=quick: trains one seed of each config and compares: half an hour
+python -m benchmarks.report full     # make results SET=full: measures every set again and rewrites: 2 hours
+python -m benchmarks.report gpu      # make results-gpu: the same for the sets that need a CUDA GPU
+python -m benchmarks.report mnist    # make results SET=mnist: the same for one set of benchmarks/sets.yaml
+
+Stop it at any time: the same command resumes.
 """
 
-import shutil
+from __future__ import annotations
+
+import math
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
+import yaml
+from matplotlib.ticker import LogLocator
+from scipy import stats
 
-import compare
-from benchmarks import committed, published
-from comparison.inspection import git
-from engine.paths import PROJECT, RUNS
+from benchmarks import committed
+from benchmarks.committed import RESULTS, markdown
+from callbacks.drawing import COLOURS, name_marks, panels
+from engine.names import nearest
+from engine.paths import CONFIGS, PROJECT
+from engine.results import Row
 
-FILES = ("results.csv", "environment.json", "summary.md")
+PAGE = PROJECT / "docs" / "results.md"
+PUBLISHED: dict[str, Row] = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text(encoding="utf-8"))
+SETS: dict[str, Row] = yaml.safe_load(Path(__file__).with_name("sets.yaml").read_text(encoding="utf-8"))
+DEPTHS = [f"mnist/{name}" for name in ("residual_mlp_10", "residual_mlp_100", "residual_mlp_1000", "plain_mlp_100")]
 
 
-def readme(text: str) -> str:
-    """The text of README.md with the committed results in their place."""
-    return committed.quoting(text, "short", published.short_table(published.reached()))
+class Result(NamedTuple):
+    """The runs of one config, one per seed, and the published number next to them."""
+
+    config: str
+    runs: pd.DataFrame
+    hardware: str
+
+    @property
+    def published(self) -> Row:
+        return PUBLISHED[self.config]
+
+    @property
+    def is_loss(self) -> bool:
+        return self.published["unit"] == "loss"
+
+    @property
+    def scores(self) -> pd.Series[float]:
+        """The test loss, or the test accuracy in %, of each seed."""
+        return self.runs.test_loss if self.is_loss else 100 * self.runs.test_acc
+
+    @property
+    def unit(self) -> str:
+        return "" if self.is_loss else " %"
+
+    @property
+    def shown(self) -> str:
+        spread = f" ± {self.number(self.scores.std())}" if len(self.runs) > 1 else ""
+        return f"{self.number(self.scores.mean())}{spread}{self.unit}"
+
+    def number(self, value: float, sign: str = "") -> str:
+        """A score as the tables show it. Losses have the digits that give their mean two significant ones."""
+        digits = 1 - math.floor(math.log10(self.scores.mean())) if self.is_loss else 2
+        return f"{value:{sign}.{digits}f}"
+
+    def difference(self, value: float, runs: int = 1) -> tuple[float, float]:
+        """Our mean minus another mean, and the half width of its 95 % interval.
+
+        The spread of the other runs is unknown and is taken to equal ours. The interval is a prediction interval by
+        Student's t.
+        """
+        count = len(self.scores)
+        width = stats.t.ppf(0.975, count - 1) * self.scores.std() * math.sqrt(1 / count + 1 / runs)
+        return self.scores.mean() - value, width
+
+    def goal(self) -> str:
+        if "goal" not in self.published:
+            return "-"
+        goal, mean = self.published["goal"], self.scores.mean()
+        is_met = mean <= goal if self.is_loss else round(mean, 2) >= goal
+        return f"{goal:g}{self.unit}: {'met' if is_met else '**missed**'}"
 
 
-def headers() -> dict[Path, str]:
-    """The line on its results that each config of a committed comparison carries below its command."""
-    lines = {}
-    for one in published.reached_in({name: committed.RESULTS / name for name in committed.measured()}):
-        lines[PROJECT / "configs" / f"{one.config}.yaml"] = (
-            f"# test {one.score} {one.shown} (seeds {' '.join(one.seeds)}), "
-            f"{one.parameters:,} parameters, {one.seconds:.0f} s on {one.hardware}"
+def results(folders: dict[str, Path]) -> list[Result]:
+    """The results of every config of some sets, given the folder of each set."""
+    found = []
+    for name, folder in folders.items():
+        runs, hardware = committed.rows(folder), committed.hardware(folder)
+        found += [Result(path, runs[runs.config == Path(path).stem], hardware) for path in SETS[name]["configs"]]
+    return found
+
+
+def committed_results() -> list[Result]:
+    """The results of every set that was measured."""
+    return results({name: RESULTS / name for name in SETS if (RESULTS / name).is_dir()})
+
+
+def value_of(config: str, name: str = "value") -> str:
+    """The published number of a config, or its goal, with its unit."""
+    row = PUBLISHED[config]
+    return f"{row[name]:g}{'' if row['unit'] == 'loss' else ' %'}" if name in row else "-"
+
+
+def reference(config: str) -> str:
+    """The published number of a config, where it is from and what differs."""
+    row = PUBLISHED[config]
+    if "value" not in row:
+        return "none found"
+    source = " ".join(str(row[name]) for name in ("source", "year") if name in row)
+    details = [source, row.get("where"), f"commit {row['commit']}" if "commit" in row else None]
+    details.append(f"mean of {row['runs']:,}" if "runs" in row else None)
+    text = f"{value_of(config)}: {', '.join(one for one in details if one)}"
+    return text + (f" ({row['differs']})" if "differs" in row else "")
+
+
+def table(found: list[Result]) -> str:
+    """Every config next to its published number."""
+    lines = []
+    for one in found:
+        compared = ["-", "-"]
+        value = one.published.get("value")
+        if value and one.is_loss:  # the spread of a much lower loss is not that of ours
+            compared = [f"{one.scores.mean() / value:.2g} times as high", "-"]
+        elif value:
+            mean, width = one.difference(value, one.published.get("runs", 1))
+            compared = [f"{one.number(mean, '+')} ± {one.number(width)}", "yes" if abs(mean) > width else "no"]
+        lines.append([*costs(one), reference(one.config), *compared, one.goal()])
+    return with_hardware([*COSTS, "published", "difference", "significant?", "goal"], lines, found)
+
+
+COSTS = ["config", "parameters", "seconds", "test, mean ± sd", "seeds"]
+
+
+def costs(one: Result) -> list[Any]:
+    parameters, seconds = one.runs.parameters.iloc[0], one.runs.seconds.mean()
+    return [one.config, f"{parameters:,}", f"{seconds:.0f}", one.shown, len(one.runs)]
+
+
+def short_table(found: list[Result]) -> str:
+    """The same without sources."""
+    lines = [[*costs(one), value_of(one.config)] for one in found]
+    return with_hardware([*COSTS, "published"], lines, found)
+
+
+def with_hardware(columns: list[str], lines: list[list[Any]], found: list[Result]) -> str:
+    machines = " and ".join(dict.fromkeys(one.hardware for one in found))
+    return f"{markdown(columns, lines)}\n\nSeconds of training on {machines}."
+
+
+def depth_table(found: list[Result]) -> str:
+    """What 10 to 1,000 layers cost and reach."""
+    columns = ["config", "seconds", "training loss", "test accuracy"]
+    lines = [
+        [one.config, f"{one.runs.seconds.mean():.0f}", f"{one.runs.train_loss.mean():.4f}", one.shown]
+        for one in found
+        if one.config in DEPTHS
+    ]
+    return markdown(columns, lines)
+
+
+def waiting_table(found: list[Result]) -> str:
+    """The configs that were not measured yet."""
+    names = [config for config in PUBLISHED if config not in {one.config for one in found}]
+    return markdown(
+        ["config", "published", "goal"], [[name, reference(name), value_of(name, "goal")] for name in names]
+    )
+
+
+def tables(found: list[Result]) -> dict[str, str]:
+    """All tables, by the name of their marks on the pages."""
+    return {
+        "published": table(found),
+        "short": short_table(found),
+        "depth": depth_table(found),
+        "gpu": waiting_table(found),
+    }
+
+
+def header(one: Result) -> str:
+    """The comment of a config that says what it reaches."""
+    score, seeds = "loss" if one.is_loss else "accuracy", " ".join(map(str, one.runs.seed))
+    parameters, seconds = costs(one)[1:3]
+    return f"# test {score} {one.shown} (seeds {seeds}), {parameters} parameters, {seconds} s on {one.hardware}"
+
+
+def with_header(text: str, one: Result) -> str:
+    """The text of a config with this comment below its first two lines."""
+    phrase, command, *rest = text.splitlines()
+    body = [line for line in rest if not line.startswith(("# test accuracy", "# test loss"))]
+    return "\n".join([phrase, command, header(one), *body]) + "\n"
+
+
+def panel(config: str) -> str:
+    """The title of the panel of the figure that shows a config."""
+    folder, _, name = config.partition("/")
+    digits = "MNIST, dense layers" if "mlp" in name or name == "linear" else "MNIST, others"
+    return {"memory": "memory tasks", "mnist1d": "MNIST-1D"}.get(folder, digits)
+
+
+def draw(found: list[Result]) -> None:
+    """Error against seconds of training, with published numbers as hollow marks above or below ours."""
+    titles = list(dict.fromkeys(panel(one.config) for one in found))
+    figure, axes = panels(8, 6, math.ceil(len(titles) / 2), 2)
+    for ax, title in zip(axes, titles, strict=True):
+        marks = {}
+        shown = [one for one in found if panel(one.config) == title]
+        for number, one in enumerate(shown):
+            colour, seconds = COLOURS[number % len(COLOURS)], one.runs.seconds.mean()
+            errors = one.scores if one.is_loss else 100 - one.scores
+            ax.errorbar(seconds, errors.mean(), errors.std(), fmt="o", color=colour)
+            marks[Path(one.config).name] = (seconds, errors.mean())
+            if "value" in one.published:
+                other = one.published["value"] if one.is_loss else 100 - one.published["value"]
+                ax.plot([seconds, seconds], [errors.mean(), other], ":", color=colour, linewidth=1)
+                ax.plot(seconds, other, "o", color=colour, markerfacecolor="none", markersize=9)
+        ax.set(
+            title=f"{title}: ours filled, published hollow", xlabel="seconds of training", xscale="log", yscale="log"
         )
-    return lines
+        ax.set_ylabel("test loss" if title == "memory tasks" else "test error, %")
+        for axis, steps in ((ax.xaxis, (1, 2, 5)), (ax.yaxis, (1, 2, 3, 5, 7))):
+            axis.set_major_locator(LogLocator(subs=steps))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
+        seconds = [x for x, _ in marks.values()]
+        ax.set_xlim(min(seconds) / 1.6, max(seconds) * 2)  # leaves room for names
+        name_marks(figure, ax, marks)
+    figure.savefig(PAGE.with_suffix("") / "errors.png", dpi=100)
 
 
-def clean_commit() -> str:
-    """The short name of the commit that a result belongs to.
-
-    Raises:
-        ValueError: there is something uncommitted, which the result could not name.
-    """
-    if git("status", "--porcelain") != "":
-        raise ValueError("a result belongs to a commit; commit what `git status` shows, and measure again")
-    return str(git("rev-parse", "--short", "HEAD"))
-
-
-def measure(name: str, is_quick: bool = False) -> Path:
-    """Runs every config of a set with its seeds, and returns the folder of the comparison.
-
-    Goes on with one that this commit has begun, with all seeds that it was begun with.
-
-    Args:
-        name: of the set.
-        is_quick: takes the first seed only.
-
-    Raises:
-        ValueError: there is something uncommitted, which the result could not name, or a run failed.
-    """
-    commit = clean_commit()
-    configs, num_seeds, flags, needs_gpu = committed.SETS[name]
-    if needs_gpu and not torch.cuda.is_available():
-        raise ValueError(f"the set {name} takes a CUDA GPU, and PyTorch finds none here; type another set")
-    folder = RUNS / f"results_{name}_{commit}"
-    seeds = [str(seed) for seed in range(1 if is_quick else num_seeds)]
-    arguments = [str(PROJECT / config) for config in configs]
-    arguments += ["--seeds", *seeds, "--name", folder.name, "--runs_dir", str(folder.parent)]
-    arguments += ["--resume"] if folder.is_dir() else []
-    if compare.main([*arguments, "--", *flags] if flags else arguments):
-        raise ValueError(f"not all runs of {folder} finished; see the table above")
-    return folder
+def write() -> None:
+    """Rewrites the pages, the headers of the configs and the figure from the committed results."""
+    found = committed_results()
+    for page in (PAGE, PROJECT / "README.md"):
+        committed.write_tables(page, tables(found))
+    for one in found:
+        path = CONFIGS / f"{one.config}.yaml"
+        path.write_text(with_header(path.read_text(encoding="utf-8"), one), encoding="utf-8")
+    draw(found)
 
 
-def take(name: str, comparison: Path) -> None:
-    """Copies the comparison's files and rewrites what is made from them.
-
-    Raises:
-        ValueError: a comparison that is not fit to be quoted.
-    """
-    if not (comparison / "results.csv").is_file():
-        raise ValueError(f"{comparison} holds no comparison that has ended; type the folder of one, as runs/mnist")
-    if committed.environment(comparison)["dirty"] is not False:
-        raise ValueError(f"{comparison} was made with uncommitted changes; commit, and compare again")
-    rows = committed.rows_of(comparison)
-    if any(row["status"] != "finished" or "-5k" in row["data"] for row in rows):
-        raise ValueError(f"{comparison} has failed runs or a subset of the data; compare again")
-    configs, num_seeds, *_ = committed.SETS[name]
-    wanted = {(Path(config).stem, str(seed)) for config in configs for seed in range(num_seeds)}
-    if {(row["config"], row["seed"]) for row in rows} != wanted:
-        raise ValueError(f"{comparison} has other configs or seeds than the set {name}; type another folder or set")
-    (committed.RESULTS / name).mkdir(parents=True, exist_ok=True)
-    for file_name in FILES:
-        shutil.copy(comparison / file_name, committed.RESULTS / name / file_name)
-    path = PROJECT / "README.md"
-    path.write_text(readme(path.read_text(encoding="utf-8")), encoding="utf-8")
-    for path, header in headers().items():
-        phrase, command, *rest = path.read_text(encoding="utf-8").splitlines()
-        body = [line for line in rest if not line.startswith(("# test accuracy", "# test loss"))]
-        path.write_text("\n".join([phrase, command, header, *body]) + "\n", encoding="utf-8")
-    published.write()
+def measure(name: str, seeds: int) -> Path:
+    """Runs a set, or resumes it. Returns the folder of the comparison."""
+    configs = [f"configs/{config}.yaml" for config in SETS[name]["configs"]]
+    return committed.run(f"results_{name}", [*configs, "--seeds", *map(str, range(seeds))])
 
 
-def is_asked(name: str, is_quick: bool, is_gpu: bool) -> bool:
-    """Whether the set is measured where none is named; those that are short already have no quick form."""
-    return committed.SETS[name].needs_gpu == is_gpu and not (is_quick and name.startswith("short"))
+def quick() -> str:
+    """Trains one seed of each config. Returns its score next to the one on the page."""
+    on_page = {one.config: one for one in committed_results()}
+    lines = []
+    for one in results({name: measure(name, 1) for name in asked("quick")}):
+        known = on_page[one.config]
+        mean, width = known.difference(one.scores.iloc[0])
+        change = f"{known.number(-mean, '+')} ± {known.number(width)}"
+        lines.append(
+            [one.config, known.number(one.scores.iloc[0]), known.shown, change, "yes" if abs(mean) > width else "no"]
+        )
+    return markdown(["config", "seed 0, now", "docs/results.md", "difference", "significant?"], lines)
 
 
-def main(arguments: list[str]) -> int:
-    is_quick, is_gpu = "--quick" in arguments, "--gpu" in arguments
-    typed = [argument for argument in arguments if argument not in ("--quick", "--gpu")]
-    names = typed[:1] or [name for name in committed.SETS if is_asked(name, is_quick, is_gpu)]
-    folders = typed[1:]
-    try:
-        for name in names:
-            if name not in committed.SETS:
-                raise ValueError(f"there is no set {name}; type one of {', '.join(committed.SETS)}")
-        if len(folders) > 1 or (typed and is_gpu):
-            raise ValueError(f"{' '.join(arguments)} is too much; type one set and its folder, or --gpu alone")
-        measured = [Path(folder) for folder in folders] or [measure(name, is_quick) for name in names]
-        found = dict(zip(names, measured, strict=True))
-        if is_quick:
-            print(published.table(published.reached_in(found)))
-        else:
-            for name, folder in found.items():  # all at the end: what it writes is not yet committed
-                take(name, folder)
-    except ValueError as error:
-        print(f"benchmarks.report: {error}", file=sys.stderr)
-        return 2
-    return 0
+def asked(argument: str) -> list[str]:
+    """The sets that a command measures."""
+    if argument in SETS:
+        return [argument]
+    on_gpu = argument == "gpu"
+    if argument not in ("quick", "full", "gpu"):
+        near = nearest(argument, [*SETS, "quick", "full", "gpu"]) or "quick, full, gpu"
+        sys.exit(f"{argument} is not a set of benchmarks/sets.yaml; type {near}")
+    return [name for name, one in SETS.items() if one.get("needs_gpu", False) == on_gpu]
+
+
+def main(arguments: list[str]) -> None:
+    if arguments[1:]:
+        sys.exit(f"{' '.join(arguments)}: type one set, or quick, full or gpu")
+    if arguments == ["quick"]:
+        print(quick())
+        return
+    names = asked(arguments[0]) if arguments else []
+    if any(SETS[name].get("needs_gpu") for name in names) and not torch.cuda.is_available():
+        sys.exit(f"{arguments[0]} needs a CUDA GPU, and PyTorch finds none here; type another set")
+    folders = {name: measure(name, SETS[name]["seeds"]) for name in names}
+    for name, folder in folders.items():  # at the end, because they are uncommitted changes
+        committed.copy(folder, RESULTS / name)
+    write()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -1,10 +1,11 @@
-"""Time and memory of a training step against depth, width, batch and sequence length.
+"""Time and memory of a training step as depth, width, batch size or sequence length grows.
 
-python -m benchmarks.scaling
+python -m benchmarks.scaling            # needs Linux
+python -m benchmarks.scaling --write    # also saves the result and rewrites the table in benchmarks/README.md
 
-Each measurement has a process of its own, so that its peak of memory is its own, as Linux counts it. An exponent is the
-slope of a straight line through the logarithms: 1 is linear growth. It is held against that of the work, the operations
-of one sample times the batch; nothing should grow faster than the work it does.
+Each measurement has a process of its own, because Linux counts the peak memory of a process. An exponent is the slope
+on a log-log scale: 1 is linear growth. The work is the number of operations per sample times the batch size. Time and
+memory should not grow faster than the work.
 """
 
 from __future__ import annotations
@@ -16,19 +17,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
-from benchmarks.measure import in_a_process, markdown, wait
+from benchmarks.committed import markdown
+from benchmarks.timing import command_line, in_a_process, wait
 from engine import sizes
-from engine.cli import keep_freed_memory
 from engine.results import Row
+from engine.setup import set_up_process
 from models import RNN, BaseModel, DeepMLP, FastCNN, ResidualMLP, ShallowMLP
 
-Build = Callable[[int], tuple[BaseModel, int]]  # of a size: the network and its batch
+Build = Callable[[int], tuple[BaseModel, int]]  # takes a size, returns a network and its batch size
 AXES: dict[str, tuple[Build, tuple[int, ...]]] = {
     "depth, residual MLP of 64": (lambda n: (ResidualMLP([784], 10, num_layers=n), 128), (1, 10, 100, 1000)),
     "width, MLP of 3 layers": (lambda n: (DeepMLP([784], 10, n, 3), 128), (64, 256, 1024, 2048)),
@@ -38,16 +38,15 @@ AXES: dict[str, tuple[Build, tuple[int, ...]]] = {
     "length, GRU of 128": (lambda n: (RNN([n, 1], 10, cell="gru"), 64), (28, 98, 392, 784)),
 }
 ROUNDS = 5
-SLACK = 0.1  # of an exponent, before growth counts as faster than the work
+TOLERANCE = 0.1  # by which an exponent may exceed that of the work
 
 
 def step(axis: str, size: int) -> Row:
-    """One training step, in this process: milliseconds, and MiB at its peak above what was there before."""
+    """Median milliseconds of a training step in this process, the MiB that it adds at its peak, and its work."""
     torch.manual_seed(0)
-    keep_freed_memory()  # this and the next as in a run of train.py
-    torch.set_flush_denormal(True)
+    set_up_process()  # as train.py does
     build, _ = AXES[axis]
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far, which importing PyTorch made
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak that importing PyTorch left
     before = memory("VmRSS")
     model, batch_size = build(size)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -72,61 +71,44 @@ def step(axis: str, size: int) -> Row:
 
 
 def memory(name: str) -> float:
-    """MiB that Linux counts for this process under a name."""
+    """Memory of this process in MiB, by its name in /proc/self/status."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:")]
     return int(line.split()[1]) / 1024
 
 
-def measure(rounds: int = ROUNDS) -> Row:
-    cells: dict[str, Any] = {}
+def measure(rounds: int | None = None) -> Row:
+    axes: dict[str, Row] = {}
     for axis, (_, points) in AXES.items():
-        rows: list[dict[str, Row]] = [
-            {str(n): in_a_process("benchmarks.scaling", axis, str(n)) for n in points} for _ in range(rounds)
+        turns = [
+            {str(n): in_a_process("benchmarks.scaling", axis, str(n)) for n in points} for _ in range(rounds or ROUNDS)
         ]
-        cells[axis] = {
-            size: {name: statistics.median(row[size][name] for row in rows) for name in rows[0][size]}
-            for size in rows[0]
+        axes[axis] = {
+            size: {name: statistics.median(turn[size][name] for turn in turns) for name in turns[0][size]}
+            for size in turns[0]
         }
-        print(table({"axes": {axis: cells[axis]}}).splitlines()[-1], flush=True)
-    return {"axes": cells}
+        print(f"{axis}: done", flush=True)
+    return {"axes": axes}
 
 
 def exponent(points: Row, name: str) -> float:
-    """The slope of a straight line through the logarithms, over the upper half of the sizes, where fixed costs fade."""
-    upper = list(points.items())[-2:]
-    (low, first), (high, last) = ((math.log(int(size)), math.log(max(row[name], 1e-9))) for size, row in upper)
-    return float(np.divide(last - first, high - low))
+    """The slope on a log-log scale between the two largest sizes, where fixed costs matter least."""
+    (small, first), (large, last) = ((int(size), row[name]) for size, row in list(points.items())[-2:])
+    return math.log(last / first) / math.log(large / small)
 
 
 def table(found: Row) -> str:
-    rows = []
+    lines = []
     for axis, points in found["axes"].items():
-        slopes = [exponent(points, name) for name in ("work", "milliseconds", "mebibytes")]
-        times, sizes_ = list(points.values()), list(points)
-        rows.append(
-            [
-                axis,
-                " ".join(sizes_),
-                " ".join(f"{row['milliseconds']:.3g}" for row in times),
-                " ".join(f"{row['mebibytes']:.3g}" for row in times),
-                *(f"{value:.2f}" for value in slopes),
-                "yes" if max(slopes[1:]) <= slopes[0] + SLACK else "no",
-            ]
-        )
-    columns = [
-        "against",
-        "sizes",
-        "ms a step",
-        "MiB at the peak",
-        "exponent of the work",
-        "of the time",
-        "of the memory",
-    ]
-    return markdown([*columns, "not faster than the work"], rows)
+        work, *others = [exponent(points, name) for name in ("work", "milliseconds", "mebibytes")]
+        measured = [" ".join(f"{row[name]:.3g}" for row in points.values()) for name in ("milliseconds", "mebibytes")]
+        slopes = [f"{value:.2f}" for value in (work, *others)]
+        lines.append([axis, " ".join(points), *measured, *slopes, "yes" if max(others) <= work + TOLERANCE else "no"])
+    columns = ["growing", "sizes", "ms per step", "peak MiB", "exponent of the work", "of the time", "of the memory"]
+    return markdown([*columns, "within the goal"], lines)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
+    if sys.argv[1:] and sys.argv[1] in AXES:
         print(json.dumps(step(sys.argv[1], int(sys.argv[2]))))
     else:
-        measure()
+        command_line("scaling", measure, table)

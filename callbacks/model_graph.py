@@ -13,12 +13,12 @@ MOST_MODULES = 200  # a larger graph is unreadable, and tracing 1,000 layers tak
 
 
 class ModelGraph(L.Callback):
-    """Writes the graph of the model to TensorBoard once, when `fit` starts.
+    """Writes the graph of the model to TensorBoard once, when training starts.
 
     `TensorBoardLogger(log_graph=True)` prints warnings about tracing for every model, and fails for the Transformer.
     """
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         example: Any = pl_module.example_input_array
         logger = tensorboard_logger(trainer)
         if logger is None or not trainer.is_global_zero or example is None:

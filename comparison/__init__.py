@@ -1,1 +1,1 @@
-"""What stands behind compare.py: what is run, by whom, and what becomes of the results."""
+"""Several configs and seeds side by side: what runs, in which process, and how the results are shown."""

@@ -1,129 +1,101 @@
-"""The figures of a comparison: learning curves, and accuracy against parameters, seconds and depth."""
+"""Figures of a comparison: learning curves, and the score against parameters, seconds and depth."""
 
 from __future__ import annotations
 
 import math
-import statistics
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
 
-import matplotlib as mpl
-import numpy as np
-
-from callbacks.drawing import COLOURS, MARKS, STYLE, name_marks
-from comparison.table import Score, by_config, judged_by, scores, values_of
-from engine.results import Row
-
-mpl.use("Agg")  # files only: there may be no display
-from matplotlib import pyplot as plt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
-MOST_NAMED = 12  # points that get their name beside them
-AXES = {
-    "parameters": "parameters",
-    "seconds": "seconds of training",
-    "depth": "depth (hidden layers)",
-}
-Curves = dict[str, tuple[np.ndarray, np.ndarray]]  # tag: epochs (E,), values (R, E) of R runs
+from callbacks.drawing import line_style, panels
+from comparison.board import Curves, mean_and_deviation
+from comparison.table import finished, label, main_score, scores
+from engine.results import Row
+
+X_LABELS = {"parameters": "parameters", "seconds": "seconds of training", "depth": "depth (hidden layers)"}
 
 
 def draw(rows: list[Row], curves: dict[str, Curves]) -> dict[str, Figure]:
-    """Every figure, by name.
-
-    Args:
-        rows: one a run.
-        curves: of each config, the finished runs' curves over the epochs that all of them have.
-    """
-    score = judged_by(rows)
-    with plt.rc_context(STYLE):
-        found = {f"{score.column}_against_{column}": against(rows, column, score) for column in AXES}
-        if curves:
-            found["learning_curves"] = learning_curves(curves, scores(rows)[0])
-    return found
+    """All figures, by name, from the rows of finished runs and the curves of each config."""
+    runs = finished(rows)
+    score = main_score(runs)
+    figures = {f"{score}_against_{column}": draw_score(runs, column, score) for column in X_LABELS}
+    if any(curves.values()):
+        figures["learning_curves"] = draw_curves(curves, scores(runs)[0])
+    return figures
 
 
-def series(config: str) -> str:
-    """The name of a config without its depth: what is joined by a line where depth is varied."""
+def stacked(names: Iterable[str], num_plots: int = 1) -> tuple[Figure, list[Axes]]:
+    """Plots one below the other, with room for a legend of these names below. TensorBoard shows 300 pixels of width."""
+    names = list(names)
+    legend_height = 0.23 * math.ceil(len(names) / legend_columns(names)) + 0.2
+    return panels(4.0, 3.0 + legend_height / num_plots, rows=num_plots)
+
+
+def legend_columns(names: list[str]) -> int:
+    return max(1, 48 // (max(map(len, names)) + 6))
+
+
+def add_legend(figure: Figure, axes: Axes) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower left", fontsize=10, ncols=legend_columns(names))
+
+
+def format_score(axes: Axes, score: str) -> None:
+    axes.set_ylabel(label(score))
+    if score.endswith("acc"):
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def draw_score(runs: pd.DataFrame, column: str, score: str) -> Figure:
+    """Mean and standard deviation of the score against a column. Configs that differ in depth only form a line."""
+    groups = runs.astype({column: float, score: float}).groupby("config", sort=False)
+    points = pd.DataFrame(
+        {"x": groups[column].mean(), "y": groups[score].mean(), "sd": groups[score].std().fillna(0.0)}
+    )
+    points = points.dropna()
+    series = points.groupby([without_depth(config) for config in points.index], sort=False)
+    figure, (axes,) = stacked([str(name) for name, _ in series] or [""])
+    for number, (name, own) in enumerate(series):
+        line, style = own.sort_values("x"), line_style(number, len(own))
+        style |= {} if column == "depth" else {"linestyle": "none"}
+        axes.errorbar(line.x, line.y, yerr=line.sd, label=name, capsize=3, **style)
+    if len(points) and points.x.min() > 0 and points.x.max() > 8 * points.x.min():
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}" if x < 1e4 else f"{x:.0e}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    elif column == "depth":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel(X_LABELS[column])
+    format_score(axes, score)
+    if len(points):
+        add_legend(figure, axes)
+    return figure
+
+
+def without_depth(config: str) -> str:
+    """The name of a config without its depth."""
     parts = [part for part in config.split(",") if not part.startswith(("num_layers=", "blocks_per_stage="))]
     return ",".join(parts) or "all"
 
 
-def against(rows: list[Row], column: str, score: Score) -> Figure:
-    """Mean and standard deviation of the score over the seeds of each config, against one of its costs."""
-    figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
-    groups: dict[str, list[tuple[float, float, float, str]]] = {}
-    for config, runs in by_config(rows).items():
-        xs = values_of(runs, column)
-        ys = [score.scale * value for value in values_of(runs, score.column) if math.isfinite(value)]
-        if xs and ys:
-            deviation = statistics.stdev(ys) if len(ys) > 1 else 0.0
-            groups.setdefault(series(config), []).append((statistics.mean(xs), statistics.mean(ys), deviation, config))
-    num_points = sum(map(len, groups.values()))
-    named: dict[str, tuple[float, float]] = {}
-    for number, (name, points) in enumerate(groups.items()):
-        x, y, deviations, configs = zip(*sorted(points), strict=True)
-        marked: dict[str, Any] = {"color": COLOURS[number % 7], "marker": MARKS[number % 7], "capsize": 3}
-        is_line = len(points) > 1 and column == "depth"
-        axes.errorbar(x, y, yerr=deviations, linestyle="-" if is_line else "none", label=name, **marked)
-        if num_points <= MOST_NAMED and not is_line:
-            named |= dict(zip(configs, zip(x, y, strict=True), strict=True))
-    if num_points > MOST_NAMED or any(len(points) > 1 for points in groups.values()):
-        legend(axes, len(groups))
-    values = [point[0] for points in groups.values() for point in points]
-    if values and min(values) > 0 and max(values) > 8 * min(values):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(
-            mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}" if value < 1e4 else f"{value:.0e}")
-        )
-    elif column == "depth":
-        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
-    axes.margins(x=0.2)
-    axes.set_xlabel(AXES[column])
-    axes.set_ylabel(f"{score.label}, {score.unit.strip() or 'mean squared error'}, mean ± sd over seeds")
-    name_marks(figure, axes, named, fontsize=9)
-    return figure
-
-
-def learning_curves(curves: dict[str, Curves], score: Score) -> Figure:
-    """The mean over seeds of training loss and validation score, epoch by epoch, with a band of one deviation."""
-    tags = {
-        "train/loss": ("train loss", 1.0),
-        score.column.replace("_", "/"): (f"{score.label},{score.unit}", score.scale),
-    }
-    tags = {tag: shown for tag, shown in tags.items() if any(tag in own for own in curves.values())}
-    figure, panels = plt.subplots(1, len(tags), figsize=(5.5 * len(tags), 4.4), layout="constrained", squeeze=False)
-    for axes, (tag, (label, scale)) in zip(panels[0], tags.items(), strict=True):
+def draw_curves(curves: dict[str, Curves], score: str) -> Figure:
+    """Mean training loss and validation score per epoch, with a band of one standard deviation."""
+    tags = {score.replace("_", "/"): score, "train/loss": "train_loss"}
+    tags = {tag: column for tag, column in tags.items() if any(tag in own for own in curves.values())}
+    figure, plots = stacked(curves, len(tags))
+    for axes, (tag, column) in zip(plots, tags.items(), strict=True):
         for number, (config, own) in enumerate(curves.items()):
             if tag in own:
-                epochs, values = own[tag]
-                mean, deviation = scale * values.mean(0), scale * spread(values)
-                colour, style = COLOURS[number % 7], ["-", "--", ":", "-."][number // 7 % 4]
-                mark = "o" if len(epochs) == 1 else ""  # one epoch is no line
-                axes.plot(epochs, mean, color=colour, linestyle=style, marker=mark, label=config)
-                axes.fill_between(epochs, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
-        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
-        axes.set_xlabel("finished epochs")
-        axes.set_ylabel(f"{label.rstrip(',')}, mean ± sd over seeds")
-    legend(panels[0, -1], len(curves))
+                mean, sd = mean_and_deviation(own[tag])
+                style = line_style(number, len(mean))
+                axes.plot(mean.index, mean, label=config, **style)
+                axes.fill_between(mean.index, mean - sd, mean + sd, color=style["color"], alpha=0.2, linewidth=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        format_score(axes, column)
+    plots[-1].set_xlabel("finished epochs")
+    add_legend(figure, plots[-1])
     return figure
-
-
-def spread(values: np.ndarray) -> np.ndarray:
-    """The standard deviation over runs, `(R, E)` to `(E,)`; 0 of a single one."""
-    return values.std(0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1])
-
-
-def legend(axes: Axes, num_names: int) -> None:
-    """Inside if it is small, else beside the figure."""
-    if num_names <= 6:
-        axes.legend(fontsize=9)
-    else:
-        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
-
-
-def save(figures: dict[str, Figure], folder: Path) -> None:
-    """Writes each as a PNG, under the last part of its tag."""
-    folder.mkdir(exist_ok=True)
-    for tag, figure in figures.items():
-        figure.savefig(folder / f"{tag.rpartition('/')[2]}.png", dpi=120)

@@ -1,200 +1,259 @@
-"""What a comparison runs: configs, each with every value that is varied, each with every seed. Loads no PyTorch."""
+"""What a comparison runs: each config with each combination of varied values, once per seed. Loads no PyTorch."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.arguments import as_yaml, check, flags, located
-from engine.paths import DEFAULTS
+from engine import results
+from engine.errors import InputError
+from engine.names import nearest
+from engine.paths import CONFIGS, DEFAULTS, PROJECT
 from engine.results import Row, write_whole
 
 FILE = "plan.json"
-TAKEN = ("comparison", "figures")  # folders beside those of the runs
-DECIDED = {  # what a comparison sets itself, and what to type instead
+ERROR = "error.txt"  # in the folder of a run that failed
+RESERVED_NAMES = ("comparison", "figures")  # folders beside those of the runs
+SET_BY_COMPARISON = {  # options that a comparison sets itself, and what to type instead
     "seed_everything": "type --seeds",
-    "trainer.logger": "it writes every run where its table looks for it; leave that out",
-    "checkpoint.dirpath": "it writes every run where its table looks for it; leave that out",
-    "ckpt_path": "every run of it begins anew; leave that out",
+    "trainer.logger": "compare.py chooses the folder of each run; leave it out",
+    "checkpoint.dirpath": "compare.py chooses the folder of each run; leave it out",
+    "ckpt_path": "every run starts from new weights; leave it out",
     "trainer.fast_dev_run": "type -c configs/extras/smoke.yaml",
-    "print_config": "type it behind train.py",
+    "print_config": "type it after train.py",
     "help": "type --help before the --",
 }
+RECENT = 3600  # seconds; a run on another machine that wrote within them may still be running
 
 
 @dataclass
 class Entry:
-    """A line of the table: a config with the values that set it apart.
+    """One line of the table: a config with a combination of varied values."""
 
-    Attributes:
-        name: of the line and of its runs; it says only what differs.
-        config: path of the config file.
-        flags: further arguments of train.py.
-        about: what is known before it runs: model, data, depth, parameters; or the `error` of a bug.
-        varied: value of each option of `--vary`, by the name that was typed.
-    """
+    name: str  # only what differs between the lines; also the folder of the runs
+    argv: list[str]  # arguments of train.py without seed and folder
+    varied: Row = field(default_factory=dict)  # value of each option of --vary
+    about: Row = field(default_factory=dict)  # what is known before training, such as the number of parameters
 
-    name: str
-    config: str
-    flags: list[str]
-    about: Row = field(default_factory=dict)
-    varied: Row = field(default_factory=dict)
+
+@dataclass
+class Run:
+    """One training run: an entry with a seed, in a folder of its own."""
+
+    entry: Entry
+    seed: int
+    dir: Path
+
+    def __str__(self) -> str:
+        return f"{self.entry.name}, seed {self.seed}"
+
+    @property
+    def argv(self) -> list[str]:
+        """Arguments of `train.py`."""
+        logger = {"save_dir": self.dir.parent.parent, "name": self.entry.name, "version": self.dir.name}
+        flags = [f"--trainer.logger.init_args.{option}={value}" for option, value in logger.items()]
+        return [*self.entry.argv, f"--seed_everything={self.seed}", *flags]
+
+    def row(self) -> Row:
+        """The result, or what is known without one. `status` is finished, failed or unfinished."""
+        row = {**self.entry.varied, **self.entry.about, "config": self.entry.name, "seed": self.seed}
+        result, error = results.read(self.dir), self.dir / ERROR
+        if result is not None:
+            return {**row, **result, "status": "finished"}
+        if error.is_file():
+            return {**row, "status": "failed", "error": error.read_text(encoding="utf-8").strip()}
+        return {**row, "status": "unfinished"}
+
+    def record_failure(self, error: str) -> None:
+        self.dir.mkdir(parents=True, exist_ok=True)
+        write_whole(self.dir / ERROR, f"{error}\n")
+
+    def is_recent(self) -> bool:
+        """Whether an unfinished run wrote a file within the last hour."""
+        paths = [self.dir, *self.dir.rglob("*")] if self.row()["status"] == "unfinished" and self.dir.is_dir() else []
+        return any(time.time() - path.stat().st_mtime < RECENT for path in paths)
 
 
 @dataclass
 class Plan:
-    """A comparison as it was typed, and what that comes to.
+    """The record of a comparison."""
 
-    Attributes:
-        typed: configs, varied values, flags and what is matched: what must be the same to go on with `--resume`.
-        seeds: values of `seed_everything`.
-        entries: the lines of the table.
-        texts: what each config file said when the comparison began, by path.
-        parameters: the number that widths were matched to; none if they were not.
-        is_printed: whether its runs may be going on other machines.
-    """
-
-    typed: dict[str, Any]
-    seeds: list[int]
+    command: dict[str, Any]  # what was typed; must be the same for --resume
     entries: list[Entry]
-    texts: dict[str, str]
-    parameters: int | None = None
-    is_printed: bool = False
-
-    @property
-    def runs(self) -> list[tuple[Entry, int]]:
-        return [(entry, seed) for entry in self.entries for seed in self.seeds]
+    seeds: list[int]  # each entry runs once per seed
+    files: dict[str, str]  # SHA-256 of each config file; must be the same for --resume
+    parameters: int | None = None  # number that widths were matched to
+    is_printed: bool = False  # whether the runs may be on other machines
 
     @property
     def varied(self) -> list[str]:
-        """The options of `--vary`, the same for every entry."""
+        """The options of `--vary`."""
         return list(self.entries[0].varied)
+
+    def runs(self, folder: Path) -> list[Run]:
+        return [Run(entry, seed, folder / entry.name / f"seed_{seed}") for entry in self.entries for seed in self.seeds]
+
+    def rows(self, folder: Path) -> list[Row]:
+        return [run.row() for run in self.runs(folder)]
 
     def write(self, folder: Path) -> None:
         write_whole(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
 
 
 def read(folder: Path) -> Plan:
-    """The plan that a comparison was begun with."""
     content = json.loads((folder / FILE).read_text(encoding="utf-8"))
     return Plan(**{**content, "entries": [Entry(**entry) for entry in content["entries"]]})
 
 
-def make(configs: list[str], vary: list[str], match: str | None, given: list[str], seeds: list[int]) -> Plan:
-    """The plan of what was typed, checked as far as that is possible without PyTorch.
+def make(configs: list[str], vary: list[str], match: str | None, flags: list[str], seeds: list[int]) -> Plan:
+    """Expands a command line to the runs of a comparison.
 
     Args:
-        configs: paths of config files.
-        vary: `model.num_layers=1,2,4`, one option each.
-        match: what all are to have as many of.
-        given: further arguments of every run.
-        seeds: values of `seed_everything`.
+        configs: Paths of config files.
+        vary: One option each, as `model.num_layers=1,2,4`.
+        match: What all models have the same number of, or None.
+        flags: Further arguments of `train.py` for every run.
+        seeds: Values of `seed_everything`.
 
     Raises:
-        ValueError: what cannot be meant, or what train.py would refuse.
+        InputError: a file is missing, a name is used twice, or the comparison sets an option itself.
     """
     for seed in seeds:
         if not 0 <= seed < 2**32:
-            raise ValueError(f"--seeds {seed} is not within 0 and {2**32 - 1}; type another")
+            raise InputError(f"--seeds {seed} must be between 0 and {2**32 - 1}")
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"--seeds {' '.join(map(str, seeds))} names a seed twice; type each once")
-    given = anywhere(given)
-    entries = expanded(configs, vary, given)
-    paths = list(dict.fromkeys(entry.config for entry in entries))
-    files = [*paths, *(text for name, text in flags(given) if name == "config" and text), str(DEFAULTS)]
-    texts = {file: Path(file).read_text(encoding="utf-8") for file in files}
-    typed = {"configs": paths, "vary": vary, "match": match, "flags": given}
-    return Plan(typed, seeds, entries, texts)
+        raise InputError(f"--seeds {' '.join(map(str, seeds))} contains a seed twice; type each once")
+    flags = absolute_paths(flags)
+    configs = [str(find_config(config)) for config in configs]
+    extras = [path for path in (flag.rpartition("=")[2] for flag in flags) if path.endswith((".yaml", ".yml"))]
+    files = {path: digest(path) for path in dict.fromkeys([*configs, *extras, str(DEFAULTS)])}
+    command = {"configs": configs, "vary": vary, "match": match, "flags": flags}
+    return Plan(command, expand(configs, vary, flags), seeds, files)
 
 
-def anywhere(given: list[str]) -> list[str]:
-    """Flags that name the same files from any folder."""
-    found: list[str] = []
-    for argument in given:
-        option, equals, path = located(argument).rpartition("=")
-        is_config = path.endswith((".yaml", ".yml")) and Path(path).is_file()
-        is_data = "--data.data_dir" in (option, *(found[-1:] if not equals else []))
-        found.append(f"{option}{equals}{Path(path).absolute()}" if is_config or is_data else argument)
+def find_config(config: str) -> Path:
+    """The absolute path of a config, which is relative to the working directory or to this project."""
+    for path in (Path(config).expanduser(), PROJECT / config):
+        if path.is_file():
+            return path.absolute()
+    near = nearest(config, [str(path.relative_to(PROJECT)) for path in CONFIGS.rglob("*.yaml")])
+    raise InputError(f"there is no config {config}" + (f"; type {near}" if near else ""))
+
+
+def absolute_paths(flags: list[str]) -> list[str]:
+    """The flags with absolute paths of configs and data, so that the commands run from any folder."""
+    found = []
+    for previous, flag in itertools.pairwise(["", *flags]):
+        option, equals, value = flag.rpartition("=")
+        name = option if equals else previous
+        if name in ("-c", "--config"):
+            value = str(find_config(value))
+        elif name == "--data.data_dir":
+            value = str(Path(value).expanduser().absolute())
+        found.append(f"{option}{equals}{value}")
     return found
 
 
-def expanded(configs: list[str], vary: list[str], given: list[str]) -> list[Entry]:
-    """Every config with every combination of the varied values.
+def digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
-    Raises:
-        ValueError: names that coincide, or anything that train.py would refuse unread.
-    """
-    options = [varied(text) for text in vary]
-    names = [option for option, _ in options]
-    if len(set(names)) < len(names):
-        raise ValueError(f"--vary {' '.join(vary)} names an option twice; list all its values once, with commas")
-    for name in [*names, *(name for name, _ in flags(given))]:
-        decided = [one for one in DECIDED if name == one or name.startswith(f"{one}.")]
-        if decided:
-            raise ValueError(f"{name} is not for a comparison: {DECIDED[decided[0]]}")
-    last = [name.split(".")[-1] for name in names]
-    shown = [name if last.count(short) > 1 else short for name, short in zip(names, last, strict=True)]
-    columns = {name: dict(zip(values, as_column(values), strict=True)) for name, values in options}
-    entries: list[Entry] = []
-    for config in map(located, configs):
-        for values in itertools.product(*(values for _, values in options)):
-            set_here = [f"--{name}={value}" for name, value in zip(names, values, strict=True)]
-            try:
-                check(["fit", *(located(argument) for argument in ["-c", config, *given, *set_here])])
-            except ValueError as error:  # a config needs no -c here
-                raise ValueError(str(error).replace("type -c ", "type ")) from None
+
+def expand(configs: list[str], vary: list[str], flags: list[str]) -> list[Entry]:
+    """One entry per config and combination of varied values."""
+    options = dict(parse_vary(text) for text in vary)
+    if len(options) < len(vary):
+        raise InputError(f"--vary {' '.join(vary)} contains an option twice; list all its values once, with commas")
+    typed = ["help" if flag == "-h" else flag[2:].partition("=")[0] for flag in flags if flag.startswith(("--", "-h"))]
+    for name, (option, instead) in itertools.product([*options, *typed], SET_BY_COMPARISON.items()):
+        if name == option or name.startswith(f"{option}."):
+            raise InputError(f"--{name} cannot be used in a comparison: {instead}")
+    last_parts = [option.rpartition(".")[2] for option in options]
+    shown = [last if last_parts.count(last) == 1 else option for option, last in zip(options, last_parts, strict=True)]
+    entries: dict[str, Entry] = {}
+    for config in configs:
+        for pairs in itertools.product(*(zip(values, as_numbers(values), strict=True) for values in options.values())):
+            texts, numbers = [text for text, _ in pairs], [number for _, number in pairs]
             parts = [Path(config).stem] if len(configs) > 1 or not options else []
-            parts += [f"{short}={value}" for short, value in zip(shown, values, strict=True)]
-            name = re.sub(r"[^\w.,=+-]+", "_", ",".join(parts))  # a folder is called so
-            if name in TAKEN:
-                raise ValueError(f"a comparison keeps the name {name} for itself; copy {config} to another name")
-            if name in [entry.name for entry in entries]:
-                raise ValueError(f"two runs would be called {name}; copy a config to another name")
-            cells = {option: columns[option][value] for option, value in zip(names, values, strict=True)}
-            entries.append(Entry(name, str(Path(config).absolute()), [*given, *set_here], varied=cells))
-    return entries
+            parts += [f"{option}={text}" for option, text in zip(shown, texts, strict=True)]
+            name = re.sub(r"[^\w.,=+-]+", "_", ",".join(parts))
+            if name in RESERVED_NAMES:
+                raise InputError(f"{config} cannot be compared: the folder {name} has another use; rename the config")
+            if name in entries:
+                raise InputError(f"two runs would have the name {name}; rename one of the configs")
+            varied = [f"--{option}={text}" for option, text in zip(options, texts, strict=True)]
+            entries[name] = Entry(
+                name, ["fit", "-c", config, *flags, *varied], dict(zip(options, numbers, strict=True))
+            )
+    return list(entries.values())
 
 
-def varied(text: str) -> tuple[str, list[str]]:
-    """The option and the values of `model.num_layers=1,2,4`; a comma inside brackets belongs to a value."""
-    option, equals, listed = text.partition("=")
+def parse_vary(text: str) -> tuple[str, list[str]]:
+    """The option and the values of `model.num_layers=1,2,4`. A comma inside brackets belongs to a value."""
+    option, _, listed = text.partition("=")
     option = option.strip().removeprefix("--")
     values = [value.strip() for value in re.split(r",(?![^\[]*\])", listed)]
-    if not equals or not option or not all(values):
-        raise ValueError(f"--vary {text} is no option with values; type --vary model.num_layers=1,2,4")
-    if len({as_number(value) for value in values}) < len(values):
-        raise ValueError(f"--vary {text} names a value twice; type each once")
+    if not option or not all(values):
+        raise InputError(f"--vary {text} must be an option with values, such as --vary model.num_layers=1,2,4")
+    if len(set(as_numbers(values))) < len(values):
+        raise InputError(f"--vary {text} contains a value twice; type each once")
     return option, values
 
 
-def as_number(value: str) -> Any:
-    """0.001 for 0.001 and for 1e-3; what is no number as it was typed."""
-    try:
-        return float(value)
-    except ValueError:
-        return str(as_yaml(value))
-
-
-def as_column(values: list[str]) -> list[Any]:
-    """The values of an option as numbers, or as they were typed if one of them is not a number."""
+def as_numbers(values: list[str]) -> list[Any]:
+    """The values as numbers if all of them are numbers, else as they are."""
     try:
         return [int(value) if re.fullmatch(r"-?\d+", value) else float(value) for value in values]
     except ValueError:
-        return values
+        return list(values)
 
 
-def refuse_another(planned: Plan, typed: dict[str, Any], folder: Path) -> None:
-    """Raises a ValueError if a comparison is to go on with something else than it was begun with."""
-    for name, value in typed.items():
-        if planned.typed[name] != value:
-            raise ValueError(
-                f"{folder} was begun with {name} {planned.typed[name]}, not {value}; type the same command with "
-                "--resume, or another --name"
+# Comparisons on disk.
+
+
+def folders(runs_dir: Path) -> list[Path]:
+    """The folders of all comparisons."""
+    return sorted(path.parent for path in runs_dir.glob(f"*/{FILE}"))
+
+
+def find(name: str, runs_dir: Path) -> Path:
+    """The folder of the comparison of this name."""
+    names = [folder.name for folder in folders(runs_dir)]
+    if name not in names:
+        near = nearest(name, names)
+        hint = f"type {near}" if near else f"it contains {', '.join(names) or 'none'}"
+        raise InputError(f"{runs_dir} contains no comparison {name}; {hint}")
+    return runs_dir / name
+
+
+def find_command(command: dict[str, Any], runs_dir: Path) -> Path:
+    """The folder of the newest comparison that was started with this command."""
+    started = [folder for folder in folders(runs_dir) if read(folder).command == command]
+    if not started:
+        raise InputError(f"{runs_dir} contains no comparison that was started with this command; leave out --resume")
+    return max(started, key=lambda folder: (folder / FILE).stat().st_mtime)
+
+
+def resume(folder: Path, typed: Plan, seeds: list[int]) -> Plan:
+    """The recorded plan of a comparison, with new seeds added.
+
+    Raises:
+        InputError: the command or a config file has changed since the comparison was started.
+    """
+    recorded = read(folder)
+    for name, value in recorded.command.items():
+        if typed.command[name] != value:
+            raise InputError(
+                f"{folder} was started with {name} {value or 'none'}, not {typed.command[name] or 'none'}; "
+                "type the command that started it, or another --name"
             )
-    for file, text in planned.texts.items():
-        if not Path(file).is_file() or Path(file).read_text(encoding="utf-8") != text:
-            raise ValueError(f"{file} has changed since {folder} was begun; type another --name")
+    for path, known in recorded.files.items():
+        if not Path(path).is_file() or digest(path) != known:
+            raise InputError(f"{path} has changed since {folder} was started; type another --name")
+    recorded.seeds = list(dict.fromkeys([*recorded.seeds, *seeds]))
+    return recorded

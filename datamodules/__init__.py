@@ -1,4 +1,4 @@
-"""The data sets. A name in `__all__` is a data module that `--data` accepts."""
+"""The data modules. The command line finds a data module in `__all__` by its name."""
 
 from datamodules.base import BaseDataModule
 from datamodules.memory import AddingProblem, CopyMemory

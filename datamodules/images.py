@@ -2,43 +2,43 @@
 
 Source: MNIST database (LeCun, Cortes & Burges 1998): 28x28 pixels, light on dark. The digit is fitted into 20x20 pixels
 and shifted so that its centre of mass is the centre of the image.
-Differences: pixels of an image that already has this form are left as they are.
+Differences: images that already have this form are not changed.
 """
 
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy import ndimage
 from torch import Tensor
 
 SIDE = 28
 MIDDLE = 14  # row and column of the centre of mass in MNIST's images, counted from 0
-FAINT = 0.1  # an image with less contrast is blank
-EDGE = 0.3  # lighter pixels belong to the digit, darker ones may be uneven paper
-INK = 0.18  # smallest mean of the pixels of the square that a digit is fitted into; in MNIST it is 0.26 on average
-FINER = 4  # a pen is thickened in steps of 1/4 pixel
+BLANK_CONTRAST = 0.1  # an image with less contrast is blank
+STROKE_BRIGHTNESS = 0.3  # lighter pixels belong to the digit, darker ones may be uneven paper
+MIN_INK = 0.18  # smallest mean of the pixels in the square around a digit; in MNIST it is 0.26 on average
+FINER = 4  # a thin pen is thickened in steps of 1/4 pixel
 UNSUPPORTED = (".avif", ".heic", ".heif", ".jxl", ".svg")  # images that Pillow cannot read, or only some releases
 
 
 def read_images(path: Path, box: int) -> tuple[Tensor, list[str]]:
-    """Reads an image, or all images of a folder, as bytes `(N, 28, 28)` and the names of their files.
+    """Reads an image, or all images of a folder, as bytes `(N, 28, 28)`. Also returns the names of their files.
 
-    Files that cannot be used are left out, and a line names them.
+    Files that cannot be used are left out, and a printed line names them.
 
     Args:
         path: A file, or a folder. The files of a folder are read in the order of their names.
         box: Side, in pixels, of the square that a digit is fitted into.
 
     Raises:
-        ValueError: there is no image that can be used.
+        ValueError: If there is no image that can be used.
     """
     path = path.expanduser()
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    paths = sorted(path.iterdir()) if path.is_dir() else [path]
+    files = [file for file in paths if not file.is_dir()]
     images, names, left_out = [], [], []
     for file in files:
-        if file.is_dir():
-            continue
         try:
             with Image.open(file) as image:
                 images.append(fit(light_on_dark(image), box))
@@ -52,7 +52,7 @@ def read_images(path: Path, box: int) -> tuple[Tensor, list[str]]:
         except (OSError, Image.DecompressionBombError) as error:
             left_out.append(f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}")
     if not images:
-        has_folders = any(file.is_dir() for file in files)
+        has_folders = len(files) < len(paths)
         fault = ", ".join(left_out) or ("the folder holds only folders" if has_folders else "the folder is empty")
         hint = "pass one of its folders, or a file" if has_folders else "pass another path"
         raise ValueError(f"images={path}: {fault}; {hint}")
@@ -68,10 +68,10 @@ class BlankError(Exception):
 def light_on_dark(image: Image.Image) -> np.ndarray:
     """The image in one channel `(H, W)`, from 0 to 1, inverted if its border is light."""
     upright = ImageOps.exif_transpose(image)
-    if upright.mode == "F" or upright.mode.startswith("I"):  # floats or 16 and 32 bits, whose white can vary
+    if upright.mode == "F" or upright.mode.startswith("I"):  # floats, or 16 and 32 bits, where white has no fixed value
         values = np.asarray(upright, dtype=np.float64)
         values -= min(values.min(), 0)
-        values /= values.max() or 1  # not by the contrast: blank paper stays blank
+        values /= values.max() or 1  # not divided by the contrast, so that blank paper stays blank
         upright = Image.fromarray(np.rint(values * 255).astype(np.uint8))
     upright = upright.convert("RGBA")
     alpha = np.asarray(upright.getchannel("A")) / 255
@@ -79,68 +79,73 @@ def light_on_dark(image: Image.Image) -> np.ndarray:
     if alpha.min() < 1:  # transparent: put light ink on black paper and dark ink on white paper
         is_light = (gray * alpha).sum() > alpha.sum() / 2
         gray = gray * alpha + (1 - alpha) * (0 if is_light else 1)
-    return 1 - gray if np.median(border(gray)) > 0.5 else gray
+    return 1 - gray if border_brightness(gray) > 0.5 else gray
 
 
-def border(gray: np.ndarray) -> np.ndarray:
-    """The pixels of the edges."""
-    return np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+def border_brightness(gray: np.ndarray) -> float:
+    return float(np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
 
 
 def fit(gray: np.ndarray, box: int) -> np.ndarray:
-    """Scales what is drawn to `box` pixels and centres it. Returns bytes `(28, 28)`.
+    """Scales a drawing to `box` pixels and centres it. Returns bytes `(28, 28)`.
 
     Raises:
         BlankError: there is no contrast.
     """
-    background = float(np.median(border(gray)))
-    if gray.max() - background < FAINT:
+    background = border_brightness(gray)
+    if gray.max() - background < BLANK_CONTRAST:
         raise BlankError
-    if is_fitted(gray, background, box):
-        return np.rint(gray * 255).astype(np.uint8)
-    gray = np.clip((gray - background) / (gray.max() - background), 0, 1)
-    rows, columns = np.nonzero(gray > EDGE)
-    drawn = gray[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    large = resized(drawn, FINER * box)
-    small = resized(large, box)
-    for _ in range(FINER):  # thicken a thin pen until there is enough ink
-        if small.sum() >= INK * box**2:
-            break
-        large = np.asarray(Image.fromarray(np.pad(large, 1)).filter(ImageFilter.MaxFilter(3)))
-        small = resized(large, box)
-    small = small / small.max()
-    canvas = np.zeros((SIDE, SIDE))
-    top, left = (
-        # a box of 28 leaves no room to move the longer side, so both sides are centred by their extent
-        (SIDE - length + 1) // 2 if box == SIDE else int(np.clip(round(MIDDLE - centre), 0, SIDE - length))
-        for centre, length in zip(centre_of_mass(small), small.shape, strict=True)
-    )
-    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return np.rint(canvas * 255).astype(np.uint8)
+    if not is_fitted(gray, background, box):
+        gray = np.clip((gray - background) / (gray.max() - background), 0, 1)
+        gray = centred(scaled(gray[bounding_box(gray > STROKE_BRIGHTNESS)], box), box)
+    return np.rint(gray * 255).astype(np.uint8)
 
 
 def is_fitted(gray: np.ndarray, background: float, box: int) -> bool:
     """Whether an image already has the form of the data set. Fitting it again would blur it."""
     if gray.shape != (SIDE, SIDE) or background > 0 or gray.max() < 0.9:
         return False
-    extents = [(pixels.min(), pixels.max()) for pixels in np.nonzero(gray > FAINT)]
-    length = max(last - first + 1 for first, last in extents)
+    extents = bounding_box(gray > BLANK_CONTRAST)
+    length = max(extent.stop - extent.start for extent in extents)
     if box == SIDE:
-        offsets = [(first + last + 1 - SIDE) / 2 for first, last in extents]
+        offsets = [(extent.start + extent.stop - SIDE) / 2 for extent in extents]
     else:
-        offsets = [centre - MIDDLE for centre in centre_of_mass(gray)]
+        offsets = [centre - MIDDLE for centre in ndimage.center_of_mass(gray)]
     return bool(abs(length - box) <= 1 and max(map(abs, offsets)) <= 1)
 
 
+def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns of the smallest rectangle around the pixels of a mask."""
+    rows, columns = ndimage.find_objects(mask.astype(int))[0]
+    return rows, columns
+
+
+def scaled(digit: np.ndarray, box: int) -> np.ndarray:
+    """Scales a digit to `box` pixels. A thin pen is thickened until there is enough ink."""
+    large = resized(digit, FINER * box)
+    small = resized(large, box)
+    for _ in range(FINER):
+        if small.sum() >= MIN_INK * box**2:
+            break
+        large = ndimage.grey_dilation(np.pad(large, 1), size=3)
+        small = resized(large, box)
+    return small / small.max()
+
+
 def resized(gray: np.ndarray, side: int) -> np.ndarray:
-    """The image with its longer side of `side` pixels."""
-    scale = side / max(gray.shape)
-    height, width = (max(1, round(length * scale)) for length in gray.shape)
-    smooth = Image.fromarray(gray.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(smooth)
+    """Scales an image so that its longer side has `side` pixels."""
+    factor = side / max(gray.shape)
+    height, width = (max(1, round(length * factor)) for length in gray.shape)
+    return np.asarray(Image.fromarray(gray.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def centre_of_mass(gray: np.ndarray) -> tuple[float, float]:
-    """Row and column."""
-    rows, columns = np.indices(gray.shape)
-    return float((rows * gray).sum() / gray.sum()), float((columns * gray).sum() / gray.sum())
+def centred(digit: np.ndarray, box: int) -> np.ndarray:
+    """Puts a digit into an empty image, with its centre of mass in the middle."""
+    canvas = np.zeros((SIDE, SIDE))
+    top, left = (
+        # a box of 28 leaves no room to move the longer side, so both sides are centred by their extent
+        (SIDE - length + 1) // 2 if box == SIDE else int(np.clip(round(MIDDLE - centre), 0, SIDE - length))
+        for centre, length in zip(ndimage.center_of_mass(digit), digit.shape, strict=True)
+    )
+    canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
+    return canvas

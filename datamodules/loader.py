@@ -1,4 +1,4 @@
-"""Loaders of tensors in memory: a batch is one indexing operation, without workers and copies between processes."""
+"""Loaders of tensors in memory. A batch is one indexing operation, without worker processes."""
 
 from __future__ import annotations
 
@@ -41,13 +41,15 @@ class ShuffledLoader:
     A smaller last batch is dropped.
 
     Args:
-        samples: Returns the inputs and targets of an epoch, always equally many.
-        num_samples: How many.
+        samples: Returns the inputs and targets of an epoch. Their number is the same in every epoch.
+        num_samples: Number of samples per epoch.
         batch_size: Samples per batch, over all processes.
         seed: Seed of the order.
-        rank: Index of this process, which takes its share of every batch.
+        rank: Index of this process, which takes its part of every batch.
         world_size: Number of processes that train together.
     """
+
+    trainer: L.Trainer | None = None  # with a trainer, an epoch that is resumed starts at the trainer's next batch
 
     def __init__(
         self,
@@ -78,12 +80,12 @@ class ShuffledLoader:
 
     def order(self) -> Tensor:
         """The indices of all samples, shuffled: `(N,)`."""
-        # numpy mixes the two numbers; PyTorch's CPU generator heeds only the lower 32 bits of one
+        # numpy mixes both numbers into its seed; PyTorch's CPU generator uses only the lower 32 bits of one number
         return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.num_samples))
 
     def first_batch(self) -> int:
-        """The batch that the epoch begins with."""
-        return 0
+        """The batch at which the epoch starts."""
+        return int(self.trainer.fit_loop.epoch_loop.batch_progress.current.ready) if self.trainer else 0
 
     def __iter__(self) -> Iterator[Samples]:
         inputs, targets = self.samples(self.epoch)
@@ -93,16 +95,7 @@ class ShuffledLoader:
             # on a CPU, `index_select` takes a third of the time of `inputs[indices]`
             yield inputs.index_select(0, indices), targets.index_select(0, indices)
 
-
-class ResumableLoader(ShuffledLoader):
-    """A `ShuffledLoader` that begins where the trainer stands, which after a resume may be inside an epoch."""
-
-    trainer: L.Trainer
-
-    def first_batch(self) -> int:
-        return int(self.trainer.fit_loop.epoch_loop.batch_progress.current.ready)
-
-    # Lightning warns that a loader without these two cannot be resumed. All it needs is the trainer's own progress.
+    # Lightning warns that a loader without these two cannot be resumed. This one needs only the trainer's progress.
 
     def state_dict(self) -> dict[str, Any]:
         return {}

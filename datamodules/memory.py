@@ -1,20 +1,19 @@
-"""Two tasks that ask for nothing but memory: add what was marked long ago, and say what was heard long ago."""
+"""Two tasks that test a network's memory: add two marked numbers, and repeat ten symbols after a long delay."""
 
 import math
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from datamodules.base import BaseDataModule
 from datamodules.loader import Samples
 
-DIGITS, BLANK, GO = range(1, 9), 0, 9  # the symbols of `CopyMemory`
+SYMBOLS, BLANK, GO = range(1, 9), 0, 9  # the alphabet of `CopyMemory`
 
 
 class Generated(BaseDataModule):
-    """Samples that are drawn: others in each epoch, so that none can be learned by heart."""
+    """Base class of data that is generated anew in each epoch, so that a network cannot memorise the samples."""
 
     def __init__(self, num_samples: int, batch_size: int, val_size: int, test_size: int, seed: int) -> None:
         super().__init__(batch_size, val_size, seed)
@@ -25,11 +24,11 @@ class Generated(BaseDataModule):
         self.test_size = test_size
 
     def draw(self, num_samples: int, random: np.random.Generator) -> Samples:
-        """So many samples, as `load` promises them."""
-        raise NotImplementedError(f"{type(self).__name__} must draw its samples")
+        """Generates samples of the types that `load` promises."""
+        raise NotImplementedError(f"{type(self).__name__} must implement draw")
 
     def load(self) -> tuple[Samples, Samples]:
-        # what validates and tests is the same for every run
+        # the validation and test samples are the same in every run
         samples = self.draw(self.num_samples + self.val_size, np.random.default_rng([0, 0]))
         return samples, self.draw(self.test_size, np.random.default_rng([0, 1]))
 
@@ -40,27 +39,28 @@ class Generated(BaseDataModule):
 
 
 class AddingProblem(Generated):
-    """Numbers from 0 to 1, two of them marked: what is their sum? (Hochreiter & Schmidhuber 1997, section 5.4)
+    """Sequences of numbers from 0 to 1, two of them marked. The target is the sum of the marked numbers.
 
-    Whoever always answers 1 has a mean squared error of 1/6, the variance of the sum; 0.05 counts as solved
-    (Keller et al. 2023, table 1). Inputs `[T, 2]`: the number and its mark, 1 or 0.
+    Inputs are `[T, 2]`: the number, and 1 if it is marked, else 0. A constant output of 1 has a mean squared error of
+    1/6, the variance of the sum. An error of 0.05 counts as solved (Keller et al. 2023, table 1).
+    Source: Hochreiter & Schmidhuber 1997, section 5.4.
 
     Args:
         num_steps: T, the length of a sequence.
         marks: `halves`, one mark in each half (Arjovsky, Shah & Bengio 2016), or two `anywhere` (Bai et al. 2018).
-        num_samples: training samples, drawn anew in every epoch.
-        batch_size: samples an optimizer step, over all devices.
-        val_size: samples to validate on, the same for every seed; 0 has none.
-        test_size: samples to test on, always the same.
-        seed: of what is drawn; comes from `seed_everything`.
+        num_samples: Number of training samples, generated anew in each epoch.
+        batch_size: Samples per optimizer step, over all devices.
+        val_size: Number of validation samples. They are the same for every seed.
+        test_size: Number of test samples. They are the same for every seed.
+        seed: Seed of the training samples. Set by `seed_everything`.
 
     Raises:
-        ValueError: a size outside its range.
+        ValueError: If an option is outside its range.
     """
 
     num_outputs = 1
     task = "regression"
-    baseline = 1 / 6  # mean squared error of the answer 1
+    baseline = 1 / 6  # mean squared error of a constant output of 1
 
     def __init__(
         self,
@@ -87,15 +87,13 @@ class AddingProblem(Generated):
 
     def draw(self, num_samples: int, random: np.random.Generator) -> Samples:
         numbers = random.random((num_samples, self.num_steps), dtype=np.float32)
-        half = self.num_steps // 2
         if self.marks == "halves":
+            half = self.num_steps // 2
             first, second = random.integers(half, size=num_samples), random.integers(half, self.num_steps, num_samples)
         else:
-            first, second = (
-                random.integers(self.num_steps, size=num_samples),
-                random.integers(self.num_steps - 1, size=num_samples),
-            )
-            second = second + (second >= first)  # any step but the first
+            first = random.integers(self.num_steps, size=num_samples)
+            second = random.integers(self.num_steps - 1, size=num_samples)
+            second = second + (second >= first)  # any step but the first mark's
         marks = np.zeros_like(numbers)
         samples = np.arange(num_samples)
         marks[samples, first] = marks[samples, second] = 1
@@ -104,22 +102,22 @@ class AddingProblem(Generated):
 
 
 class CopyMemory(Generated):
-    """Ten symbols, a long wait, a sign: what were they? (Hochreiter & Schmidhuber 1997; here as Arjovsky et al. 2016)
+    """Sequences of ten symbols, a delay and a go signal. The target is to repeat the ten symbols at the end.
 
-    The sequence has T + 20 steps: ten of eight symbols, T - 1 blanks, the sign, ten blanks; the answer is blank but for
-    the last ten steps. Whoever knows when to answer but guesses what has a mean loss of 10 ln 8 / (T + 20).
-    Inputs `[T + 20, 10]`, one-hot; targets 0 (blank) to 8, at every step.
+    A sequence has T + 20 steps: ten of eight symbols, T - 1 blanks, the go signal and ten blanks. Inputs are
+    `[T + 20, 10]`, one-hot. Targets are 0 (blank) to 8 at every step, and blank except at the last ten steps.
+    Source: Arjovsky, Shah & Bengio 2016, after Hochreiter & Schmidhuber 1997.
 
     Args:
-        num_steps: T, how long to wait.
-        num_samples: training samples, drawn anew in every epoch.
-        batch_size: samples an optimizer step, over all devices.
-        val_size: samples to validate on, the same for every seed; 0 has none.
-        test_size: samples to test on, always the same.
-        seed: of what is drawn; comes from `seed_everything`.
+        num_steps: T, the length of the delay.
+        num_samples: Number of training samples, generated anew in each epoch.
+        batch_size: Samples per optimizer step, over all devices.
+        val_size: Number of validation samples. They are the same for every seed.
+        test_size: Number of test samples. They are the same for every seed.
+        seed: Seed of the training samples. Set by `seed_everything`.
 
     Raises:
-        ValueError: a size outside its range.
+        ValueError: If a size is outside its range.
     """
 
     num_outputs = 9
@@ -142,12 +140,12 @@ class CopyMemory(Generated):
 
     @property
     def baseline(self) -> float:
-        """The mean loss of whoever knows when to answer but guesses what."""
+        """The mean loss of a network without memory: blanks at the right steps, and ten random symbols."""
         return 10 * math.log(8) / (self.num_steps + 20)
 
     @property
     def monitor(self) -> str | None:
-        return "val/loss" if self.val_size else None  # accuracy is high from the start: most answers are blank
+        return "val/loss" if self.val_size else None  # accuracy is high from the start: most targets are blank
 
     @property
     def monitor_mode(self) -> str:
@@ -158,15 +156,10 @@ class CopyMemory(Generated):
         return f"CopyMemory over {self.num_steps} steps"
 
     def draw(self, num_samples: int, random: np.random.Generator) -> Samples:
-        heard = torch.from_numpy(random.integers(DIGITS.start, DIGITS.stop, (num_samples, 10)))
-        symbols = torch.full((num_samples, self.num_steps + 20), BLANK)
-        symbols[:, :10] = heard
-        symbols[:, self.num_steps + 9] = GO
-        targets = torch.full_like(symbols, BLANK)
-        targets[:, -10:] = heard
-        return one_hot(symbols), targets
-
-
-def one_hot(symbols: Tensor) -> Tensor:
-    """`(N, T)` of 0 to 9 to `(N, T, 10)`."""
-    return torch.eye(10)[symbols]  # nn.functional.one_hot would make 64-bit integers on the way
+        symbols = torch.from_numpy(random.integers(SYMBOLS.start, SYMBOLS.stop, (num_samples, 10)))
+        sequences = torch.full((num_samples, self.num_steps + 20), BLANK)
+        sequences[:, :10] = symbols
+        sequences[:, self.num_steps + 9] = GO
+        targets = torch.full_like(sequences, BLANK)
+        targets[:, -10:] = symbols
+        return torch.eye(10)[sequences], targets  # one-hot; `nn.functional.one_hot` would give 64-bit integers

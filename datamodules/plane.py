@@ -1,6 +1,6 @@
-"""Points in the plane: two clouds to be told apart, or a height to be learned, small enough to draw.
+"""Points in the plane with a class or a height to predict. Small enough to draw what a network has learned.
 
-The generators of TensorFlow Playground (Smilkov et al. 2017), from the description of their formulas.
+Source: the data sets of TensorFlow Playground (Smilkov et al. 2017), written from a description of their formulas.
 """
 
 import math
@@ -16,86 +16,83 @@ from datamodules.loader import Samples
 Points = np.ndarray  # (N, 2)
 Random = np.random.Generator
 
-BUMPS = [(-4, 2.5, 1), (0, 2.5, -1), (4, 2.5, 1), (-4, -2.5, -1), (0, -2.5, 1), (4, -2.5, -1)]  # centre and sign
+BUMPS = [(-4, 2.5, 1), (0, 2.5, -1), (4, 2.5, 1), (-4, -2.5, -1), (0, -2.5, 1), (4, -2.5, -1)]  # centre (x, y) and sign
 
 
 def circle(num_samples: int, noise: float, random: Random) -> tuple[Points, np.ndarray]:
-    """A disc inside a ring; noise moves the boundary, not the points."""
+    """A disc inside a ring. Noise changes labels near the boundary, not the points."""
     inner = np.arange(num_samples) < num_samples // 2
     radius = np.where(inner, random.uniform(0, 2.5, num_samples), random.uniform(3.5, 5, num_samples))
     angle = random.uniform(0, 2 * math.pi, num_samples)
     points = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
-    seen = points + noise * random.uniform(-5, 5, points.shape)
-    return points, np.hypot(*seen.T) < 2.5
+    noisy = points + noise * random.uniform(-5, 5, points.shape)
+    return points, np.hypot(*noisy.T) < 2.5
 
 
 def xor(num_samples: int, noise: float, random: Random) -> tuple[Points, np.ndarray]:
-    """Opposite quadrants belong together, with a gap of 0.6 along the axes; noise moves the boundary."""
+    """Opposite quadrants have the same class, with a gap of 0.6 along the axes. Noise changes labels near the gap."""
     points = random.uniform(-5, 5, (num_samples, 2))
     points += np.where(points > 0, 0.3, -0.3)
-    seen = points + noise * random.uniform(-5, 5, points.shape)
-    return points, seen[:, 0] * seen[:, 1] >= 0
+    noisy = points + noise * random.uniform(-5, 5, points.shape)
+    return points, noisy[:, 0] * noisy[:, 1] >= 0
 
 
 def gauss(num_samples: int, noise: float, random: Random) -> tuple[Points, np.ndarray]:
-    """Two normal clouds around (2, 2) and (-2, -2), whose variance 0.5 grows by 7 times the noise."""
+    """Two Gaussian clouds around (2, 2) and (-2, -2), with a variance of 0.5 plus 7 times the noise."""
     first = np.arange(num_samples) < num_samples // 2
     centres = np.where(first, 2.0, -2.0)[:, None]
     return centres + math.sqrt(0.5 + 7 * noise) * random.standard_normal((num_samples, 2)), first
 
 
 def spiral(num_samples: int, noise: float, random: Random) -> tuple[Points, np.ndarray]:
-    """Two arms of 1.75 turns each around the other; noise moves the points."""
+    """Two arms of 1.75 turns. Noise moves the points."""
     half = num_samples // 2
     first = np.arange(num_samples) < half
-    share = np.where(first, np.arange(num_samples) / half, (np.arange(num_samples) - half) / (num_samples - half))
-    angle = 3.5 * math.pi * share + np.where(first, 0, math.pi)
-    points = 5 * share[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    fraction = np.where(first, np.arange(num_samples) / half, (np.arange(num_samples) - half) / (num_samples - half))
+    angle = 3.5 * math.pi * fraction + np.where(first, 0, math.pi)
+    points = 5 * fraction[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
     return points + noise * random.uniform(-1, 1, points.shape), first
 
 
 def plane(num_samples: int, noise: float, random: Random) -> tuple[Points, np.ndarray]:
-    """A height that rises along the diagonal; noise moves where it is measured."""
+    """A height that rises along the diagonal. Noise moves the place where it is measured."""
     points = random.uniform(-6, 6, (num_samples, 2))
-    seen = points + noise * random.uniform(-6, 6, points.shape)
-    return points, seen.sum(axis=1) / 10
+    noisy = points + noise * random.uniform(-6, 6, points.shape)
+    return points, noisy.sum(axis=1) / 10
 
 
 def bumps(num_samples: int, noise: float, random: Random) -> tuple[Points, np.ndarray]:
-    """Six cones of radius 2, up and down in turn; noise moves where the height is measured."""
+    """Six cones of radius 2, up and down in turn. Noise moves the place where the height is measured."""
     points = random.uniform(-6, 6, (num_samples, 2))
-    seen = points + noise * random.uniform(-6, 6, points.shape)
-    heights = [
-        sign * np.clip(1 - np.hypot(seen[:, 0] - x, seen[:, 1] - y) / 2, 0, 1) for x, y, sign in BUMPS
-    ]  # the cones touch nowhere, so that their sum is the highest of them
-    return points, np.sum(heights, axis=0)
+    noisy = points + noise * random.uniform(-6, 6, points.shape)
+    heights = np.zeros(num_samples)
+    for x, y, sign in BUMPS:
+        distance = np.hypot(noisy[:, 0] - x, noisy[:, 1] - y)
+        heights += sign * np.clip(1 - distance / 2, 0, 1)
+    return points, heights
 
 
-SHAPES: dict[str, Callable[[int, float, Random], tuple[Points, np.ndarray]]] = {
-    "circle": circle,
-    "xor": xor,
-    "gauss": gauss,
-    "spiral": spiral,
-    "plane": plane,
-    "bumps": bumps,
-}
+Generator = Callable[[int, float, Random], tuple[Points, np.ndarray]]
+CLASSIFICATION: dict[str, Generator] = {"circle": circle, "xor": xor, "gauss": gauss, "spiral": spiral}
+REGRESSION: dict[str, Generator] = {"plane": plane, "bumps": bumps}
+SHAPES = {**CLASSIFICATION, **REGRESSION}
 
 
 class Plane(BaseDataModule):
-    """Points of `[2]`; of the first four shapes to be classified, of `plane` and `bumps` their height.
+    """Points `[2]` with one of two classes, or with a height.
 
     Args:
-        shape: `circle`, `xor`, `gauss`, `spiral` (classification into 2), `plane` or `bumps` (regression).
-        num_samples: points in all; the playground has 500, and 1,200 for regression.
-        noise: 0 to 0.5 in the playground; what it does depends on the shape.
-        train_share: share of the points that train; the others test.
-        points_seed: of the points: the same in every run, whatever its seed.
-        batch_size: samples an optimizer step, over all devices.
-        val_size: training points held back for validation; 0 holds none back.
-        seed: of the order of samples; comes from `seed_everything`.
+        shape: `circle`, `xor`, `gauss` or `spiral` for classification, `plane` or `bumps` for regression.
+        num_samples: Number of points. TensorFlow Playground has 500 for classification and 1,200 for regression.
+        noise: Amount of noise, 0 to 0.5 in TensorFlow Playground. It moves points, labels or heights, by shape.
+        train_share: Fraction of the points to train on. The others are test points.
+        points_seed: Seed of the points. Runs with different seeds have the same points.
+        batch_size: Samples per optimizer step, over all devices.
+        val_size: Number of training points held back for validation.
+        seed: Seed of the order of samples. Set by `seed_everything`.
 
     Raises:
-        ValueError: an option outside its range.
+        ValueError: If an option is outside its range.
     """
 
     def __init__(
@@ -118,7 +115,7 @@ class Plane(BaseDataModule):
         if not 0 < num_train < num_samples:
             raise ValueError(
                 f"train_share={train_share} leaves {num_train} of {num_samples} points to train on; "
-                "choose train_share between 0 and 1"
+                "use train_share between 0 and 1"
             )
         if shape not in SHAPES:
             raise ValueError(f"shape={shape!r} must be one of {', '.join(SHAPES)}")
@@ -128,7 +125,7 @@ class Plane(BaseDataModule):
         self.noise = noise
         self.num_train = num_train
         self.points_seed = points_seed
-        self.task = "regression" if shape in ("plane", "bumps") else "classification"
+        self.task = "regression" if shape in REGRESSION else "classification"
         self.num_outputs = 1 if self.task == "regression" else 2
 
     @property

@@ -1,4 +1,4 @@
-"""Sequences: MNIST row by row, pixel by pixel (Le et al. 2015) or shuffled, and MNIST-1D, which is generated."""
+"""Sequences: the rows or pixels of MNIST (pixels: Le et al. 2015), and MNIST-1D, which is generated."""
 
 from typing import Any, Literal
 
@@ -11,9 +11,9 @@ from datamodules.base import BaseDataModule
 from datamodules.loader import Samples
 from datamodules.mnist import MNIST
 
-PERMUTATION_SEED = 0  # of the shuffled order: the same in every run, whatever its seed
+PERMUTATION_SEED = 0  # the permuted order is the same in every run, whatever its seed
 
-# MNIST-1D: the height of each digit's stroke at 12 points from top to bottom, and how much it is changed
+# MNIST-1D: each digit is a stroke, given by its horizontal positions at 12 points from top to bottom
 TEMPLATES = np.array(
     [
         [5, 6, 6.5, 6.75, 7, 7, 7, 7, 6.75, 6.5, 6, 5],
@@ -30,9 +30,9 @@ TEMPLATES = np.array(
 )
 NUM_SAMPLES, NUM_TRAIN = 5000, 4000
 GENERATOR_SEED = 42
-NUM_STEPS = 40
-PADDING = (36, 60)  # fewest and most zeros behind the stroke
-LENGTH = 12 + 60  # steps while it is changed
+NUM_STEPS = 40  # length of a finished signal
+PADDING = (36, 60)  # smallest and largest number of zeros after the stroke
+LENGTH = 12 + 60  # length of a signal before it is shortened to `NUM_STEPS`
 SCALE, MAX_SHIFT, SHEAR = 0.4, 48, 0.75
 SMOOTH_NOISE, WHITE_NOISE = 0.25, 0.02
 
@@ -41,78 +41,63 @@ class SequenceMNIST(MNIST):
     """Handwritten digits as sequences: 28 rows of 28 pixels, or 784 steps of one pixel.
 
     Args:
-        order: `rows` gives `[28, 28]`; `pixels`, row after row, gives `[784, 1]`; `permuted` gives the pixels in
-            one random order, the same for every digit: neighbours in the picture are then far apart.
-        variant: `mnist`, `fashion` or `kmnist`; see `MNIST`.
-        data_dir: folder that has, or gets, the files; see `MNIST`.
-        source: `auto`, `full` or `subset`; see `MNIST`.
-        batch_size: samples an optimizer step, over all devices.
-        val_size: training samples held back for validation, a tenth of it in the subset; 0 holds none back.
-        shift: in training, largest shift of an image in pixels; see `MNIST`.
-        rotation: in training, largest rotation of an image in degrees.
-        scale: in training, largest change of an image's size, as a share.
-        seed: of the order of samples; comes from `seed_everything`.
+        order: `rows` gives `[28, 28]`. `pixels` gives `[784, 1]`, row after row. `permuted` gives the pixels in one
+            random order, the same for every digit, so that neighbouring pixels are far apart.
+        mnist: Options of `MNIST`.
 
     Raises:
-        ValueError: as `MNIST`.
+        ValueError: In the same cases as `MNIST`.
     """
 
-    def __init__(
-        self,
-        order: Literal["rows", "pixels", "permuted"] = "rows",
-        variant: Literal["mnist", "fashion", "kmnist"] = "mnist",
-        data_dir: str | None = None,
-        source: Literal["auto", "full", "subset"] = "auto",
-        batch_size: int = 128,
-        val_size: int = 5000,
-        shift: float = 0.0,
-        rotation: float = 0.0,
-        scale: float = 0.0,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, order: Literal["rows", "pixels", "permuted"] = "rows", **mnist: Any) -> None:
         if order not in ("rows", "pixels", "permuted"):
             raise ValueError(f"order={order!r} must be one of rows, pixels, permuted")
-        super().__init__(variant, data_dir, source, batch_size, val_size, shift, rotation, scale, seed)
+        super().__init__(**mnist)
         self.order = order
         self.input_shape = [28, 28] if order == "rows" else [784, 1]
 
-    def inputs(self, images: Tensor) -> Tensor:
-        return self.in_order(super().inputs(images))
+    def to_inputs(self, images: Tensor) -> Tensor:
+        return self.permute(super().to_inputs(images))
 
-    def in_order(self, sequences: Tensor) -> Tensor:
-        """Sequences `(N, T, D)` of rows or pixels from top to bottom, in the order in which they are read."""
+    def permute(self, sequences: Tensor) -> Tensor:
+        """Sequences `(N, T, D)` in the order of the images become sequences in the order of this data set."""
         return sequences[:, permutation().to(sequences.device)] if self.order == "permuted" else sequences
 
     def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
-        if self.order != "permuted":
-            return super().augment(inputs, draws)
-        back = permutation().argsort().to(inputs.device)
-        return self.in_order(super().augment(inputs[:, back], draws))
+        if self.order == "permuted":
+            inputs = inputs[:, permutation().argsort().to(inputs.device)]  # back to the order of the images
+        return self.permute(super().augment(inputs, draws))
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "order": self.order}
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        if (order := state_dict["order"]) != self.order:
+            raise ValueError(f"the checkpoint was made with order={order}, not order={self.order}; use order={order}")
+
 
 def permutation() -> Tensor:
-    """The shuffled order of the pixels: `(784,)`."""
+    """The permuted order of the pixels: `(784,)`."""
     return torch.randperm(784, generator=torch.Generator().manual_seed(PERMUTATION_SEED))
 
 
 class MNIST1D(BaseDataModule):
-    """Strokes of ten digits as 40 numbers, padded, shifted, sheared and noisy: small, and hard without structure.
+    """Ten kinds of strokes as 40 numbers, padded, shifted, sheared and noisy: small, and hard for networks without
+    structure.
 
-    The published procedure (Greydanus & Kobak 2024, "Scaling Down Deep Learning with MNIST-1D") with its settings and
-    its seed: 4,000 samples to train on, 1,000 to test. Nothing is downloaded. The numbers are drawn in the order in
-    which the procedure draws them; they were not compared with the file that its authors publish.
+    The generator of Greydanus & Kobak 2024, "Scaling Down Deep Learning with MNIST-1D", with its settings and its seed:
+    4,000 samples to train, 1,000 to test. Nothing is downloaded. Random numbers are drawn in the order of the authors'
+    code. The samples were not compared with the file that the authors publish.
 
     Args:
-        form: `vector` gives `[40]`; `steps` gives `[40, 1]`, for networks that read a sequence.
-        batch_size: samples an optimizer step, over all devices.
-        val_size: training samples held back for validation; 0 holds none back.
-        seed: of the order of samples; comes from `seed_everything`.
+        form: `vector` gives `[40]`. `steps` gives `[40, 1]`, for networks that read a sequence.
+        batch_size: Samples per optimizer step, over all devices.
+        val_size: Number of training samples held back for validation.
+        seed: Seed of the order of samples. Set by `seed_everything`.
 
     Raises:
-        ValueError: a size outside its range.
+        ValueError: If an option is outside its range.
     """
 
     num_outputs = 10
@@ -138,30 +123,30 @@ class MNIST1D(BaseDataModule):
 
 
 def mnist1d() -> tuple[np.ndarray, np.ndarray]:
-    """All signals `(5000, 40)` and their labels `(5000,)`, in the published order."""
-    random = np.random.RandomState(GENERATOR_SEED)  # the generator that the procedure was published with
+    """Generates all signals `(5000, 40)` and their labels `(5000,)`, in the published order."""
+    random = np.random.RandomState(GENERATOR_SEED)  # the authors' generator
     strokes = (TEMPLATES - TEMPLATES.mean(1, keepdims=True)) / TEMPLATES.std(1, keepdims=True)
     strokes = (strokes - strokes[:, :1]) / 6
     labels = np.repeat(np.arange(10), NUM_SAMPLES // 10)
-    signals = np.stack([changed(strokes[label], random) for label in labels])
+    signals = np.stack([transform(strokes[label], random) for label in labels])
     order = random.permutation(NUM_SAMPLES)
     signals, labels = signals[order], labels[order]
     return (signals - signals.mean()) / signals.std(), labels
 
 
-def changed(stroke: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """One sample of a digit: `(12,)` to `(40,)`."""
+def transform(stroke: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+    """Pads, scales, shifts and shears a stroke and adds noise: `(12,)` to `(40,)`."""
     shortest, longest = PADDING
     zeros = np.zeros(shortest + int(random.rand() * (longest - shortest + 1)))
-    signal = resized(np.concatenate([stroke + 1e-8, zeros]), LENGTH)  # no part of the stroke is 0, all padding is
+    signal = interpolate(np.concatenate([stroke + 1e-8, zeros]), LENGTH)  # only padding is exactly 0
     signal = signal * (1 + SCALE * (random.rand() - 0.5))
     signal = np.roll(signal, random.choice(MAX_SHIFT))
     noise = gaussian_filter(SMOOTH_NOISE * random.randn(LENGTH), 2)
     signal = np.where(signal != 0, signal, noise) + WHITE_NOISE * random.randn(LENGTH)
     signal = signal - SHEAR * (random.rand() - 0.5) * np.linspace(-0.5, 0.5, LENGTH)
-    return resized(signal, NUM_STEPS)
+    return interpolate(signal, NUM_STEPS)
 
 
-def resized(signal: np.ndarray, length: int) -> np.ndarray:
-    """The signal at so many evenly spaced points, linear between its own."""
+def interpolate(signal: np.ndarray, length: int) -> np.ndarray:
+    """Resamples a signal at `length` evenly spaced points, with linear interpolation."""
     return np.interp(np.linspace(0, 1, length), np.linspace(0, 1, len(signal)), signal)

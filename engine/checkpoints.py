@@ -17,6 +17,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from datamodules import BaseDataModule
+from engine.errors import InputError
+from engine.names import nearest
+from engine.paths import RUNS
+from engine.usage import FIRST
 from models import BaseModel
 
 INTERVAL = 1.0  # seconds between two writings of `last.ckpt`
@@ -133,22 +137,38 @@ class LastCheckpoint(ModelCheckpoint):
             print(f"\nStopped. {hint}", flush=True)
 
 
-def stored_config(path: str, command: str) -> str | None:
-    """What a checkpoint says of its run, as far as the command wants it: the text of a config, none if it has none.
-
-    `fit` goes on with all of it but the number of processes. The others take the network, its data and the precision:
-    on what machine to run and what to write is theirs. Folders of the machine that it was trained on are left out
-    where they do not exist.
+def find_checkpoint(path: str | None, command: str) -> Path:
+    """The checkpoint that was typed.
 
     Raises:
-        ValueError: a file that is not a checkpoint.
+        InputError: there is none. The message names the nearest or the newest one.
+    """
+    if path is not None and Path(path).expanduser().is_file():
+        return Path(path).expanduser()
+    complaint = f"there is no checkpoint {path}" if path else f"{command} needs a trained model"
+    saved = {str(file): file for file in sorted(RUNS.rglob("*.ckpt"), key=lambda file: file.stat().st_mtime)}
+    if not saved:
+        raise InputError(f"{complaint}, and {RUNS} holds none; train one: python train.py fit -c {FIRST}")
+    newest = [name for name, file in saved.items() if file.stem == "best"] or list(saved)
+    near = (path and nearest(path, saved)) or newest[-1]
+    raise InputError(f"{complaint}; type: python train.py {command} --ckpt_path {near}")
+
+
+def stored_config(path: Path, command: str) -> str | None:
+    """The part of the config in a checkpoint that a command uses, as YAML, or None if there is no config.
+
+    `fit` resumes with all of it but the number of processes. The other commands take the network, its data and the
+    precision. A data folder that does not exist on this machine is left out.
+
+    Raises:
+        InputError: the file is not a checkpoint.
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError):
         checkpoint = None
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise ValueError(f"{path} is not a checkpoint, or a damaged one; type the path of another")
+        raise InputError(f"{path} is not a checkpoint, or a damaged one; type the path of another")
     if not isinstance(checkpoint.get("config"), str):
         return None
     config = yaml.safe_load(checkpoint["config"])
@@ -163,20 +183,20 @@ def stored_config(path: str, command: str) -> str | None:
         loggers = config["trainer"]["logger"]
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             for name in ("save_dir", "version") if isinstance(logger, dict) else ():
-                logger["init_args"].pop(name, None)  # a run of its own, in the place that is usual here
+                logger["init_args"].pop(name, None)  # a new run, in the usual folder of this machine
         for part, name in (("trainer", "default_root_dir"), ("checkpoint", "dirpath")):
             config[part].pop(name)
-        for name in ("devices", "num_nodes", "strategy"):  # one that goes on would wait for those that it had
+        for name in ("devices", "num_nodes", "strategy"):  # a resumed process would wait for those that it had
             config["trainer"].pop(name)
     return str(yaml.safe_dump(config, sort_keys=False))
 
 
 def refuse_another_network(stored: dict[str, Any], config: dict[str, Any]) -> None:
-    """Raises a ValueError that names what differs between a checkpoint's network or task and this run's.
+    """Raises an InputError that names what differs between the network or task of a checkpoint and of this run.
 
     Args:
-        stored: the config in the checkpoint.
-        config: that of this run, written and read again as the other was: a tuple is then a list in both.
+        stored: The config in the checkpoint.
+        config: The config of this run, dumped and loaded like the other one.
     """
     differing = []
     for part, free in (("model", TRAINING), ("data", LOADING)):
@@ -192,21 +212,21 @@ def refuse_another_network(stored: dict[str, Any], config: dict[str, Any]) -> No
             if name not in free and there[name] != here.get(name, there[name])
         ]
     if differing:
-        raise ValueError(
+        raise InputError(
             f"the checkpoint holds another network or task: {', '.join(differing)}; "
             "leave out the config or flag that says so"
         )
 
 
-def refuse_an_ended_run(config: Any) -> None:
-    """Raises a ValueError if `fit` is to go on from a checkpoint that has come to the end of its run."""
+def refuse_a_finished_run(config: Any) -> None:
+    """Raises an InputError if `fit` resumes from a checkpoint at the end of its run."""
     saved = torch.load(config.ckpt_path, map_location="cpu", weights_only=True, mmap=True)
     finished = saved["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     done = {"max_epochs": finished, "max_steps": saved["global_step"]}
     for name, number in done.items():
         limit = config.trainer[name]
         if limit is not None and 0 <= limit <= number:
-            raise ValueError(
-                f"{config.ckpt_path} has come to {name}={number} of {limit}, so nothing is left to train; "
+            raise InputError(
+                f"{config.ckpt_path} has reached {name}={number} of {limit}, so nothing is left to train; "
                 f"type --trainer.{name} {number + 1} or more"
             )

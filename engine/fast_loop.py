@@ -15,6 +15,7 @@ stays out of the way where that has changed.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import logging
@@ -158,7 +159,11 @@ class FastEpochLoop(_TrainingEpochLoop):
         attributes = module.__dict__  # `module.name = value` takes nn.Module 2 µs
         outer_hook = attributes["_current_fx_name"]
         callback_hooks = {
-            name: [getattr(one, name) for one in trainer.callbacks if is_written(one, name, L.Callback)]
+            name: [
+                functools.partial(getattr(one, name), trainer, module)
+                for one in trainer.callbacks
+                if is_written(one, name, L.Callback)
+            ]
             for name in HOOKS
         }
         own_hooks = {name: getattr(module, name) for name in HOOKS if is_written(module, name, ModelHooks)}
@@ -169,7 +174,7 @@ class FastEpochLoop(_TrainingEpochLoop):
             """Calls a hook of all callbacks, then of the module, under the name that `self.log` checks."""
             attributes["_current_fx_name"] = name
             for hook in callback_hooks[name]:
-                hook(trainer, module, *arguments)
+                hook(*arguments)
             answer = own_hooks[name](*arguments) if name in own_hooks else None
             attributes["_current_fx_name"] = outer_hook
             return answer

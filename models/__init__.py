@@ -1,4 +1,4 @@
-"""The models. A name in `__all__` is a model that `--model` accepts."""
+"""The models. The command line finds a model in `__all__` by its name."""
 
 from models.alexnet import AlexNet
 from models.base import BaseModel

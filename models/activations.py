@@ -1,10 +1,10 @@
-"""The activation functions by name, each with the name of the gain that keeps the variance of its layer."""
+"""Activation functions by name, each with the gain of its initial weights."""
 
 from typing import Literal
 
 from torch import nn
 
-Gain = Literal["relu", "tanh", "sigmoid", "linear"]  # as `torch.nn.init.calculate_gain` calls them
+Gain = Literal["relu", "tanh", "sigmoid", "linear"]  # names of `torch.nn.init.calculate_gain`
 
 ACTIVATIONS: dict[str, tuple[type[nn.Module], Gain]] = {
     "relu": (nn.ReLU, "relu"),

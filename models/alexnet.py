@@ -20,17 +20,18 @@ from models.dry_run import output_shape
 
 
 class AlexNet(BaseModel):
-    """stem - pooling - four convolutions, with pooling after the first and the last - two hidden layers - output.
+    """Five convolutions with max pooling after the first, second and last, two hidden layers and an output layer.
 
     Args:
         input_shape: `[C, H, W]`.
         num_outputs: Number of classes, or of target dimensions.
-        width: Channels of the stem. The other convolutions have 3, 6, 4 and 4 times as many, the hidden layers 64.
+        width: Channels of the first convolution. The others have 3, 6, 4 and 4 times as many. The hidden layers have
+            64 times as many units.
         dropout: Fraction of units set to 0 in training, before each hidden layer.
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the inputs are not images or too small, or the task is tagging.
+        ValueError: If the inputs are not images or too small, or the task is tagging.
     """
 
     takes = ("images",)

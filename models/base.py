@@ -20,12 +20,12 @@ from models.schedule import lr_factor
 Task = Literal["classification", "tagging", "regression"]
 Batch = tuple[Tensor, Tensor]
 
-SHAPES = {  # what the loss takes: outputs and targets
+SHAPES = {  # shapes of outputs and targets
     "classification": ("(B, K)", "(B,)"),
     "tagging": ("(B, T, K)", "(B, T)"),
     "regression": ("(B, K)", "(B, K)"),
 }
-NUM_DIMENSIONS = {"classification": (2, 1), "tagging": (3, 2), "regression": (2, 2)}  # the same, counted
+NUM_DIMENSIONS = {"classification": (2, 1), "tagging": (3, 2), "regression": (2, 2)}  # their numbers of dimensions
 
 
 class BaseModel(L.LightningModule):
@@ -42,18 +42,18 @@ class BaseModel(L.LightningModule):
         lr: Peak learning rate.
         momentum: Used by `sgd` only.
         weight_decay: Applied to parameters with two or more dimensions, not to biases and norm scales.
-        schedule: Learning rate over the run: `constant`, `cosine` (to 0), or `onecycle` (as PyTorch's `OneCycleLR`).
-        warmup_ratio: Fraction of all steps in which the learning rate rises to `lr`.
-        label_smoothing: Used in training only. Validation and test losses are without it.
+        schedule: Learning rate schedule: `constant`, `cosine` (to 0), or `onecycle` (as PyTorch's `OneCycleLR`).
+        warmup_ratio: Fraction of all steps during which the learning rate rises to `lr`.
+        label_smoothing: Used in training only. Validation and test losses do not contain it.
 
     Raises:
-        ValueError: an option outside its range, or a task that the model cannot do.
+        ValueError: If an option is outside its range, or the model does not support the task or the input shape.
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "regression")
     takes: ClassVar[tuple[str, ...]] = ()  # `images`, `sequences`; empty: any shape
     width_option: ClassVar[str | None]  # the argument that makes the model wider; None without hidden layers
-    # callbacks.EpochCurves sets this to False, because it writes the means of an epoch itself
+    # a callback that writes the metrics of an epoch to the loggers itself sets this to False
     logs_to_loggers = True
 
     def __init__(
@@ -90,7 +90,7 @@ class BaseModel(L.LightningModule):
         ignored.
 
         Raises:
-            ValueError: outputs or targets of any other shape.
+            ValueError: If outputs or targets have any other shape.
         """
         task = self.task
         # regression compares all sizes, since PyTorch would broadcast; cross_entropy checks the others itself
@@ -134,9 +134,9 @@ class BaseModel(L.LightningModule):
     def update_metrics(
         self, stage: str, loss: Tensor, outputs: Tensor, targets: Tensor, dataloader_idx: int = 0
     ) -> None:
-        """Adds a batch to the means of the epoch, `<stage>/loss` and `<stage>/acc`.
+        """Adds a batch to the metrics of the epoch, `<stage>/loss` and `<stage>/acc`.
 
-        Lightning computes a logged Metric when the epoch ends, so logging it with the first batch is enough.
+        Lightning computes a logged Metric at the end of the epoch, so it is logged only with the first batch.
         """
         if self._trainer is None:  # without a Trainer, as in Fabric or a hand-written loop, nothing is logged
             return
@@ -173,7 +173,7 @@ class BaseModel(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def make_optimizer(self) -> Optimizer:
-        """The optimizer. Weight decay applies only to parameters with two or more dimensions."""
+        """The optimizer, without weight decay for parameters with fewer than two dimensions."""
         lr, momentum, weight_decay = (self.hparams[name] for name in ("lr", "momentum", "weight_decay"))
         parameters = list(self.parameters())
         groups = [
@@ -190,7 +190,7 @@ class BaseModel(L.LightningModule):
         return optimizer
 
     def make_scheduler(self, optimizer: Optimizer, total_steps: int) -> LambdaLR:
-        """The learning rate of every step. Step it after each batch."""
+        """The learning rate scheduler. Call its `step` after each batch."""
         return LambdaLR(optimizer, lambda step: self.lr_factor(step, total_steps))
 
     def lr_factor(self, step: int, total_steps: int) -> float:
@@ -198,10 +198,10 @@ class BaseModel(L.LightningModule):
         return lr_factor(self.hparams["schedule"], self.hparams["warmup_ratio"], step, total_steps)
 
     def total_steps(self) -> int:
-        """Optimizer steps of the whole run. Without an end and with a constant learning rate, it is 1.
+        """Number of optimizer steps of the run. For a run without an end and with a constant learning rate, 1.
 
         Raises:
-            ValueError: the run has no end, but the schedule needs one.
+            ValueError: If the run has no end, but the schedule needs one.
         """
         steps = self.trainer.estimated_stepping_batches
         if 0 < steps < math.inf:

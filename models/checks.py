@@ -1,4 +1,4 @@
-"""The checks of a model's options. A message names the argument, its value and what to use instead."""
+"""Checks of a model's options. A message names the argument, its value and what to use instead."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from models.base import BaseModel
 
 SAMPLE_SHAPES = {"images": "(C, H, W)", "sequences": "(T, D)"}  # of one sample
-UPPER_LIMITS = {  # of options with a lower limit of 0; whole numbers that are not listed must be 1 or more
+UPPER_LIMITS = {  # options between 0 and a limit; all other options that are integers must be 1 or more
     "lr": math.inf,
     "momentum": 1,
     "weight_decay": math.inf,
@@ -22,7 +22,7 @@ UPPER_LIMITS = {  # of options with a lower limit of 0; whole numbers that are n
 
 
 def check_data(model: BaseModel) -> None:
-    """Raises a ValueError if the model cannot do the task, or not on inputs of this shape."""
+    """Raises a ValueError if the model does not support the task or the shape of the inputs."""
     name, shape, task = type(model).__name__, list(model.hparams["input_shape"]), model.hparams["task"]
     if task not in model.tasks:
         raise ValueError(
@@ -37,11 +37,11 @@ def check_data(model: BaseModel) -> None:
 
 
 def check_options(model: BaseModel, base_init: Callable[..., None]) -> None:
-    """Raises a ValueError that names the first option outside its range.
+    """Raises a ValueError if an option is outside its range.
 
     Args:
         model: Its `hparams` hold the options.
-        base_init: The constructor of the base class, which has the types of the options in `**training`.
+        base_init: Constructor of the base class. It has the types of the options in `**training`.
     """
     try:
         own = get_type_hints(type(model).__init__)

@@ -16,7 +16,7 @@ from models.base import BaseModel
 
 
 class CNN1D(BaseModel):
-    """`num_layers` blocks of convolution, batch norm, ReLU and max pooling - dropout - output.
+    """`num_layers` blocks of convolution, batch norm, ReLU and max pooling, then dropout and an output layer.
 
     Args:
         input_shape: `[T, D]`.
@@ -28,7 +28,7 @@ class CNN1D(BaseModel):
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the inputs are not sequences or too short, the kernel size is even, or the task is tagging.
+        ValueError: If the inputs are not sequences or too short, the kernel size is even, or the task is tagging.
     """
 
     takes = ("sequences",)

@@ -1,4 +1,4 @@
-"""A plain stack of hidden layers.
+"""Multilayer perceptron with any number of hidden layers.
 
 Shapes: `(B, *input_shape)` to `(B, K)`. The input is flattened.
 Parameters: 784-256-256-256-10 has 335,114. Batch norm adds 512 per hidden layer of 256 units.
@@ -19,7 +19,7 @@ from models.base import BaseModel
 
 
 class GaussianNoise(nn.Module):
-    """Adds Gaussian noise in training. The shape stays the same."""
+    """Adds Gaussian noise with standard deviation `std` in training. Does nothing in evaluation."""
 
     def __init__(self, std: float) -> None:
         super().__init__()
@@ -30,7 +30,9 @@ class GaussianNoise(nn.Module):
 
 
 class DeepMLP(BaseModel):
-    """input - `num_layers` hidden layers - output. A hidden layer is linear, norm, noise, activation, dropout.
+    """`num_layers` hidden layers and an output layer.
+
+    Each hidden layer is: linear, batch norm, noise, activation, dropout.
 
     Args:
         input_shape: Shape of one sample, without the batch dimension.
@@ -38,13 +40,13 @@ class DeepMLP(BaseModel):
         hidden_size: Units per hidden layer.
         num_layers: Number of hidden layers.
         activation: Activation function of the hidden layers.
-        batch_norm: Batch normalisation before each activation.
+        batch_norm: Adds batch normalisation before each activation.
         dropout: Fraction of hidden units set to 0 in training.
         noise: Standard deviation of the Gaussian noise added to the input and to every pre-activation in training.
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the task is tagging.
+        ValueError: If the task is tagging.
     """
 
     width_option = "hidden_size"

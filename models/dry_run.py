@@ -1,4 +1,4 @@
-"""Infers the shape that layers return with one forward pass."""
+"""Infers the output shape of layers with one forward pass."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,14 @@ from torch import nn
 
 
 def output_shape(layers: nn.Module, input_shape: Sequence[int]) -> list[int]:
-    """The shape of one sample after the layers, without the batch dimension.
+    """Returns the shape of one sample after the layers, without the batch dimension.
 
     Args:
-        layers: Modules to run, in evaluation mode, so that batch norm keeps its statistics. They are left in training
-            mode.
+        layers: They run in evaluation mode, so that batch norm keeps its statistics, and return to training mode.
         input_shape: Shape of one sample.
 
     Raises:
-        ValueError: the sample is too small for the layers.
+        ValueError: If the sample is too small for the layers.
     """
     layers.eval()
     try:

@@ -19,7 +19,7 @@ from models.dry_run import output_shape
 
 
 class FastCNN(BaseModel):
-    """5x5 convolution and pooling - two 3x3 convolutions - output.
+    """A 5x5 convolution with max pooling, two 3x3 convolutions and an output layer.
 
     Args:
         input_shape: `[C, H, W]`.
@@ -28,7 +28,7 @@ class FastCNN(BaseModel):
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the inputs are not images or too small, or the task is tagging.
+        ValueError: If the inputs are not images or too small, or the task is tagging.
     """
 
     takes = ("images",)

@@ -19,7 +19,7 @@ from models.dry_run import output_shape
 
 
 class LeNet(BaseModel):
-    """convolution - pooling - convolution - pooling - two hidden layers - output.
+    """Two stages of convolution and max pooling, two hidden layers and an output layer.
 
     Args:
         input_shape: `[C, H, W]`.
@@ -28,7 +28,7 @@ class LeNet(BaseModel):
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the inputs are not images or too small, or the task is tagging.
+        ValueError: If the inputs are not images or too small, or the task is tagging.
     """
 
     takes = ("images",)

@@ -1,4 +1,4 @@
-"""No hidden layer: the baseline for every other network.
+"""Linear model without hidden layers, the baseline for every other network.
 
 Shapes: `(B, *input_shape)` to `(B, K)`. The input is flattened.
 Parameters: 784-10, on MNIST, has 7,850.
@@ -15,7 +15,7 @@ from models.base import BaseModel
 
 
 class Linear(BaseModel):
-    """input - output. It has no width.
+    """One linear layer. It has no width option.
 
     Args:
         input_shape: Shape of one sample, without the batch dimension.
@@ -23,7 +23,7 @@ class Linear(BaseModel):
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the task is tagging.
+        ValueError: If the task is tagging.
     """
 
     width_option = None

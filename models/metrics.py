@@ -1,7 +1,8 @@
 """Mean loss and accuracy of an epoch.
 
-Differences from torchmetrics' own means: the mean stays weighted if it contains NaN, and batches are held back and
-added up together. Adding up each batch would take 0.07 ms, which a small network notices (benchmarks/README.md).
+Differences from torchmetrics' own means: the mean stays weighted if it contains NaN, and several batches are added up
+together. Adding up each batch alone would take 0.07 ms, which slows down the training of small networks
+(benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from torch import Tensor
 from torchmetrics import Metric
 
 IGNORE_INDEX = -100  # PyTorch's own: a target with this value counts neither in the loss nor in the accuracy
-MAX_PENDING = 2**16  # output values to hold before they are added up
+MAX_PENDING = 2**16  # largest number of output values that wait to be added up
 
 
 class EpochMean(Metric):
-    """A mean over all samples of an epoch, and over all devices.
+    """Base class of the means over all samples of an epoch, on all devices.
 
     A subclass implements `update`, which adds batches to `total` and `count`. The state is saved with the model, so
-    that an epoch that is resumed in the middle has the right mean at its end.
+    that an epoch that is resumed in the middle ends with the right mean.
     """
 
     full_state_update = False
@@ -29,7 +30,7 @@ class EpochMean(Metric):
     count: Tensor
 
     def __init__(self, group: EpochMetrics) -> None:
-        super().__init__(compute_with_cache=False)  # held-back batches would leave a stale cached value
+        super().__init__(compute_with_cache=False)  # a cached value would miss the pending batches
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum", persistent=True)
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum", persistent=True)
         self.group = group
@@ -80,11 +81,11 @@ class EpochAccuracy(EpochMean):
 
 
 class EpochMetrics:
-    """The metrics of a stage: `loss`, and `acc` unless it is regression.
+    """The metrics of a stage: `loss`, and `acc` except for regression.
 
     Attributes:
         metrics: The metrics by name, `loss` and `acc`.
-        pending: Losses, outputs and targets of the batches that are not added up yet.
+        pending: Losses, outputs and targets of the batches that wait to be added up.
     """
 
     def __init__(self, task: str) -> None:
@@ -103,7 +104,7 @@ class EpochMetrics:
         return False
 
     def flush(self) -> None:
-        """Adds up the pending batches, neighbours of equal size together."""
+        """Adds up the pending batches. Consecutive batches of equal size are stacked."""
         batches, self.pending = self.pending, []
         for _, equal in groupby(batches, key=lambda batch: batch[2].shape):
             losses, outputs, targets = (torch.stack(tensors) for tensors in zip(*equal, strict=True))

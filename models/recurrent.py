@@ -1,4 +1,4 @@
-"""A recurrent network: it reads a sequence step by step and keeps a state of fixed size.
+"""Recurrent network. It reads a sequence step by step and keeps a state of fixed size.
 
 Shapes: `(B, T, D)` to `(B, K)` from the last step, or to `(B, T, K)` from every step (tagging).
 Parameters: on the 28 rows of MNIST, an LSTM of 128 has 82,186, a GRU 61,962 and a tanh network 21,514.
@@ -28,21 +28,22 @@ GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}  # PyTorch's order: input, f
 
 
 class RNN(BaseModel):
-    """`num_layers` recurrent layers - dropout - output.
+    """`num_layers` recurrent layers, dropout and an output layer.
 
     Args:
         input_shape: `[T, D]`.
         num_outputs: Number of classes, or of target dimensions.
-        cell: `lstm`, `gru`, `tanh`, or `relu`, whose recurrent weights start as the identity.
+        cell: Recurrent unit: `lstm`, `gru`, `tanh`, or `relu`, whose recurrent weights start as the identity.
         hidden_size: Units per layer and direction.
         num_layers: Number of stacked recurrent layers.
         bidirectional: Adds layers that read backwards. `depth` does not count them.
         dropout: Fraction of units set to 0 in training, after every layer.
-        chrono: Chrono initialisation: the gates start with memories of 1 to T steps, T being the sequence length.
+        chrono: Initialises the gates for memories of 1 to T steps, where T is the sequence length. Only for `lstm` and
+            `gru`.
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the inputs are not sequences, or `chrono` is set for a cell without gates.
+        ValueError: If the inputs are not sequences, or `chrono` is set and the cell has no gates.
     """
 
     tasks = ("classification", "tagging", "regression")

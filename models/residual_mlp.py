@@ -1,4 +1,4 @@
-"""Hidden layers that each add a correction to their input, so that many of them can be trained.
+"""Multilayer perceptron with residual connections, so that networks with many hidden layers can be trained.
 
 Shapes: `(B, *input_shape)` to `(B, K)`. The input is flattened.
 Parameters: 784-64, 49 blocks of 64, 64-10 (50 layers) has 254,779, including one scale per block.
@@ -41,7 +41,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualMLP(BaseModel):
-    """input - a hidden layer - `num_layers - 1` residual blocks - output.
+    """A hidden layer, `num_layers - 1` residual blocks and an output layer.
 
     Args:
         input_shape: Shape of one sample, without the batch dimension.
@@ -53,7 +53,7 @@ class ResidualMLP(BaseModel):
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the task is tagging.
+        ValueError: If the task is tagging.
     """
 
     width_option = "hidden_size"

@@ -21,10 +21,12 @@ from models.base import BaseModel
 
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution with padding and without bias."""
     return nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
 
 
 def conv1x1(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
+    """A 1x1 convolution without bias."""
     return nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
 
 
@@ -77,7 +79,7 @@ class Bottleneck(nn.Module):
 
 
 class PlainBlock(nn.Sequential):
-    """The plain network of the paper: a basic block without its shortcut."""
+    """A basic block without its shortcut, as in the plain networks of the paper."""
 
     expansion = 1
 
@@ -96,21 +98,22 @@ BLOCKS: dict[str, Any] = {"basic": BasicBlock, "bottleneck": Bottleneck, "plain"
 
 
 class ResNet(BaseModel):
-    """stem - stages of blocks - global average pooling - output.
+    """A stem, stages of residual blocks, global average pooling and an output layer.
 
     Args:
         input_shape: `[C, H, W]`.
         num_outputs: Number of classes, or of target dimensions.
-        block: `basic`, `bottleneck`, or `plain` for a network without shortcuts.
-        blocks_per_stage: n in section 4.2. With 3 stages, a network has 6n + 2 layers, or 9n + 2 with bottlenecks.
-        num_stages: 3 as for CIFAR-10, or 4 as for ImageNet.
+        block: Kind of block: `basic`, `bottleneck`, or `plain` for a network without shortcuts.
+        blocks_per_stage: Number of blocks per stage, n in section 4.2. With 3 stages, a network has 6n + 2 layers, or
+            9n + 2 with bottlenecks.
+        num_stages: Number of stages: 3 as for CIFAR-10, or 4 as for ImageNet.
         width: Channels of the first stage. A bottleneck outputs 4 times as many.
-        stem_stride: 1 as for CIFAR-10. 2 halves the resolution early and cuts the compute to a quarter. 4 as for
-            ImageNet: a 7x7 convolution and max pooling, each with stride 2.
+        stem_stride: Factor by which the stem reduces the resolution: 1 as for CIFAR-10, or 4 as for ImageNet (a 7x7
+            convolution and max pooling, each with stride 2). With 2, the compute is a quarter of that with 1.
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the inputs are not images, or the task is tagging.
+        ValueError: If the inputs are not images, or the task is tagging.
     """
 
     takes = ("images",)

@@ -6,9 +6,9 @@ import math
 def lr_factor(schedule: str, warmup_ratio: float, step: int, total_steps: int) -> float:
     """The learning rate of a step, counted from 0, as a fraction of the peak.
 
-    PyTorch's schedulers cannot be resumed with more epochs; this function can. `constant` and `cosine` warm up
-    linearly. `onecycle` gives the learning rates of PyTorch's `OneCycleLR` with `pct_start=warmup_ratio`: a cosine from
-    lr/25 to lr, then one to lr/250,000. The momentum stays constant.
+    `constant` and `cosine` start with a linear warmup. `onecycle` has the learning rates of PyTorch's `OneCycleLR` with
+    `pct_start=warmup_ratio`: a cosine from lr/25 to lr, then a cosine to lr/250,000. It does not change the momentum.
+    PyTorch's schedulers are not used, because a run cannot be resumed with more epochs with them.
     """
     warmup_steps = warmup_ratio * total_steps
     if schedule == "onecycle":
@@ -24,5 +24,5 @@ def lr_factor(schedule: str, warmup_ratio: float, step: int, total_steps: int) -
 
 
 def cosine_between(start: float, end: float, fraction: float) -> float:
-    """Cosine annealing from `start` to `end`. `fraction` is the completed part; from 1 on, the value is `end`."""
+    """Cosine annealing from `start` to `end`, where `fraction` of it is completed. Above 1, it stays at `end`."""
     return end + (start - end) * (1 + math.cos(math.pi * min(fraction, 1.0))) / 2

@@ -1,4 +1,4 @@
-"""One hidden layer: the baseline for every deeper network.
+"""Multilayer perceptron with one hidden layer, the baseline for every deeper network.
 
 Shapes: `(B, *input_shape)` to `(B, K)`. The input is flattened.
 Parameters: 784-128-10, the default on MNIST, has 101,770.
@@ -16,7 +16,7 @@ from models.base import BaseModel
 
 
 class ShallowMLP(BaseModel):
-    """input - hidden layer - output.
+    """A hidden layer and an output layer.
 
     Args:
         input_shape: Shape of one sample, without the batch dimension.
@@ -26,7 +26,7 @@ class ShallowMLP(BaseModel):
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the task is tagging.
+        ValueError: If the task is tagging.
     """
 
     width_option = "hidden_size"

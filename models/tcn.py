@@ -1,4 +1,4 @@
-"""A temporal convolutional network: causal convolutions whose dilation doubles from block to block.
+"""Temporal convolutional network. The dilation of its causal convolutions doubles from block to block.
 
 Shapes: `(B, T, D)` to `(B, K)` from the last step, or to `(B, T, K)` from every step (tagging).
 Parameters: 8 blocks of 25 channels with kernels of 7 have 66,910. An output depends on 3,061 steps.
@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
 
 
 class TCN(BaseModel):
-    """`num_blocks` residual blocks, with dilations 1, 2, 4, ... - output.
+    """`num_blocks` residual blocks with dilations 1, 2, 4, ..., and an output layer.
 
     Args:
         input_shape: `[T, D]`.
@@ -59,7 +59,7 @@ class TCN(BaseModel):
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the inputs are not sequences.
+        ValueError: If the inputs are not sequences.
     """
 
     tasks = ("classification", "tagging", "regression")

@@ -1,4 +1,4 @@
-"""A Transformer: self-attention across the steps, then an MLP on each step. `causal` makes the encoder a decoder.
+"""Transformer. Each layer applies self-attention across the steps, then an MLP to each step.
 
 Shapes: `(B, T, D)`, or images `(B, C, H, W)` cut into patches, to `(B, K)` from the mean of all steps (from the last
 step if causal), or to `(B, T, K)` from every step (tagging).
@@ -41,7 +41,7 @@ class EncoderLayer(nn.Module):
 
 
 class Transformer(BaseModel):
-    """embedding of steps or patches, with positions - `num_layers` encoder layers - norm - output.
+    """Embedding of steps or patches, learned positions, `num_layers` encoder layers, layer norm and an output layer.
 
     Args:
         input_shape: `[T, D]`, or `[C, H, W]` to be cut into patches.
@@ -51,12 +51,12 @@ class Transformer(BaseModel):
         num_heads: Number of attention heads.
         num_layers: Number of encoder layers.
         patch_size: Pixels per side of a patch. Both sides of an image must be multiples of it.
-        causal: A step attends only to itself and to earlier steps.
+        causal: Each step attends only to itself and to earlier steps, as in a decoder.
         dropout: Fraction of the outputs of attention and MLP set to 0 in training, before they are added to the input.
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the inputs are neither images nor sequences, or the image does not divide into patches.
+        ValueError: If the inputs are neither images nor sequences, or the image does not divide into patches.
     """
 
     tasks = ("classification", "tagging", "regression")

@@ -1,12 +1,12 @@
 """VGG: stages of 3x3 convolutions that halve the resolution and double the channels.
 
-Shapes: `(B, C, H, W)` to `(B, K)`. Small images work too: a map of one pixel is not pooled any more.
+Shapes: `(B, C, H, W)` to `(B, K)`. Small images work too, because a feature map of one pixel is not pooled.
 Parameters: 132,863,336 (configuration A, "VGG-11") on `(3, 224, 224)` with 1,000 classes, as in torchvision. A with
 width 16 has 1,768,778 on MNIST.
 Source: Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", table 1
 (A, B, D, E), sections 2 and 3.1.
-Differences: batch norm as an option. He's initial weights of the convolutions (He et al. 2015, section 2.2), where the
-paper starts from a trained network A. PyTorch's initial weights of the linear layers.
+Differences: batch norm as an option. The initial weights of the convolutions are those of He et al. 2015, section
+2.2; the paper starts from a trained network A. The linear layers have PyTorch's initial weights.
 """
 
 import math
@@ -37,19 +37,20 @@ class Convolution(nn.Sequential):
 
 
 class VGG(BaseModel):
-    """five stages of convolutions and max pooling - two hidden layers - output.
+    """Five stages of convolutions and max pooling, two hidden layers and an output layer.
 
     Args:
         input_shape: `[C, H, W]`.
         num_outputs: Number of classes, or of target dimensions.
         configuration: Column of table 1. `A` has 11 weight layers, `B` 13, `D` 16, `E` 19.
-        width: Channels of the first stage. The last two stages have 8 times as many, the hidden layers 64 times.
-        batch_norm: Batch normalisation after each convolution.
+        width: Channels of the first stage. The last two stages have 8 times as many. The hidden layers have 64 times as
+            many units.
+        batch_norm: Adds batch normalisation after each convolution.
         dropout: Fraction of units set to 0 in training, after each hidden layer.
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: the inputs are not images, or the task is tagging.
+        ValueError: If the inputs are not images, or the task is tagging.
     """
 
     takes = ("images",)

@@ -18,11 +18,12 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 import lightning as L
 
 import datamodules.sequence
-import train
+import engine.cli
 from datamodules.memory import Generated
-from engine.arguments import experiments
-from engine.cli import CLI, quiet
+from engine.cli import CLI
 from engine.paths import PROJECT
+from engine.setup import filter_messages
+from engine.usage import experiments
 
 CONFIGS = experiments()
 SMOKE = str(PROJECT / "configs" / "extras" / "smoke.yaml")
@@ -80,14 +81,14 @@ def small_data_flags(path: Path) -> list[str]:
 
 def build(path: Path, *flags: str) -> CLI:
     """Everything of a run, built by the real parser, with the data loaded."""
-    cli = train.main(["-c", str(path), *small_data_flags(path), "--trainer.logger=false", *flags], run=False)
+    cli = engine.cli.build(["fit", "-c", str(path), *small_data_flags(path), "--trainer.logger=false", *flags])
     cli.datamodule.setup()
     return cli
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
-    quiet()
+    filter_messages()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -117,7 +118,7 @@ def fit_in(folder: Path, path: Path | str, *flags: str) -> CLI:
     path = PROJECT / "configs" / path
     place = [f"--trainer.logger.init_args.save_dir={folder}", "--trainer.enable_model_summary=false"]
     place.append("--trainer.accelerator=cpu")  # results are compared to the bit; test_cuda.py has the others
-    return train.main(["fit", "-c", str(path), *small_data_flags(path), *place, *flags])
+    return engine.cli.main(["fit", "-c", str(path), *small_data_flags(path), *place, *flags])
 
 
 Fit = Callable[..., CLI]

@@ -1,4 +1,4 @@
-"""What every config keeps, and with it every model and every data module; found by discovery."""
+"""Tests of every config, and so of every model and every data module. New configs are found by themselves."""
 
 import math
 from pathlib import Path
@@ -9,11 +9,8 @@ import torch
 from torch import Tensor
 
 import models
-import train
-from callbacks.model_graph import MOST_MODULES
-from engine.cli import CLI
+from engine.cli import CLI, main
 from models import BaseModel
-from tests.callbacks.test_callbacks import graphs
 from tests.conftest import CONFIGS, ONE_OF_EACH, SMOKE, Fit, build, config_id, expected_to
 
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=config_id)
@@ -31,9 +28,9 @@ def first_batch(cli: CLI, batch_size: int = 16) -> Batch:
 
 
 def train_on(model: BaseModel, batch: Batch, steps: int, until: float = 0.0) -> Tensor:
-    """The last loss of some steps on one batch at the model's own settings, without its schedule.
+    """The last loss of some steps on one batch with the model's own optimizer, without its schedule.
 
-    Steps end when the loss is below `until`.
+    Stops when the loss is below `until`.
     """
     optimizer = model.make_optimizer()
     model.train()
@@ -65,13 +62,13 @@ def test_logits_are_finite_and_of_the_right_shape(path: Path) -> None:
 
 
 @every_config
-def test_first_loss_is_that_of_a_guess(path: Path) -> None:
+def test_initial_loss_is_that_of_a_constant_output(path: Path) -> None:
     cli = build(path, "--model.label_smoothing=0")
     inputs, targets = first_batch(cli, 256)
     model = cli.model.train()
     loss = model.loss(model(inputs), targets)
     if cli.datamodule.task == "regression":
-        assert loss.item() == pytest.approx(targets.square().mean().item(), abs=0.6)  # of always 0
+        assert loss.item() == pytest.approx(targets.square().mean().item(), abs=0.6)
     else:
         assert loss.item() == pytest.approx(math.log(cli.datamodule.num_outputs), abs=0.6)
 
@@ -87,7 +84,7 @@ def test_every_parameter_moves_within_three_steps(path: Path) -> None:
 
 
 @every_learning_config
-def test_one_batch_can_be_learned_by_heart(path: Path) -> None:
+def test_model_overfits_one_batch(path: Path) -> None:
     options = {"label_smoothing", "dropout", "noise"} & set(build(path).model.hparams)
     cli = build(path, *(f"--model.{name}=0" for name in options))
     batch = first_batch(cli)
@@ -97,18 +94,18 @@ def test_one_batch_can_be_learned_by_heart(path: Path) -> None:
 
 
 @every_config
-def test_samples_do_not_influence_each_other(path: Path) -> None:
+def test_output_does_not_depend_on_the_other_samples(path: Path) -> None:
     cli = build(path)
     inputs, _ = first_batch(cli)
     model = cli.model.eval()
     with torch.no_grad():
-        alone = model(inputs[:4])
+        expected = model(inputs[:4])
         others = torch.cat([inputs[:4], 3 * inputs[4:].flip(0)])
-        torch.testing.assert_close(model(others)[:4], alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(others)[:4], expected, rtol=1e-4, atol=1e-5)
 
 
 @one_of_each
-def test_the_seed_decides_the_weights(path: Path) -> None:
+def test_initial_weights_depend_only_on_the_seed(path: Path) -> None:
     def weights(seed: int) -> dict[str, Any]:
         return build(path, f"--seed_everything={seed}").model.state_dict()
 
@@ -118,16 +115,13 @@ def test_the_seed_decides_the_weights(path: Path) -> None:
 
 
 @every_config
-def test_fit_then_test_then_load(path: Path, fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_checkpoint_of_fit_can_be_tested_and_loaded(path: Path, fit: Fit, tmp_path: Path) -> None:
     cli = fit(path, "-c", SMOKE, "--trainer.limit_train_batches=5")
     assert cli.result["train_loss"] > 0
-    assert graphs(tmp_path) == (len([*cli.model.modules()]) <= MOST_MODULES), "TensorBoard has the network's graph"
-    assert f"epoch 1, best {cli.datamodule.monitor}: " in capsys.readouterr().out
     checkpoint = next(tmp_path.rglob("best.ckpt"))
     assert checkpoint.parents[2].name == path.stem, "the config's file name is the run's name"
 
-    limits = ["-c", SMOKE]  # the test of `fit` had them too
-    again = train.main(["test", f"--ckpt_path={checkpoint}", *limits, "--trainer.accelerator=cpu"])
+    again = main(["test", f"--ckpt_path={checkpoint}", "-c", SMOKE, "--trainer.accelerator=cpu"])
     assert float(again.trainer.callback_metrics["test/loss"]) == pytest.approx(cli.result["test_loss"])
 
     loaded = getattr(models, type(cli.model).__name__).load_from_checkpoint(checkpoint, weights_only=True)

@@ -183,7 +183,7 @@ def test_processes_that_would_train_one_by_one_are_refused(
 
 def test_the_samples_of_every_device_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     data = build(PROJECT / "configs" / SHALLOW, "--data.val_size=20").datamodule
-    monkeypatch.setattr(data, "place", lambda: (1, 4))
+    monkeypatch.setattr(data, "rank_and_world_size", lambda: (1, 4))
     with pytest.raises(ValueError, match=r"the 2 val samples of .* cannot be shared among 4 devices"):
         data.val_dataloader()
     data.batch_size = 254

@@ -33,7 +33,7 @@ def test_sizes_that_the_data_does_not_have_may_be_typed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([f"--data={LOADERS}"], "ShallowMLP needs input_shape, which Loaders does not supply"),
+        ([f"--data={LOADERS}"], "ShallowMLP needs input_shape, which Loaders does not have"),
         ([f"--data={SIZED}", "--model.task=regression"], "task=regression cannot be used, because SizedLoaders has"),
         ([f"--data={SIZED}", "--model.num_outputs=7"], "num_outputs=7 cannot be used, because SizedLoaders has"),
     ],
@@ -49,7 +49,7 @@ def test_sizes_that_are_missing_or_differ_from_the_data_are_refused(
 def test_any_lightning_module_trains_and_is_tested_from_its_checkpoint(data: list[str], tmp_path: Path) -> None:
     cli = fit(tmp_path, f"--model={NET}", "--model.hidden=4", *data)
     assert cli.model.hparams["hidden"] == 4
-    tested = train.main(["test", f"--ckpt_path={cli.last_checkpoint.best_model_path}"])
+    tested = train.main(["test", f"--ckpt_path={cli.last.best_model_path}"])
     assert float(tested.trainer.callback_metrics["test_loss"]) == cli.result["test_loss"]
 
 

@@ -10,9 +10,8 @@ import yaml
 
 import datamodules
 import models
-from benchmarks import committed, inside_page, published, report
-from engine.arguments import extras, located
 from engine.paths import PROJECT
+from engine.usage import extras
 from tests.conftest import CONFIGS, config_id, expected_to, why_it_cannot
 
 # what a part of the tree may import of the others
@@ -20,10 +19,10 @@ MAY_IMPORT = {
     "models": {"models"},
     "datamodules": {"datamodules"},
     "callbacks": {"callbacks"},
-    "engine": {"engine", "callbacks", "models", "datamodules", "train"},
+    "engine": {"engine", "callbacks", "models", "datamodules"},
     "train": {"engine"},
-    "comparison": {"comparison", "train", "engine", "callbacks"},
-    "compare": {"comparison", "train", "engine"},
+    "comparison": {"comparison", "engine", "callbacks"},
+    "compare": {"comparison", "engine"},
     "benchmarks": {"benchmarks", "compare", "comparison", "train", "engine", "callbacks", "models", "datamodules"},
 }
 DOCUMENTED = ("Shapes:", "Parameters:", "Source:", "Differences:")
@@ -160,33 +159,6 @@ def test_documents_show_pictures_that_exist_and_no_other_is_kept() -> None:
     assert shown == {path.resolve() for path in (PROJECT / "docs").glob("*/*")}
 
 
-def test_tables_of_the_inside_are_those_of_the_committed_results() -> None:
-    text = inside_page.PAGE.read_text(encoding="utf-8")
-    assert inside_page.page(text) == text, "make inside rewrites docs/inside.md"
-    for arguments in inside_page.COMPARISONS.values():
-        configs = arguments[: arguments.index("--")] if "--" in arguments else arguments
-        assert f"compare.py {' '.join(configs)} --insight" in text, "the command that made the pictures"
-
-
-def test_numbers_are_those_of_the_committed_results() -> None:
-    text = (PROJECT / "README.md").read_text()
-    assert report.readme(text) == text, "python -m benchmarks.report rewrites README.md"
-    shown = [row for row in committed.rows_of(committed.RESULTS / "mnist") if row["seed"] == "0"]
-    for row in shown:
-        if row["config"] not in ("shallow_mlp", "deep_mlp", "resnet", "lstm"):
-            continue
-        (line,) = re.findall(rf"^    \| {row['config']} .*$", text, re.MULTILINE)
-        assert f"{100 * float(row['val_acc']):.2f} % | {100 * float(row['test_acc']):.2f} %" in line
-    assert published.page(page := published.PAGE.read_text()) == page, "python -m benchmarks.published rewrites it"
-    for content in (published.table(published.reached()), published.depth_table(published.reached())):
-        assert content in page
-    assert published.gpu_table() in page
-    assert published.short_table(published.reached()) in text
-    for path, header in report.headers().items():
-        assert path in CONFIGS
-        assert path.read_text().splitlines()[2] == header
-
-
 def undocumented(model: type, source: str) -> set[str]:
     """Options of the model that its docstring does not explain."""
     return set(inspect.signature(model).parameters) - set(re.findall(r"^ {8}(\w+):", source, re.MULTILINE))
@@ -196,14 +168,3 @@ def test_docstrings_of_models_name_their_options() -> None:
     for name in models.__all__:
         missing = undocumented(getattr(models, name), inspect.getsource(getattr(models, name)))
         assert not missing, f"{name} does not document {sorted(missing)}"
-
-
-def test_a_config_path_is_tried_here_and_then_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    name = "configs/mnist/shallow_mlp.yaml"
-    assert located(name) == str(PROJECT / name)
-    assert located(f"--config={name}") == f"--config={PROJECT / name}"
-    assert located("nowhere.yaml") == "nowhere.yaml"
-    (tmp_path / "configs" / "mnist").mkdir(parents=True)
-    (tmp_path / name).touch()
-    assert located(name) == name

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 import train
-from engine import cli
 from engine.paths import PROJECT
 from tests.conftest import Fit
 
@@ -53,7 +52,7 @@ def test_sigterm_saves_a_checkpoint_and_has_an_exit_code(tmp_path: Path) -> None
 def test_requeued_job_resumes_and_another_job_does_not(
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "RUNS", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
     for name, value in {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train"}.items():
         monkeypatch.setenv(name, value)
     first_steps: list[int] = []
@@ -74,7 +73,7 @@ def test_requeued_job_resumes_and_another_job_does_not(
     resumed = fit(SHALLOW, *flags)
     assert first_steps == [0, 0, 0, 6]
     assert not saved.exists(), "it would be tested instead of the best checkpoint"
-    tested = train.main(["test", f"--ckpt_path={resumed.checkpoint_path}"])
+    tested = train.main(["test", f"--ckpt_path={resumed.tested}"])
     assert resumed.result["test_acc"] == pytest.approx(float(tested.trainer.callback_metrics["test/acc"]))
 
 

@@ -2,8 +2,6 @@
 
 import platform
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import train
 from callbacks import StopWhenDiverged
 from callbacks.divergence import Diverged
-from engine.arguments import RunFailed
-from engine.cli import CLI, doubt
+from engine.cli import CLI, InputError, RunFailed, build
 from engine.paths import PROJECT
+from engine.report import doubt, next_commands
 from models import ShallowMLP
 from tests.conftest import SMOKE, Fit
 from tests.test_checkpoint import drawing
@@ -86,13 +84,13 @@ def test_progress_and_result_show_the_same_seconds(fit: Fit, capsys: pytest.Capt
 
 def test_commands_after_a_run_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = f"--trainer.logger.init_args.save_dir={tmp_path}"
-    config = ["-c", "configs/mnist/shallow_mlp.yaml", "-c", SMOKE, "--data.source=subset"]
+    config = ["-c", str(PROJECT / "configs" / "mnist" / "shallow_mlp.yaml"), "-c", SMOKE, "--data.source=subset"]
+    monkeypatch.chdir(tmp_path)
     cli = train.main(["fit", *config, place])
-    commands = [line.strip() for line in cli.next_commands().splitlines() if line.startswith("  ") and "#" not in line]
+    commands = [line.strip() for line in next_commands(cli).splitlines() if line.startswith("  ") and "#" not in line]
     board, test, predict = (command.split() for command in commands)
     assert board == ["python", "-m", "tensorboard.main", "--logdir", str(tmp_path)]
     assert train.main(test[2:]).trainer.state.fn == "test"
-    monkeypatch.setattr("engine.cli.RUNS", tmp_path)
     digit = tmp_path / "digit.png"
     drawing(digit)
     assert train.main([*predict[2:-1], str(digit)]).predictions.is_file()
@@ -342,19 +340,24 @@ def test_resume_after_max_steps_equals_an_unbroken_run(steps: int, limit: str, f
         ("model.num_outputs", "7"),
         ("model.init_args.task", "regression"),
         ("model.input_shape", "[784]"),
-        ("data.seed", "9"),
-        ("checkpoint.monitor", "val/loss"),
+        ("data.init_args.seed", "9"),
     ],
 )
-def test_a_value_that_the_data_decides_is_refused(name: str, value: str, fit: Fit, tmp_path: Path) -> None:
-    refusal = rf"{name.replace('.init_args', '')} cannot be set: it is decided by "
-    with pytest.raises(ValueError, match=refusal):
+def test_value_that_the_data_or_the_seed_decides_is_refused(name: str, value: str, fit: Fit, tmp_path: Path) -> None:
+    part, *_, option = name.split(".")
+    refusal = rf"{part}.{option}(={re.escape(value)} cannot be used, because MNIST has {option}=| cannot be set)"
+    with pytest.raises(InputError, match=refusal):
         fit(SHALLOW, f"--{name}={value}")
     config = tmp_path / "linked.yaml"
-    part, *_, option = name.split(".")
-    config.write_text(f"{part}:\n  {option}: {value}\n")
-    with pytest.raises(ValueError, match=refusal):
+    config.write_text(f"{part}:\n  init_args:\n    {option}: {value}\n")
+    with pytest.raises(InputError, match=refusal):
         fit(SHALLOW, "-c", str(config))
+
+
+@pytest.mark.parametrize(("monitor", "mode"), [("val/loss", "min"), ("val/acc", "max")])
+def test_typed_monitor_chooses_the_best_epoch(monitor: str, mode: str, fit: Fit) -> None:
+    cli = fit(SHALLOW, "-c", SMOKE, f"--checkpoint.monitor={monitor}")
+    assert (cli.best.monitor, cli.best.mode) == (monitor, mode)
 
 
 def test_a_run_is_not_written_into_another(fit: Fit) -> None:
@@ -388,19 +391,8 @@ def test_an_error_of_ours_is_not_hidden(fit: Fit, monkeypatch: pytest.MonkeyPatc
         fit(SHALLOW)
 
 
-def test_config_paths_are_found_from_any_folder(tmp_path: Path) -> None:
-    flags = ["-c", "configs/extras/smoke.yaml", "--config=configs/mnist/shallow_mlp.yaml", "--data.source=subset"]
-    place = f"--trainer.logger.init_args.save_dir={tmp_path}"
-    command = [sys.executable, str(PROJECT / "train.py"), "fit", *flags, place]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "\ntest " in done.stdout
-    assert not done.stderr
-    assert (tmp_path / "shallow_mlp" / "version_0" / "config.yaml").is_file()
-
-
 def test_everything_is_built_without_running() -> None:
-    cli = train.main(["-c", "configs/mnist/shallow_mlp.yaml", "--model.hidden_size=32"], run=False)
+    cli = build(["fit", "-c", "configs/mnist/shallow_mlp.yaml", "--model.hidden_size=32"])
     assert cli.model.hparams["hidden_size"] == 32
     assert cli.model.hparams["input_shape"] == [1, 28, 28]
     trainer: Any = cli.trainer

@@ -1,16 +1,17 @@
 """The programs that measure speed: what they compare is the same work, and the pages say what was measured."""
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
-from benchmarks import overhead, processes, scaling, speed, time_to_accuracy
-from benchmarks.measure import in_a_process, interleaved, kept, ratio
+from benchmarks import against, committed, overhead, pipeline, scaling, time_to_accuracy, timing
+from benchmarks.timing import in_a_process, interleaved, ratio
 from engine.paths import PROJECT
-from engine.results import Row
-from tests.conftest import config_id
 from tests.test_train import DEEP, SHALLOW
+
+PROGRAMS = (against, overhead, pipeline, scaling, time_to_accuracy)
 
 
 def test_subjects_take_turns_and_the_first_round_warms_up() -> None:
@@ -59,37 +60,35 @@ def test_the_example_is_the_published_network() -> None:
     assert example(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
 
 
-@pytest.mark.parametrize("path", speed.PAGES, ids=config_id)
-def test_the_pages_are_those_of_the_committed_results(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    found = {name: kept(name) for name in speed.BENCHMARKS}
-    assert speed.page(text, found) == text
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_tables_are_those_of_the_committed_results(program: ModuleType) -> None:
+    name = program.__name__.rpartition(".")[2]
+    texts = {page: page.read_text(encoding="utf-8") for page in timing.PAGES}
+    assert any(f"<!-- results: {name} -->" in text for text in texts.values())
+    if not (timing.RESULTS / f"{name}.json").exists():
+        pytest.skip("it has no committed result yet")
+    found = timing.load(name)
+    for text in texts.values():
+        assert committed.with_tables(text, {name: timing.with_source(found, program.table(found))}) == text
 
 
-def test_every_result_has_its_place_on_one_page() -> None:
-    texts = "".join(path.read_text(encoding="utf-8") for path in speed.PAGES)
-    for name in ("goals", "speed", *speed.BENCHMARKS):
-        assert texts.count(f"<!-- results: {name} -->\n\n|") == 1, name
+def test_written_measurement_reaches_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- results: x -->\n<!-- end of results -->\n")
+    monkeypatch.setattr(timing, "RESULTS", tmp_path)
+    monkeypatch.setattr(timing, "PAGES", [page])
+    monkeypatch.setattr(timing, "clean_commit", lambda: "abc1234")
+    monkeypatch.setattr("sys.argv", ["x", "--rounds", "7", "--write"])
+    timing.command_line("x", lambda rounds: {"rounds": rounds}, lambda found: f"| {found['rounds']} |")
+    assert "\n| 7 |\n" in page.read_text()
+    monkeypatch.setattr("sys.argv", ["x", "--table"])
+    timing.command_line("x", lambda rounds: {}, lambda found: f"| again {found['rounds']} |")
+    assert "\n| again 7 |\n" in page.read_text()
 
 
-def test_a_goal_is_met_by_numbers_alone() -> None:
-    cell = {"config": "x", "batch_size": 128, "by_hand": [1.0], "as_shipped": [1.06]}
-    nothing: dict[str, Row] = {name: {} for name in speed.BENCHMARKS}
-    missed = speed.goals({**nothing, "overhead": {"cells": [cell]}})
-    assert "| `fit` ÷ loop by hand, x, batch 128, cpu | ≤ 1.05 | 1.06 | **no** |" in missed
-    met = speed.goals({**nothing, "overhead": {"cells": [{**cell, "as_shipped": [1.04]}]}})
-    assert "| ≤ 1.05 | 1.04 | yes |" in met
-
-
-def test_the_share_is_of_twice_the_speed_of_one() -> None:
-    speeds = {"one": [100.0], "two_threads": [150.0], "two_processes": [200.0]}
-    assert (
-        processes.table({"speeds": {"x": speeds}})
-        .splitlines()[-1]
-        .endswith("| 150: 75% (75% to 75%) | 200: 100% (100% to 100%) |")
+def test_overhead_table_reads_the_committed_format() -> None:
+    cell = {"config": "mnist/resnet", "batch_size": 128, "as_shipped": [2.1, 2.4], "by_hand": [2.0, 2.0]}
+    cells = [{**cell, "as_shipped_cpu": [4.0, 4.4], "by_hand_cpu": [4.0, 4.0]}]
+    assert overhead.table({"cells": cells}).splitlines()[-1] == (
+        "| mnist/resnet | 128 | 2 | 1.12 (1.05 to 1.2) | 1.05 (1 to 1.1) |"
     )
-
-
-def test_a_benchmark_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert speed.main(["overheat"]) == 2
-    assert capsys.readouterr().err.startswith("benchmarks.speed: there is no benchmark overheat; type one of overhead")

@@ -160,3 +160,9 @@ def test_seconds_of_a_run_leave_out_inspection(fit: Fit, monkeypatch: pytest.Mon
 def test_an_interval_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="Filters: every_n_epochs=0 must be at least 1"):
         callbacks.Filters(every_n_epochs=0)
+
+
+def test_unknown_option_of_a_callback_is_refused_with_the_closest_one(fit: Fit) -> None:
+    flags = ["-c", SMOKE, "--trainer.callbacks+=Filters", "--trainer.callbacks.every_n_epoch=2"]
+    with pytest.raises(ValueError, match=r"is not an option of Filters; type --trainer\.callbacks\.every_n_epochs"):
+        fit("mnist/linear.yaml", *flags)

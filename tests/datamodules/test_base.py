@@ -1,25 +1,22 @@
-"""Order, batches and split of any data: what a run sees is a pure function of seed and epoch."""
+"""Order, batches, splits and checks of the base class of the data modules."""
 
 from itertools import chain
-from pathlib import Path
 from typing import Any, Literal
 
-import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from datamodules import BaseDataModule
 from datamodules.loader import Samples, ShuffledLoader
 from engine.fast_loop import use_fast_loop
-from models import BaseModel, DeepMLP
+from models import BaseModel
 from tests.conftest import stock_trainer
 
 
 class Numbers(BaseDataModule):
-    """100 training samples, each its own number, in classes of 10 and 90; 10 test samples."""
+    """100 training samples, which are their own indices, in classes of 10 and 90. 10 test samples."""
 
     input_shape = [1]  # noqa: RUF012  # as in the documentation
     num_outputs = 2
@@ -42,7 +39,7 @@ def batches(datamodule: BaseDataModule, epoch: int = 0) -> list[list[float]]:
     return [inputs.flatten().tolist() for inputs, _ in loader]
 
 
-def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+def test_order_depends_only_on_seed_and_epoch() -> None:
     first = batches(Numbers(seed=1), epoch=3)
     torch.manual_seed(99)
     assert batches(Numbers(seed=1), epoch=3) == first
@@ -51,7 +48,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert sorted(chain(*first)) == sorted(chain(*batches(Numbers(seed=2))))
 
 
-def test_an_epoch_shows_each_sample_once_and_drops_the_last_partial_batch() -> None:
+def test_epoch_has_each_sample_once_and_drops_the_last_partial_batch() -> None:
     seen = batches(Numbers(batch_size=30))
     assert [len(batch) for batch in seen] == [30, 30]
     assert len(set(chain(*seen))) == 60
@@ -64,7 +61,7 @@ def test_loader_length_is_its_number_of_batches(batch_size: int, num_batches: in
     assert all(inputs.shape == (batch_size, 1) and targets.shape == (batch_size,) for inputs, targets in loader)
 
 
-def test_order_is_that_of_the_batches() -> None:
+def test_order_lists_the_samples_of_the_batches() -> None:
     datamodule = Numbers()
     loader = datamodule.train_dataloader()
     assert isinstance(loader, ShuffledLoader)
@@ -72,11 +69,11 @@ def test_order_is_that_of_the_batches() -> None:
     assert inputs[loader.order()].flatten().tolist() == list(chain(*batches(datamodule)))
 
 
-def test_devices_share_each_batch_without_changing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_split_each_batch_without_changing_it(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = batches(Numbers())
     parts, validated = [], []
     for rank in range(2):
-        monkeypatch.setattr(Numbers, "place", lambda self, rank=rank: (rank, 2))
+        monkeypatch.setattr(Numbers, "rank_and_world_size", lambda self, rank=rank: (rank, 2))
         parts.append(batches(Numbers()))
         validated += [x for inputs, _ in Numbers().evaluation_loader("val") for x in inputs.flatten().tolist()]
     assert [a + b for a, b in zip(*parts, strict=True)] == whole
@@ -85,7 +82,7 @@ def test_devices_share_each_batch_without_changing_it(monkeypatch: pytest.Monkey
         Numbers(batch_size=15).train_dataloader()
 
 
-def test_validation_is_cut_by_class_and_does_not_depend_on_the_seed() -> None:
+def test_validation_split_is_stratified_and_independent_of_the_seed() -> None:
     datamodule = Numbers(seed=1)
     (train, _), (val, val_targets) = datamodule.splits["train"], datamodule.splits["val"]
     assert val_targets.bincount().tolist() == [2, 18]
@@ -100,7 +97,7 @@ def test_validation_and_test_drop_no_sample() -> None:
     assert sum(len(targets) for _, targets in datamodule.test_dataloader()) == 10
 
 
-def test_without_validation_all_is_trained_on() -> None:
+def test_all_samples_are_trained_on_without_validation() -> None:
     datamodule = Numbers(val_size=0)
     assert datamodule.val_dataloader() == []
     assert datamodule.monitor is None
@@ -119,7 +116,7 @@ def test_without_validation_all_is_trained_on() -> None:
         ),
     ],
 )
-def test_sizes_that_cannot_be_are_refused(options: dict[str, int], message: str) -> None:
+def test_size_outside_its_range_is_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Numbers(**options).train_dataloader()
 
@@ -134,7 +131,7 @@ def test_sizes_that_cannot_be_are_refused(options: dict[str, int], message: str)
         (torch.zeros(9, 1), torch.zeros(8).long(), r"shape \[9, 1\] for 8 targets"),
     ],
 )
-def test_samples_that_are_not_what_the_task_takes_are_refused(
+def test_samples_of_wrong_type_or_shape_are_refused(
     inputs: torch.Tensor, targets: torch.Tensor, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Numbers, "load", lambda self: ((inputs, targets), (inputs, targets)))
@@ -142,122 +139,15 @@ def test_samples_that_are_not_what_the_task_takes_are_refused(
         Numbers()
 
 
-def test_regression_is_watched_by_its_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_regression_monitors_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = Numbers()
     assert (numbers.monitor, numbers.monitor_mode) == ("val/acc", "max")
     monkeypatch.setattr(Numbers, "task", "regression")
     assert (numbers.monitor, numbers.monitor_mode) == ("val/loss", "min")
 
 
-class Points(BaseDataModule):
-    """64 training samples in 8 batches, each moved at random in training."""
-
-    input_shape = [4]  # noqa: RUF012
-    num_outputs = 3
-    task = "classification"
-    num_draws = 4
-
-    def __init__(self, val_size: int = 0) -> None:
-        super().__init__(batch_size=8, val_size=val_size, seed=5)
-
-    def load(self) -> tuple[Samples, Samples]:
-        inputs = torch.randn(80 + self.val_size, 4, generator=torch.Generator().manual_seed(0))
-        targets = inputs[:, :3].argmax(1)
-        return (inputs[:-16], targets[:-16]), (inputs[-16:], targets[-16:])
-
-    def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
-        return inputs + draws
-
-
-class Seen(L.Callback):
-    """Keeps the training batches as the model receives them, and the metrics at the end of each epoch."""
-
-    def __init__(self) -> None:
-        self.batches: list[Tensor] = []
-        self.metrics: list[dict[str, float]] = []
-
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, *_: Any) -> None:
-        self.batches.append(batch[0])
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.metrics.append({name: float(value) for name, value in trainer.callback_metrics.items()})
-
-
-class Fitted:
-    """A run of a small model on the points, in Lightning's own Trainer, which saves a checkpoint at every step."""
-
-    def __init__(
-        self,
-        folder: Path,
-        max_epochs: int,
-        is_fast: bool,
-        ckpt_path: Path | None = None,
-        val_size: int = 0,
-        keep: dict[str, Any] | None = None,
-        **hparams: Any,
-    ) -> None:
-        self.seen = Seen()
-        saver = ModelCheckpoint(folder, save_top_k=-1, **(keep or {"filename": "{step}", "every_n_train_steps": 1}))
-        trainer = stock_trainer(max_epochs=max_epochs, enable_checkpointing=True, callbacks=[self.seen, saver])
-        if is_fast:
-            use_fast_loop(trainer)
-        torch.manual_seed(0 if ckpt_path is None else 1)
-        self.model = DeepMLP([4], 3, hidden_size=8, num_layers=1, batch_norm=True, lr=0.1, **hparams)
-        trainer.fit(self.model, datamodule=Points(val_size), ckpt_path=ckpt_path, weights_only=True)
-
-
-both_loops = pytest.mark.parametrize("is_fast", [False, True], ids=["stock", "fast"])
-
-
-def assert_same_weights(model: BaseModel, other: BaseModel) -> None:
-    expected = other.state_dict()
-    different = [name for name, value in model.state_dict().items() if not torch.equal(value, expected[name])]
-    assert not different
-
-
-@both_loops
-@pytest.mark.parametrize(("schedule", "first_epochs"), [("constant", 2), ("onecycle", 3)])
-@pytest.mark.parametrize("step", [5, 8, 13, 16])
-def test_resume_equals_an_unbroken_run(
-    step: int, schedule: str, first_epochs: int, is_fast: bool, tmp_path: Path
-) -> None:
-    options: Any = {"schedule": schedule, "warmup_ratio": 0.0 if schedule == "constant" else 0.3}
-    unbroken = Fitted(tmp_path / "unbroken", 3, is_fast, **options)
-    first = Fitted(tmp_path / "first", first_epochs, is_fast, **options)
-    assert len(first.seen.batches) == 8 * first_epochs
-    resumed = Fitted(tmp_path / "resumed", 3, is_fast, tmp_path / "first" / f"step={step}.ckpt", **options)
-    expected = unbroken.seen.batches[step:]
-    assert len(resumed.seen.batches) == len(expected) == 24 - step
-    assert all(torch.equal(*pair) for pair in zip(resumed.seen.batches, expected, strict=True))
-    assert_same_weights(resumed.model, unbroken.model)
-
-
-@both_loops
-@pytest.mark.parametrize("step", [5, 8, 13, 16])
-def test_resume_gives_the_metrics_of_an_unbroken_run(step: int, is_fast: bool, tmp_path: Path) -> None:
-    unbroken = Fitted(tmp_path / "unbroken", 3, is_fast, val_size=8)
-    resumed = Fitted(tmp_path / "resumed", 3, is_fast, tmp_path / "unbroken" / f"step={step}.ckpt", val_size=8)
-    epochs = unbroken.seen.metrics[step // 8 :]
-    assert len(resumed.seen.metrics) == len(epochs)
-    for found, expected in zip(resumed.seen.metrics, epochs, strict=True):
-        assert found.keys() == expected.keys() == {"train/loss", "train/acc", "val/loss", "val/acc"}
-        assert found == pytest.approx(expected, rel=1e-6)
-
-
-@both_loops
-def test_resume_from_the_end_of_an_epoch_equals_an_unbroken_run(is_fast: bool, tmp_path: Path) -> None:
-    """Such a checkpoint is saved when the epoch has ended, not after its last batch."""
-    options: Any = {"val_size": 8, "keep": {"filename": "{epoch}", "save_on_train_epoch_end": True}}
-    unbroken = Fitted(tmp_path / "unbroken", 3, is_fast, **options)
-    for epoch in (0, 1):
-        checkpoint = tmp_path / "unbroken" / f"epoch={epoch}.ckpt"
-        resumed = Fitted(tmp_path / str(epoch), 3, is_fast, checkpoint, **options)
-        assert resumed.seen.metrics == unbroken.seen.metrics[epoch + 1 :]
-        assert_same_weights(resumed.model, unbroken.model)
-
-
 class Tokens(BaseDataModule):
-    """Sequences of whole numbers, for an embedding."""
+    """Sequences of integers, for an embedding."""
 
     input_shape = [6]  # noqa: RUF012
     num_outputs = 2
@@ -282,7 +172,7 @@ class Embedded(BaseModel):
         return self.head(self.embedding(x).flatten(1))
 
 
-@both_loops
+@pytest.mark.parametrize("is_fast", [False, True], ids=["stock", "fast"])
 def test_int64_inputs_are_trained_on(is_fast: bool) -> None:
     trainer = stock_trainer(max_epochs=2)
     if is_fast:
@@ -295,7 +185,7 @@ def test_int64_inputs_are_trained_on(is_fast: bool) -> None:
 
 
 class Given(BaseDataModule):
-    """Training samples that are given, and one test sample."""
+    """The given training samples and one test sample."""
 
     def __init__(self, inputs: Tensor, targets: Tensor, task: Literal["classification", "regression"]) -> None:
         super().__init__(batch_size=1)
@@ -311,7 +201,7 @@ class Given(BaseDataModule):
 INPUTS, LABELS, VALUES = torch.rand(4, 2), torch.tensor([0, 1, 2, 1]), torch.rand(4, 1)
 
 
-def changed(values: Tensor, sample: int, value: float) -> Tensor:
+def with_value(values: Tensor, sample: int, value: float) -> Tensor:
     values = values.clone()
     values[sample] = value
     return values
@@ -321,24 +211,24 @@ def changed(values: Tensor, sample: int, value: float) -> Tensor:
     ("inputs", "targets", "task", "message"),
     [
         (
-            changed(INPUTS, 2, torch.nan),
+            with_value(INPUTS, 2, torch.nan),
             LABELS,
             "classification",
             r"gave the input nan in training sample 2; .* finite",
         ),
-        (changed(INPUTS, 0, torch.inf), LABELS, "classification", r"gave the input inf in training sample 0"),
+        (with_value(INPUTS, 0, torch.inf), LABELS, "classification", r"gave the input inf in training sample 0"),
         (
             INPUTS,
-            changed(LABELS, 3, 3),
+            with_value(LABELS, 3, 3),
             "classification",
             r"gave the label 3 in training sample 3; labels must be 0 to 2",
         ),
-        (INPUTS, changed(LABELS, 1, -1), "classification", r"gave the label -1 in training sample 1"),
-        (INPUTS, changed(VALUES, 1, torch.nan), "regression", r"gave the target nan in training sample 1"),
+        (INPUTS, with_value(LABELS, 1, -1), "classification", r"gave the label -1 in training sample 1"),
+        (INPUTS, with_value(VALUES, 1, torch.nan), "regression", r"gave the target nan in training sample 1"),
         (INPUTS[:0], LABELS[:0], "classification", r"gave no training samples"),
     ],
 )
-def test_values_that_cannot_be_trained_on_are_refused(inputs: Tensor, targets: Tensor, task: Any, message: str) -> None:
+def test_sample_with_an_invalid_value_is_named(inputs: Tensor, targets: Tensor, task: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Given(inputs, targets, task).setup()
 
@@ -352,8 +242,8 @@ def test_empty_test_set_is_refused() -> None:
         WithoutTest(INPUTS, LABELS, "classification").setup()
 
 
-def test_label_that_does_not_count_is_accepted() -> None:
-    Given(INPUTS, changed(LABELS, 1, -100), "classification").setup()
+def test_ignored_label_is_accepted() -> None:
+    Given(INPUTS, with_value(LABELS, 1, -100), "classification").setup()
 
 
 def test_samples_of_one_class_are_reported(caplog: pytest.LogCaptureFixture) -> None:
@@ -369,7 +259,7 @@ def test_class_names_that_do_not_match_the_labels_are_refused() -> None:
 
 
 @pytest.mark.parametrize("targets", [LABELS, VALUES])
-def test_constant_loss_is_the_lowest_that_a_constant_output_reaches(targets: Tensor) -> None:
+def test_constant_loss_is_the_minimum_over_constant_outputs(targets: Tensor) -> None:
     data = Given(INPUTS, targets, "regression" if targets.is_floating_point() else "classification")
     data.setup()
     outputs = torch.zeros(data.num_outputs, requires_grad=True)

@@ -14,6 +14,6 @@ CHOICES = [
 
 
 @pytest.mark.parametrize(("name", "option"), CHOICES)
-def test_a_choice_that_python_misspells_is_refused(name: str, option: str) -> None:
+def test_misspelt_choice_is_refused(name: str, option: str) -> None:
     with pytest.raises(ValueError, match=f"{option}='misspelt' must be one of "):
         getattr(datamodules, name)(**{option: "misspelt"})

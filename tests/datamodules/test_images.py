@@ -47,7 +47,7 @@ def seven() -> Image.Image:
     return image
 
 
-def test_images_of_the_data_set_are_not_changed(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+def test_image_of_the_data_set_is_not_changed(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     originals = digits[0][::5]
     for number, digit in enumerate(originals):
         Image.fromarray(digit.numpy()).save(tmp_path / f"{number:03}_light.png")
@@ -67,7 +67,7 @@ def test_small_drawing_is_centred_like_a_large_one(tmp_path: Path) -> None:
     assert (small - 14).abs().max() < 1
 
 
-def test_gray_paper_of_a_small_drawing_becomes_black(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+def test_gray_paper_of_a_small_image_becomes_black(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     Image.fromarray((180 - digits[0][0].double() * 120 / 255).round().to(torch.uint8).numpy()).save(
         tmp_path / "gray.png"
     )
@@ -189,7 +189,7 @@ def test_filled_rectangle_of_any_shape_is_fitted(box: tuple[int, ...], tmp_path:
     assert 0 < (images > 0).sum() <= 28 * 28
 
 
-def test_network_trained_on_digits_reads_drawings(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+def test_network_trained_on_digits_classifies_drawings(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     datamodule = MNIST(source="subset")
     datamodule.setup()
     torch.manual_seed(0)
@@ -201,7 +201,7 @@ def test_network_trained_on_digits_reads_drawings(digits: tuple[Tensor, Tensor],
     with torch.no_grad():
         right = [
             (model.eval()(inputs).argmax(-1) == digits[1]).float().mean()
-            for inputs in (datamodule.inputs(digits[0]), drawings)
+            for inputs in (datamodule.to_inputs(digits[0]), drawings)
         ]
     assert right[0] > 0.85
     assert right[1] > right[0] - 0.05

@@ -17,7 +17,7 @@ def set_up(datamodule: Generated) -> Generated:
 
 
 @pytest.mark.parametrize("marks", ["halves", "anywhere"])
-def test_the_sum_is_that_of_the_two_marked_numbers(marks: str) -> None:
+def test_target_is_the_sum_of_the_two_marked_numbers(marks: str) -> None:
     datamodule = AddingProblem(7, marks)  # type: ignore[arg-type]
     inputs, targets = datamodule.draw(2000, np.random.default_rng(0))
     numbers, marked = inputs.unbind(-1)
@@ -28,23 +28,23 @@ def test_the_sum_is_that_of_the_two_marked_numbers(marks: str) -> None:
     assert marked.sum(0).min() > 0, "every step may be marked"
 
 
-def test_the_error_of_always_answering_1_is_the_baseline() -> None:
+def test_adding_baseline_is_the_error_of_a_constant_output_of_1() -> None:
     _, targets = AddingProblem(50).draw(100_000, np.random.default_rng(0))
     assert ((targets - 1) ** 2).mean().item() == pytest.approx(AddingProblem.baseline, abs=0.003)
 
 
-def test_copying_answers_at_the_end_what_was_heard_at_the_start() -> None:
+def test_copy_targets_repeat_the_symbols_at_the_end() -> None:
     inputs, targets = CopyMemory(30).draw(500, np.random.default_rng(0))
     symbols = inputs.argmax(-1)
     assert torch.equal(symbols[:, :10], targets[:, -10:])
     assert set(symbols[:, :10].unique().tolist()) == set(range(1, 9))
     assert not symbols[:, 10:39].any(), "29 blanks"
-    assert (symbols[:, 39] == 9).all(), "the sign, ten steps before the end"
+    assert (symbols[:, 39] == 9).all(), "the go signal, ten steps before the end"
     assert not symbols[:, 40:].any()
     assert not targets[:, :-10].any()
 
 
-def test_the_loss_of_guessing_at_the_right_time_is_the_baseline() -> None:
+def test_copy_baseline_is_the_loss_without_memory() -> None:
     datamodule = CopyMemory(30)
     _, targets = datamodule.draw(20, np.random.default_rng(0))
     logits = torch.full((20, 50, 9), -1e4)
@@ -55,7 +55,7 @@ def test_the_loss_of_guessing_at_the_right_time_is_the_baseline() -> None:
 
 
 @pytest.mark.parametrize("make", [AddingProblem, CopyMemory])
-def test_each_epoch_trains_on_others_and_all_validate_on_the_same(make: Any) -> None:
+def test_training_samples_are_new_in_each_epoch_and_validation_samples_fixed(make: Any) -> None:
     def batches(seed: int, epoch: int) -> torch.Tensor:
         datamodule = set_up(make(num_steps=9, num_samples=40, batch_size=10, val_size=8, test_size=8, seed=seed))
         loader = datamodule.train_dataloader()
@@ -65,7 +65,7 @@ def test_each_epoch_trains_on_others_and_all_validate_on_the_same(make: Any) -> 
 
     first, second, again, other = batches(0, 0), batches(0, 1), batches(0, 1), batches(1, 1)
     assert len(first) == 40
-    assert torch.equal(second, again), "it depends on (seed, epoch) alone"
+    assert torch.equal(second, again), "it depends only on seed and epoch"
     assert not {tuple(sample.flatten().tolist()) for sample in first} & {tuple(s.flatten().tolist()) for s in second}
     assert not {tuple(sample.flatten().tolist()) for sample in other} & {tuple(s.flatten().tolist()) for s in second}
     one, another = (set_up(make(num_steps=9, num_samples=40, val_size=8, test_size=8, seed=seed)) for seed in (3, 4))
@@ -74,7 +74,7 @@ def test_each_epoch_trains_on_others_and_all_validate_on_the_same(make: Any) -> 
         assert torch.equal(one.splits[split][0], another.splits[split][0])
 
 
-def test_sizes_out_of_range_are_refused() -> None:
+def test_size_outside_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match="num_samples=0 is too small"):
         AddingProblem(num_samples=0)
     with pytest.raises(ValueError, match="num_steps=1 has no room for two marks"):

@@ -15,7 +15,7 @@ def all_points(shape: Any, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_data_set_is_what_it_promises(shape: Any) -> None:
+def test_splits_have_the_requested_sizes(shape: Any) -> None:
     data = Plane(shape, num_samples=300, train_share=0.8, val_size=40, batch_size=7)
     data.setup()
     sizes = {name: len(targets) for name, (_, targets) in data.splits.items()}
@@ -26,7 +26,7 @@ def test_a_data_set_is_what_it_promises(shape: Any) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_points_depend_on_their_own_seed_alone(shape: Any) -> None:
+def test_points_depend_only_on_points_seed(shape: Any) -> None:
     torch.manual_seed(1)
     first, again, other = (
         all_points(shape, points_seed=points, seed=seed) for points, seed in ((3, 0), (3, 9), (4, 0))
@@ -36,7 +36,7 @@ def test_points_depend_on_their_own_seed_alone(shape: Any) -> None:
     assert not torch.equal(first[0], other[0])
 
 
-def test_a_disc_lies_in_a_ring() -> None:
+def test_circle_is_a_disc_in_a_ring() -> None:
     points, labels = all_points("circle")
     radius = points.norm(dim=1)
     assert radius[labels == 1].max() < 2.5
@@ -45,13 +45,13 @@ def test_a_disc_lies_in_a_ring() -> None:
     assert labels.sum() == 250
 
 
-def test_opposite_quadrants_belong_together() -> None:
+def test_xor_gives_opposite_quadrants_the_same_class() -> None:
     points, labels = all_points("xor")
     assert torch.equal(labels == 1, points.prod(1) >= 0)
     assert points.abs().min() >= 0.3
 
 
-def test_clouds_have_their_centres_and_spread() -> None:
+def test_gauss_clouds_have_the_documented_mean_and_variance() -> None:
     points, labels = all_points("gauss", num_samples=20_000, noise=0.1)
     for label, centre in ((1, 2.0), (0, -2.0)):
         cloud = points[labels == label]
@@ -59,7 +59,7 @@ def test_clouds_have_their_centres_and_spread() -> None:
         torch.testing.assert_close(cloud.var(0), torch.full((2,), 0.5 + 0.7), atol=0.05, rtol=0)
 
 
-def test_arms_wind_around_each_other() -> None:
+def test_spiral_arms_have_the_documented_angle() -> None:
     points, labels = all_points("spiral")
     radius = points.norm(dim=1)
     turned = torch.atan2(points[:, 0], points[:, 1]) - 3.5 * math.pi * radius / 5
@@ -68,7 +68,7 @@ def test_arms_wind_around_each_other() -> None:
         torch.testing.assert_close(off.cos(), torch.ones_like(off), atol=1e-3, rtol=0)
 
 
-def test_heights_are_those_of_the_formulas() -> None:
+def test_heights_equal_the_formulas() -> None:
     points, heights = all_points("plane")
     torch.testing.assert_close(heights[:, 0], points.sum(1) / 10)
     points, heights = all_points("bumps", num_samples=5000)
@@ -81,7 +81,7 @@ def test_heights_are_those_of_the_formulas() -> None:
 
 
 @pytest.mark.parametrize("shape", ["circle", "xor"])
-def test_noise_moves_labels_and_not_points(shape: Any) -> None:
+def test_noise_changes_labels_and_not_points(shape: Any) -> None:
     points, labels = all_points(shape)
     noisy_points, noisy_labels = all_points(shape, noise=0.3)
     assert torch.equal(points, noisy_points)
@@ -93,9 +93,9 @@ def test_noise_moves_labels_and_not_points(shape: Any) -> None:
     [
         ({"num_samples": 2}, "use num_samples=4"),
         ({"noise": -0.1}, "use noise=0"),
-        ({"train_share": 1.0}, "choose train_share between 0 and 1"),
+        ({"train_share": 1.0}, "use train_share between 0 and 1"),
     ],
 )
-def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
+def test_option_outside_its_range_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Plane("circle", **options)

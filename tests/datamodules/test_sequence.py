@@ -17,23 +17,23 @@ def images_and(order: Literal["rows", "pixels", "permuted"], seed: int = 0) -> t
     return images.splits["test"][0], sequences.splits["test"][0]
 
 
-def test_rows_are_read_from_top_to_bottom() -> None:
+def test_rows_are_ordered_from_top_to_bottom() -> None:
     images, sequences = images_and("rows")
     assert torch.equal(sequences[:, 5], images[:, 0, 5, :])
 
 
-def test_pixels_are_read_row_by_row() -> None:
+def test_pixels_are_ordered_row_by_row() -> None:
     images, sequences = images_and("pixels")
     assert torch.equal(sequences[:, 5 * 28 + 3, 0], images[:, 0, 5, 3])
 
 
-def test_a_checkpoint_of_one_order_is_not_tested_on_another() -> None:
-    with pytest.raises(ValueError, match="use order=pixels"):
+def test_checkpoint_of_another_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="made with order=pixels, not order=permuted; use order=pixels"):
         SequenceMNIST("permuted").load_state_dict(SequenceMNIST("pixels").state_dict())
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_permuted_is_one_true_permutation_whatever_the_seed(seed: int) -> None:
+def test_permutation_is_the_same_for_every_seed(seed: int) -> None:
     images, sequences = images_and("permuted", seed)
     pixels = images.flatten(1)
     order = torch.randperm(784, generator=torch.Generator().manual_seed(0))
@@ -42,8 +42,8 @@ def test_permuted_is_one_true_permutation_whatever_the_seed(seed: int) -> None:
     assert not torch.equal(sequences[:, :, 0], pixels)
 
 
-def test_mnist1d_is_the_published_size_and_normalised_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datamodules.sequence.mnist1d", mnist1d)  # the other tests draw it once: here it is drawn twice
+def test_mnist1d_has_the_published_size_and_is_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datamodules.sequence.mnist1d", mnist1d)  # generated twice here, once elsewhere
     vector, steps = MNIST1D("vector", val_size=500), MNIST1D("steps", val_size=500, seed=3)
     vector.setup()
     steps.setup()
@@ -56,8 +56,8 @@ def test_mnist1d_is_the_published_size_and_normalised_as_a_whole(monkeypatch: py
     assert counts.tolist() == [500] * 10
 
 
-def test_mnist1d_carries_each_digit_somewhere() -> None:
-    """The best fit of a stretched, shifted template plus a slope finds most digits: the strokes are in the signals."""
+def test_mnist1d_signals_contain_the_stroke_of_their_digit() -> None:
+    """The stretched and shifted template that fits a signal best, up to a slope, is mostly that of its digit."""
     signals, labels = mnist1d()
     strokes = (TEMPLATES - TEMPLATES.mean(1, keepdims=True)) / TEMPLATES.std(1, keepdims=True)
     candidates, owners = [], []
@@ -71,11 +71,11 @@ def test_mnist1d_carries_each_digit_somewhere() -> None:
                 owners.append(digit)
     basis = np.linalg.qr(np.stack([np.ones(40), np.linspace(-1, 1, 40)], axis=1))[0]
 
-    def free(x: np.ndarray) -> np.ndarray:
-        """Without mean and slope, of length 1."""
+    def without_slope(x: np.ndarray) -> np.ndarray:
+        """Without mean and slope, and scaled to length 1."""
         x = x - x @ basis @ basis.T
         return x / np.linalg.norm(x, axis=1, keepdims=True)
 
-    fit = free(signals[:500]) @ free(np.stack(candidates)).T
+    fit = without_slope(signals[:500]) @ without_slope(np.stack(candidates)).T
     found = np.array(owners)[fit.argmax(1)]
     assert (found == labels[:500]).mean() > 0.6  # chance is 0.1

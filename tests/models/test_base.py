@@ -1,4 +1,4 @@
-"""The shared training: schedules, losses and options."""
+"""The base class of the models: schedules, optimizers, losses and options."""
 
 import inspect
 from typing import Any
@@ -86,7 +86,7 @@ def test_scheduler_sets_the_learning_rate_of_every_group(schedule: Any) -> None:
 
 
 @every_model
-def test_weights_decay_and_biases_do_not(model_class: type[BaseModel]) -> None:
+def test_weight_decay_applies_to_weights_and_not_to_biases(model_class: type[BaseModel]) -> None:
     model = smallest(model_class, weight_decay=0.5)
     decayed, kept = model.make_optimizer().param_groups
     assert decayed["weight_decay"] == 0.5
@@ -99,14 +99,14 @@ def test_weights_decay_and_biases_do_not(model_class: type[BaseModel]) -> None:
     assert len(kept["params"]) + len(weights) == len(list(model.parameters()))
 
 
-def test_sgd_is_nesterov_momentum() -> None:
+def test_sgd_uses_nesterov_momentum() -> None:
     optimizer = ShallowMLP([4], 2, optimizer="sgd", lr=0.1, momentum=0.8).make_optimizer()
     assert isinstance(optimizer, torch.optim.SGD)
     assert optimizer.defaults["nesterov"]
     assert optimizer.defaults["momentum"] == 0.8
 
 
-def test_label_smoothing_is_for_training_only() -> None:
+def test_label_smoothing_is_used_in_training_only() -> None:
     model = ShallowMLP([4], 3, label_smoothing=0.2)
     logits, targets = model(torch.randn(5, 4)), torch.tensor([0, 1, 2, 0, 1])
     smoothed, plain = model.train().loss(logits, targets), model.eval().loss(logits, targets)
@@ -114,7 +114,7 @@ def test_label_smoothing_is_for_training_only() -> None:
     torch.testing.assert_close(plain, F.cross_entropy(logits, targets))
 
 
-def test_tagging_counts_every_step_that_is_not_ignored() -> None:
+def test_tagging_ignores_steps_with_the_ignore_index() -> None:
     model = RNN([6, 3], 4, task="tagging", hidden_size=8)
     inputs, targets = torch.randn(2, 6, 3), torch.randint(4, (2, 6))
     targets[0, 3:] = -100
@@ -130,7 +130,7 @@ def test_tagging_counts_every_step_that_is_not_ignored() -> None:
     torch.testing.assert_close(accuracy.compute(), (logits.argmax(-1)[kept] == targets[kept]).float().mean())
 
 
-def test_regression_is_the_mean_squared_error_and_has_no_accuracy() -> None:
+def test_regression_uses_the_mean_squared_error_without_accuracy() -> None:
     model = RNN([6, 3], 2, task="regression", hidden_size=8)
     inputs, targets = torch.randn(5, 6, 3), torch.randn(5, 2)
     values = model(inputs)
@@ -145,10 +145,10 @@ def test_regression_is_the_mean_squared_error_and_has_no_accuracy() -> None:
         ("classification", torch.zeros(5, 1, dtype=torch.long)),
         ("classification", torch.zeros(4, dtype=torch.long)),
         ("tagging", torch.zeros(5, dtype=torch.long)),
-        ("regression", torch.zeros(5)),  # would be broadcast to (5, 5) without a word
+        ("regression", torch.zeros(5)),  # PyTorch would broadcast it to (5, 5)
     ],
 )
-def test_targets_of_another_shape_are_refused(task: Any, targets: torch.Tensor) -> None:
+def test_targets_of_wrong_shape_are_refused(task: Any, targets: torch.Tensor) -> None:
     model = RNN([6, 3], 1 if task == "regression" else 4, task=task, hidden_size=8)
     with pytest.raises(ValueError, match=rf"targets of shape \({targets.shape[0]},"):
         model.loss(model(torch.randn(5, 6, 3)), targets)
@@ -169,7 +169,7 @@ def test_targets_of_another_shape_are_refused(task: Any, targets: torch.Tensor) 
         ),
     ],
 )
-def test_an_option_out_of_range_is_refused(options: dict[str, Any], message: str) -> None:
+def test_option_outside_its_range_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ShallowMLP([4], 2, **options)
 
@@ -178,7 +178,7 @@ def test_an_option_out_of_range_is_refused(options: dict[str, Any], message: str
     ("model_class", "input_shape"),
     [(ResNet, [28, 28]), (RNN, [1, 28, 28]), (CNN1D, [40]), (VGG, [28, 28]), (TCN, [40]), (Transformer, [4])],
 )
-def test_a_shape_that_does_not_fit_is_refused_by_name(model_class: type[BaseModel], input_shape: list[int]) -> None:
+def test_unsupported_input_shape_is_refused(model_class: type[BaseModel], input_shape: list[int]) -> None:
     with pytest.raises(ValueError, match=rf"{model_class.__name__} takes .* not input_shape=\[") as error:
         model_class(input_shape, 10)
     assert str(input_shape) in str(error.value)
@@ -186,7 +186,7 @@ def test_a_shape_that_does_not_fit_is_refused_by_name(model_class: type[BaseMode
 
 
 def weight_layers(model: nn.Module) -> int:
-    """Layers with weights on the longest way from input to head, counted from the modules."""
+    """Number of layers with weights on the longest path from input to head, counted from the modules."""
     count = 0
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and name != "head" and "shortcut" not in name:
@@ -194,7 +194,7 @@ def weight_layers(model: nn.Module) -> int:
         if isinstance(module, nn.RNNBase):
             count += module.num_layers
         if isinstance(module, nn.MultiheadAttention):
-            count += 1  # that makes its values; the one of its output is a layer of its own
+            count += 1  # for the values; the output projection is a module of its own
     return count
 
 
@@ -226,10 +226,10 @@ def test_depth_counts_weight_layers_without_the_head(model: BaseModel) -> None:
 
 
 @every_model
-def test_the_width_option_widens(model_class: type[BaseModel]) -> None:
+def test_width_option_adds_parameters(model_class: type[BaseModel]) -> None:
     option, model = model_class.width_option, smallest(model_class)
     if option is None:
-        assert model.depth == 0, "hidden layers have a width"
+        assert model.depth == 0, "a model with hidden layers has a width"
         return
     assert option in inspect.signature(model_class).parameters
     wider = smallest(model_class, **{option: 2 * model.hparams[option]})

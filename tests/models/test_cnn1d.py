@@ -9,7 +9,7 @@ def test_parameter_count() -> None:
     assert sum(p.numel() for p in CNN1D([40, 1], 10).parameters()) == 8042
 
 
-def test_a_layer_is_a_convolution_over_time_halved_by_its_maximum() -> None:
+def test_block_equals_convolution_norm_relu_and_pooling() -> None:
     model = CNN1D([8, 2], 3, width=4, num_layers=1).eval()
     x = torch.randn(5, 8, 2)
     convolution = model.blocks[0][0].weight  # type: ignore[index]
@@ -22,12 +22,12 @@ def test_a_layer_is_a_convolution_over_time_halved_by_its_maximum() -> None:
         ],
         dim=2,
     )
-    normed = sums / (1 + model.blocks[0][1].eps) ** 0.5  # type: ignore[index]  # of a norm that saw nothing
+    normed = sums / (1 + model.blocks[0][1].eps) ** 0.5  # type: ignore[index]  # initial statistics of batch norm
     expected = normed.relu().view(5, 4, 4, 2).amax(-1)
     torch.testing.assert_close(model.blocks(x.transpose(1, 2)), expected)
 
 
-def test_a_shift_by_what_pooling_covers_shifts_the_features() -> None:
+def test_features_shift_with_the_input() -> None:
     blocks: nn.Module = CNN1D([40, 1], 10, num_layers=2).eval().blocks
     x = torch.zeros(1, 1, 40)
     x[..., 16:20] = torch.randn(4)
@@ -36,7 +36,7 @@ def test_a_shift_by_what_pooling_covers_shifts_the_features() -> None:
     torch.testing.assert_close(shifted[..., 3:9], features[..., inside])
 
 
-def test_what_cannot_be_halved_or_centred_is_refused() -> None:
+def test_short_sequence_and_even_kernel_are_refused() -> None:
     with pytest.raises(ValueError, match="num_layers=6 needs at least 64 time steps, not 40"):
         CNN1D([40, 1], 10, num_layers=6)
     with pytest.raises(ValueError, match="kernel_size=4 must be odd; use kernel_size=5"):

@@ -12,7 +12,7 @@ def test_parameter_counts() -> None:
 
 
 @pytest.mark.parametrize("activation", ["relu", "linear"])
-def test_the_first_weights_keep_the_size_of_the_signal_over_50_layers(activation: Literal["relu", "linear"]) -> None:
+def test_initial_weights_preserve_the_variance_over_50_layers(activation: Literal["relu", "linear"]) -> None:
     torch.manual_seed(0)
     model = DeepMLP([256], 10, hidden_size=256, num_layers=50, activation=activation)
     x = torch.randn(512, 256)
@@ -20,7 +20,7 @@ def test_the_first_weights_keep_the_size_of_the_signal_over_50_layers(activation
     assert 0.1 < ratio < 10  # PyTorch's own initial weights give 0.0007
 
 
-def test_each_layer_can_learn_from_the_first() -> None:
+def test_batch_norm_prevents_the_vanishing_gradient_of_sigmoid_layers() -> None:
     torch.manual_seed(0)
     plain = DeepMLP([64], 10, hidden_size=64, num_layers=30, activation="sigmoid")
     normed = DeepMLP([64], 10, hidden_size=64, num_layers=30, activation="sigmoid", batch_norm=True)
@@ -29,7 +29,7 @@ def test_each_layer_can_learn_from_the_first() -> None:
     for name, model in {"plain": plain, "normed": normed}.items():
         model.loss(model(inputs), targets).backward()
         norms[name] = model.get_parameter("blocks.0.0.weight").grad.norm().item()  # type: ignore[union-attr]
-    assert norms["plain"] < 1e-12  # sigmoid units pass on at most a quarter of a gradient, 30 times over
+    assert norms["plain"] < 1e-12  # each of 30 sigmoid layers reduces a gradient to a quarter or less
     assert norms["normed"] > 1e6 * norms["plain"]
 
 
@@ -41,11 +41,11 @@ def test_dropout_and_noise_act_in_training_only(option: str) -> None:
     assert torch.equal(model.eval()(x), model(x))
 
 
-def test_noise_reaches_the_input_and_what_each_activation_sees() -> None:
+def test_noise_is_added_to_input_and_pre_activations() -> None:
     torch.manual_seed(0)
     model = DeepMLP([1], 1, hidden_size=100_000, num_layers=1, activation="linear", noise=0.5)
     x = torch.ones(1, 1)
     noise = model.blocks[0][0]  # type: ignore[index]
-    given, seen = noise(x.expand(100_000, 1)), model.blocks(x) - model.eval().blocks(x)
-    assert given.std().item() == pytest.approx(0.5, rel=0.02)
-    assert seen.std().item() == pytest.approx(0.5, rel=0.02)
+    noisy_input, pre_activation_noise = noise(x.expand(100_000, 1)), model.blocks(x) - model.eval().blocks(x)
+    assert noisy_input.std().item() == pytest.approx(0.5, rel=0.02)
+    assert pre_activation_noise.std().item() == pytest.approx(0.5, rel=0.02)

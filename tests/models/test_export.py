@@ -14,7 +14,7 @@ every_model = pytest.mark.parametrize("model_class", MODELS)
 
 
 @every_model
-def test_exported_program_computes_the_same(model_class: type[BaseModel]) -> None:
+def test_exported_program_gives_the_same_outputs(model_class: type[BaseModel]) -> None:
     model = smallest(model_class).eval().requires_grad_(False)
     inputs = torch.randn(3, *model.hparams["input_shape"])
     program = export(model, (torch.randn(2, *inputs.shape[1:]),), dynamic_shapes=({0: Dim.DYNAMIC},))
@@ -22,7 +22,7 @@ def test_exported_program_computes_the_same(model_class: type[BaseModel]) -> Non
 
 
 @every_model
-def test_onnx_file_computes_the_same(model_class: type[BaseModel], tmp_path: Path) -> None:
+def test_onnx_file_gives_the_same_outputs(model_class: type[BaseModel], tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="pip install --editable '.[onnx]' adds it")
     runtime: Any = pytest.importorskip("onnxruntime", reason="pip install --editable '.[onnx]' adds it")
     model = smallest(model_class).eval().requires_grad_(False)

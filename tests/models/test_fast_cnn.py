@@ -8,7 +8,7 @@ def test_parameter_count() -> None:
     assert sum(p.numel() for p in FastCNN([1, 28, 28], 10).parameters()) == 33_914
 
 
-def test_a_shift_by_what_pooling_covers_shifts_the_features() -> None:
+def test_features_shift_with_the_input() -> None:
     stem = FastCNN([1, 40, 40], 10).eval().stem
     x = torch.zeros(1, 1, 40, 40)
     x[..., 15:21, 15:21] = torch.randn(6, 6)
@@ -16,7 +16,7 @@ def test_a_shift_by_what_pooling_covers_shifts_the_features() -> None:
 
 
 @pytest.mark.parametrize("side", [18, 19])
-def test_the_smallest_image_is_the_one_that_leaves_a_pixel(side: int) -> None:
+def test_smallest_image_has_19_pixels_per_side(side: int) -> None:
     if side < 19:
         with pytest.raises(ValueError, match=r"input_shape=\[1, 18, 40\] is too small"):
             FastCNN([1, side, 40], 10)

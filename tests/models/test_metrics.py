@@ -1,4 +1,4 @@
-"""The metrics of an epoch: each is a mean over all of its samples, however they come in batches."""
+"""The metrics of an epoch equal means over all samples, for any division into batches."""
 
 import pytest
 import torch
@@ -13,13 +13,13 @@ Batches = list[tuple[Tensor, Tensor]]
 
 
 def classified(*shape: int) -> Batches:
-    """Logits and classes of uneven batches; a quarter of the classes is ignored."""
+    """Logits and labels in batches of different sizes. A quarter of the labels is ignored."""
     generator = torch.Generator().manual_seed(0)
     found = []
     for size in SIZES:
         targets = torch.randint(5, (size, *shape), generator=generator)
         targets[torch.rand(targets.shape, generator=generator) < 0.25] = IGNORE_INDEX
-        targets.view(-1)[0] = 1  # the mean over none is NaN
+        targets.view(-1)[0] = 1  # the mean over no label would be NaN
         found.append((torch.randn(size, *shape, 5, generator=generator), targets))
     return found
 
@@ -68,12 +68,12 @@ def test_metrics_equal_a_computation_over_all_samples(task: str, batches: Batche
 
 @every_task
 @pytest.mark.parametrize("max_pending", [0, 10, 100])
-def test_metrics_do_not_depend_on_when_batches_are_added_up(
+def test_metrics_do_not_depend_on_the_size_of_the_queue(
     task: str, batches: Batches, max_pending: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late, early = EpochMetrics(task), EpochMetrics(task)
     add(late, batches)
-    assert late.pending, "some are left for later"
+    assert late.pending, "some batches wait"
     monkeypatch.setattr(metrics, "MAX_PENDING", max_pending)
     for batch in batches:
         add(early, [batch])
@@ -112,7 +112,7 @@ def test_nan_stays_nan(task: str, position: int) -> None:
     assert epoch.metrics["loss"].compute().isnan()
 
 
-def test_add_says_which_batch_is_the_first_since_a_reset() -> None:
+def test_add_returns_whether_a_batch_is_the_first_since_a_reset() -> None:
     epoch, loss = EpochMetrics("classification"), torch.tensor(1.0)
     batch = loss, torch.ones(4, 2), torch.ones(4).long()
     assert [epoch.add(*batch) for _ in range(3)] == [True, False, False]
@@ -128,7 +128,7 @@ def test_state_is_restored_inside_an_epoch(task: str, batches: Batches) -> None:
     states = {name: metric.state_dict() for name, metric in interrupted.metrics.items()}
     assert all(set(state) == {"total", "count"} for state in states.values())
     add(interrupted, batches[3:])
-    assert computed(interrupted) == pytest.approx(computed(unbroken), rel=1e-6), "saving changes nothing"
+    assert computed(interrupted) == pytest.approx(computed(unbroken), rel=1e-6), "saving does not change the metrics"
     for name, metric in resumed.metrics.items():
         metric.load_state_dict(states[name])
     add(resumed, batches[3:])

@@ -37,7 +37,7 @@ def by_hand(model: RNN, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "tanh", "relu"])
-def test_the_cells_are_their_equations(cell: Cell) -> None:
+def test_states_equal_the_equations_of_the_cell(cell: Cell) -> None:
     x = torch.randn(3, 7, 5)
     model = RNN([7, 5], 4, cell=cell, hidden_size=6)
     tagger = RNN([7, 5], 4, cell=cell, hidden_size=6, task="tagging")
@@ -53,7 +53,7 @@ def test_parameter_counts(cell: Cell, parameters: int) -> None:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "tanh"])
-def test_recurrent_weights_start_orthogonal_gate_by_gate(cell: Cell) -> None:
+def test_initial_recurrent_weights_of_each_gate_are_orthogonal(cell: Cell) -> None:
     model = RNN([7, 5], 4, cell=cell, hidden_size=6, num_layers=2, bidirectional=True)
     recurrent = [p for name, p in model.layers.named_parameters() if name.startswith("weight_hh")]
     assert len(recurrent) == 4
@@ -61,35 +61,35 @@ def test_recurrent_weights_start_orthogonal_gate_by_gate(cell: Cell) -> None:
         torch.testing.assert_close(gate @ gate.T, torch.eye(6))
 
 
-def test_the_forget_gates_bias_starts_at_one() -> None:
+def test_initial_forget_gate_bias_is_one() -> None:
     layers = RNN([7, 5], 4, hidden_size=6, num_layers=2, bidirectional=True).layers
     biases = dict(layers.named_parameters())
     for end in ("l0", "l1", "l0_reverse", "l1_reverse"):
-        bias = biases[f"bias_ih_{end}"] + biases[f"bias_hh_{end}"]  # both are added in the gate
+        bias = biases[f"bias_ih_{end}"] + biases[f"bias_hh_{end}"]  # a gate adds both
         assert torch.equal(bias[6:12], torch.ones(6))
 
 
-def test_a_bidirectional_network_answers_from_both_ends() -> None:
+def test_bidirectional_output_uses_both_ends() -> None:
     model = RNN([7, 5], 4, hidden_size=6, bidirectional=True)
     x = torch.randn(3, 7, 5)
     states, _ = model.layers(x)  # (B, T, forwards and backwards)
     torch.testing.assert_close(model(x), model.head(torch.cat([states[:, -1, :6], states[:, 0, 6:]], dim=1)))
 
 
-def test_the_order_of_the_steps_matters() -> None:
+def test_output_depends_on_the_order_of_the_steps() -> None:
     model = RNN([7, 5], 4, hidden_size=6)
     x = torch.randn(3, 7, 5)
     assert not torch.allclose(model(x), model(x.flip(1)), atol=1e-3)
 
 
-def test_dropout_acts_with_a_single_layer_too() -> None:
+def test_dropout_is_applied_with_a_single_layer() -> None:
     model = RNN([7, 5], 4, hidden_size=6, dropout=0.5)
     x = torch.randn(3, 7, 5)
     assert not torch.equal(model.train()(x), model(x))
     assert torch.equal(model.eval()(x), model(x))
 
 
-def test_the_relu_cell_starts_by_keeping_its_state() -> None:
+def test_initial_relu_cell_keeps_its_state() -> None:
     model = RNN([7, 5], 4, cell="relu", hidden_size=6)
     states, _ = model.layers(torch.zeros(1, 7, 5), torch.arange(6.0).view(1, 1, 6))
     assert torch.equal(states[0], torch.arange(6.0).expand(7, 6))
@@ -99,7 +99,7 @@ def test_the_relu_cell_starts_by_keeping_its_state() -> None:
 
 
 @pytest.mark.parametrize(("cell", "gate", "sign"), [("lstm", 1, 1), ("lstm", 0, -1), ("gru", 1, 1)])
-def test_chrono_gates_remember_from_1_to_t_steps(cell: Cell, gate: int, sign: int) -> None:
+def test_chrono_biases_give_memories_of_1_to_t_steps(cell: Cell, gate: int, sign: int) -> None:
     torch.manual_seed(0)
     layers = RNN([100, 5], 4, cell=cell, hidden_size=1000, chrono=True).layers
     bias = dict(layers.named_parameters())["bias_ih_l0"] + dict(layers.named_parameters())["bias_hh_l0"]
@@ -108,11 +108,11 @@ def test_chrono_gates_remember_from_1_to_t_steps(cell: Cell, gate: int, sign: in
     assert 98 < spans.max() <= 99
     assert spans.mean().item() == pytest.approx(50, abs=4)
     first, second, *others = bias.detach().split(1000)
-    assert not torch.stack(others).any(), "the others start at 0"
+    assert not torch.stack(others).any(), "the other gates start at 0"
     expected = -second if cell == "lstm" else torch.zeros(1000)
-    assert torch.equal(first, expected), "an LSTM takes in what it does not keep; a GRU's reset gate starts at 0"
+    assert torch.equal(first, expected), "opposite of the forget gate in an LSTM; 0 in a GRU"
 
 
-def test_chrono_needs_gates() -> None:
+def test_chrono_without_gates_is_refused() -> None:
     with pytest.raises(ValueError, match="chrono=True needs gates, which cell='tanh' does not have"):
         RNN([7, 5], 4, cell="tanh", chrono=True)

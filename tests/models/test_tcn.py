@@ -7,7 +7,7 @@ from models import TCN
 from models.tcn import CausalConvolution
 
 
-def test_the_published_size() -> None:
+def test_parameter_count_equals_the_paper() -> None:
     # Bai et al. 2018, table 2: kernels of 7, 8 blocks and 25 channels for the pixels of MNIST
     model = TCN([784, 1], 10, hidden_size=25, num_blocks=8, kernel_size=7)
     assert sum(p.numel() for p in model.parameters()) == 66_910
@@ -15,8 +15,8 @@ def test_the_published_size() -> None:
 
 
 @pytest.mark.parametrize(("num_blocks", "kernel_size"), [(1, 2), (2, 3), (3, 4)])
-def test_an_output_depends_on_its_receptive_field_and_nothing_else(num_blocks: int, kernel_size: int) -> None:
-    torch.manual_seed(0)  # ReLUs may all be dead on the way from a step
+def test_output_depends_only_on_its_receptive_field(num_blocks: int, kernel_size: int) -> None:
+    torch.manual_seed(0)  # with other seeds, all ReLUs between two steps may be inactive
     model = TCN([64, 3], 2, hidden_size=16, num_blocks=num_blocks, kernel_size=kernel_size, task="tagging").double()
     x = torch.randn(1, 64, 3, dtype=torch.double, requires_grad=True)
     step = 50
@@ -27,7 +27,7 @@ def test_an_output_depends_on_its_receptive_field_and_nothing_else(num_blocks: i
     assert reached.min() == step + 1 - model.receptive_field
 
 
-def test_without_tagging_the_answer_is_that_of_the_last_step() -> None:
+def test_classification_uses_the_last_step() -> None:
     model = TCN([9, 2], 4, num_blocks=2, kernel_size=3)
     tagger = TCN([9, 2], 4, num_blocks=2, kernel_size=3, task="tagging")
     tagger.load_state_dict(model.state_dict())
@@ -35,7 +35,7 @@ def test_without_tagging_the_answer_is_that_of_the_last_step() -> None:
     torch.testing.assert_close(model(x), tagger(x)[:, -1])
 
 
-def test_a_convolutions_weight_has_the_length_that_is_learned() -> None:
+def test_weight_norm_sets_the_norm_of_each_filter() -> None:
     convolution: Any = CausalConvolution(2, 4, kernel_size=3, dilation=1, dropout=0.0)[1]
     length = convolution.parametrizations.weight.original0
     torch.testing.assert_close(convolution.weight.flatten(1).norm(dim=1), length.flatten())

@@ -1,0 +1,111 @@
+"""What the commands do: fit, validate, test and predict."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from callbacks import Predictions
+from callbacks.history import stage_metrics
+from callbacks.predictions import new_folder
+from datamodules.loader import TensorLoader
+from engine import report, results
+from engine.parser import CLI
+from engine.paths import RUNS
+from models import BaseModel
+from models.metrics import IGNORE_INDEX
+
+
+def fit(cli: CLI, **arguments: Any) -> None:
+    """Trains, tests the chosen checkpoint, and prints and records the result."""
+    trainer: Any = cli.trainer
+    trainer.fit(**arguments)
+    which = cli.options.test_checkpoint
+    checkpoint = cli.best if which != "last" and cli.best.best_model_path else cli.last  # no validation: no best
+    path = checkpoint.best_model_path
+    if not path:
+        print("No checkpoint was kept, so nothing is tested.", flush=True)
+        return
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    train = stage_metrics("train", trainer.callback_metrics)
+    rows = {"train": train, "val": cli.history.validation.get(saved["global_step"], {})}
+    if which != "none":
+        if "SLURM_JOB_ID" in os.environ and trainer.is_global_zero:  # else Lightning would test this checkpoint
+            for file in Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt"):
+                file.unlink()
+        trainer.strategy.barrier()
+        # with ckpt_path, a callback that averages weights would load the weights that are not averaged
+        cli.model.load_state_dict(saved["state_dict"])
+        trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
+        rows["test"] = stage_metrics("test", trainer.callback_metrics)
+    if not trainer.is_global_zero:
+        return
+    cli.tested = path
+    cli.result = {
+        **report.describe(cli),
+        "train_loss": train.get("loss"),
+        **{f"{split}_{name}": value for split in ("val", "test") for name, value in rows.get(split, {}).items()},
+    }
+    if isinstance(trainer.logger, TensorBoardLogger):
+        results.write(cli.result, Path(trainer.logger.log_dir))
+        epochs: Any = cli.history.num_epochs
+        trainer.logger.log_hyperparams(*results.hyperparameters(cli.result), step=epochs)
+        trainer.logger.save()
+    reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
+    print(report.summary(cli, rows, f"epoch {saved['epoch'] + 1}, {reason}: {path}"), flush=True)
+
+
+def validate(cli: CLI, **arguments: Any) -> None:
+    """Prints the metrics of a checkpoint on the validation samples."""
+    if getattr(cli.datamodule, "val_size", None) == 0:
+        raise ValueError("validate has no samples, because val_size=0; type test instead")
+    cli.trainer.validate(**arguments, verbose=False)
+    print_metrics(cli, "val")
+
+
+def test(cli: CLI, **arguments: Any) -> None:
+    """Prints the metrics of a checkpoint on the test samples."""
+    cli.trainer.test(**arguments, verbose=False)
+    print_metrics(cli, "test")
+
+
+def print_metrics(cli: CLI, stage: str) -> None:
+    if cli.trainer.is_global_zero:
+        print(f"{type(cli.model).__name__} on {report.data_title(cli.datamodule)}\n")
+        print(report.metrics_table({stage: stage_metrics(stage, cli.trainer.callback_metrics)}), flush=True)
+
+
+def predict(cli: CLI, **arguments: Any) -> None:
+    """Writes a prediction for each test sample, or for each image of `--images`.
+
+    For a model that is not a `BaseModel`, the outputs of `predict_step` are saved.
+    """
+    trainer, images, files = cli.trainer, cli.options.images, None
+    if trainer.world_size > 1:
+        raise ValueError(f"predict takes one device, not {trainer.world_size}; type --trainer.devices 1")
+    if not isinstance(cli.model, BaseModel):
+        cli.predictions = new_folder(RUNS / "predictions") / "predictions.pt"
+        torch.save(trainer.predict(**arguments), cli.predictions)
+        print(f"Predictions are in {cli.predictions}", flush=True)
+        return
+    if images is not None:
+        if not Path(images).expanduser().exists():
+            raise ValueError(f"there is no images={images}; type the path of an image, or of a folder of images")
+        if not hasattr(cli.datamodule, "read_images"):
+            raise ValueError(f"{report.data_title(cli.datamodule)} has no read_images; leave out --images")
+        inputs, files = cli.datamodule.read_images(Path(images))
+        unknown = torch.full((len(inputs),), IGNORE_INDEX)
+        del arguments["datamodule"]
+        arguments["dataloaders"] = TensorLoader((inputs, unknown), cli.datamodule.batch_size)
+    writer = Predictions(RUNS / "predictions", files, getattr(cli.datamodule, "classes", None))
+    callbacks: Any = trainer
+    callbacks.callbacks.append(writer)
+    trainer.predict(**arguments, return_predictions=False)
+    cli.predictions = writer.path
+
+
+COMMANDS = {"fit": fit, "validate": validate, "test": test, "predict": predict}

@@ -1,0 +1,274 @@
+"""Parses a command line and builds model, data and trainer: LightningCLI in which the data sizes the model."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from callbacks import BroadcastBuffers, EpochCurves, History, ModelGraph, StepCurves, StopWhenDiverged
+from callbacks.predictions import new_folder
+from callbacks.progress import progress
+from engine.checkpoints import (
+    LastCheckpoint,
+    Resume,
+    SaveConfig,
+    StopAtMaxSteps,
+    find_checkpoint,
+    refuse_a_finished_run,
+    refuse_another_network,
+)
+from engine.errors import SIZES, InputError, wrong_input
+from engine.explain import explain, set_in
+from engine.fast_loop import use_fast_loop
+from engine.paths import DEFAULTS, RUNS
+from engine.results import Row
+from engine.usage import COMMANDS
+from models import BaseModel
+
+LIMITS = [f"limit_{split}_batches" for split in ("train", "val", "test", "predict")] + ["overfit_batches"]
+
+
+class Started(L.Callback):
+    """Notes when the first batch is reached. A ValueError before that is about the input."""
+
+    has_started = False
+
+    def note(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.has_started = True
+
+    on_sanity_check_start = on_train_start = on_validation_start = on_test_start = on_predict_start = note
+
+
+class CLI(LightningCLI):
+    """A parsed command line, with model, data and trainer. `engine.commands` runs it.
+
+    Args:
+        arguments: With the command first.
+        stored: The config in the checkpoint of `--ckpt_path`, as YAML.
+
+    Attributes:
+        history: Seconds and validations of the run.
+        best: Keeps the best epoch.
+        last: Keeps the most recent epoch.
+        result: The result of `fit`, with the columns of `engine.results`.
+        tested: The checkpoint that `fit` tested. Empty if there is none.
+        predictions: The file that `predict` wrote.
+
+    Raises:
+        InputError: wrong input.
+    """
+
+    predictions: Path
+    tested = ""
+
+    def __init__(self, arguments: list[str], stored: str | None = None) -> None:
+        self.arguments, self.stored = arguments, stored
+        self.result: Row = {}
+        strict = {"allow_abbrev": False, "exit_on_error": False}
+        logger = {"class_path": "TensorBoardLogger", "init_args": {"save_dir": str(RUNS), "default_hp_metric": False}}
+        super().__init__(
+            L.LightningModule,
+            L.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_defaults={"default_root_dir": str(RUNS), "logger": logger},
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},  # without a logger, that would be a folder of all runs
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_kwargs={
+                **strict,
+                **{command: {**strict, "default_config_files": [str(DEFAULTS)]} for command in COMMANDS},
+            },
+            args=arguments,
+        )
+
+    # Parsing
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        # how results are shown is decided below
+        return {name: {*skip, "verbose", "return_predictions"} for name, skip in LightningCLI.subcommands().items()}
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "fit":
+            which = Literal["best", "last", "none"]
+            parser.add_argument("--test_checkpoint", type=which, default="best", help="which checkpoint `fit` tests")
+        if subcommand == "predict":
+            parser.add_argument("--images", type=str | None, help="an image, or a folder of images")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        for name in SIZES:
+            size = functools.partial(self.size_of_model, name)
+            parser.link_arguments("data", f"model.init_args.{name}", compute_fn=size, apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.add_class_arguments(ModelCheckpoint, "checkpoint", fail_untyped=False, instantiate=False)
+        parser.set_defaults({"checkpoint.filename": "best"})
+        for name in LIMITS:  # Lightning's type has float first, which turns 1 batch into 1.0, all batches
+            action: Any = parser._option_string_actions[f"--trainer.{name}"]
+            action._typehint = int | float | None
+
+    def size_of_model(self, name: str, data: L.LightningDataModule) -> Any:
+        """The value of an argument of the model: that of the data, else the typed one.
+
+        Raises:
+            ValueError: the model needs it and the data does not have it, or both were given and differ.
+        """
+        model = self.options.model
+        options, kind = model.init_args, model.class_path.split(".")[-1]
+        if not hasattr(data, name):
+            if name in options and options[name] is None:
+                raise ValueError(
+                    f"{kind} needs {name}, which {type(data).__name__} does not have; "
+                    f"set self.{name} in its __init__, or type --model.{name}"
+                )
+            return options.get(name)
+        value, typed = getattr(data, name), options.get(name)
+        is_default = name == "task" and typed == "classification"  # it looks the same, typed or not
+        if typed is not None and typed != value and not is_default:
+            raise ValueError(
+                f"model.{name}={typed} cannot be used, because {type(data).__name__} has {name}={value}; leave it out"
+            )
+        return value
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning's own lets the options stored in a checkpoint win over configs and flags; here flags win."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        # Lightning's own warns if there is a command line beside `args`, as in a notebook
+        try:
+            self.config = parser.parse_args(args)
+        except argparse.ArgumentError as error:
+            raise InputError(explain(str(error), self._parser(args[0]), args)) from None
+        if place := set_in("data.seed", args):
+            raise InputError(f"{place} cannot be set, because all seeds are one; type --seed_everything")
+
+    @property
+    def options(self) -> Any:
+        """The parsed options of the command."""
+        return self.config[self.subcommand]
+
+    # Building
+
+    def before_instantiate_classes(self) -> None:
+        options = self.options
+        if options.ckpt_path is not None:
+            options.ckpt_path = str(find_checkpoint(options.ckpt_path, str(self.subcommand)))
+        if self.stored:
+            text = self._parser(self.subcommand).dump(options, skip_none=False)
+            refuse_another_network(yaml.safe_load(self.stored), yaml.safe_load(text))
+        if self.subcommand == "fit":
+            if options.ckpt_path is not None:
+                refuse_a_finished_run(options)
+            self.name_run(options)
+
+    def name_run(self, options: Any) -> None:
+        """Names the run after its config file, or after its model if there is none.
+
+        Raises:
+            InputError: a folder of the run is a file, or holds a run already.
+        """
+        folder, given = options.checkpoint.dirpath, options.trainer.logger
+        loggers = [one for one in (given if isinstance(given, list) else [given]) if not isinstance(one, bool | None)]
+        for path in [folder, options.trainer.default_root_dir, *(one.init_args.get("save_dir") for one in loggers)]:
+            if path is not None and Path(path).expanduser().is_file():
+                raise InputError(f"{path} is a file; type the path of a folder")
+        if folder is not None:
+            options.checkpoint.dirpath = str(Path(folder).expanduser())
+            if Path(options.checkpoint.dirpath, "last.ckpt").exists():
+                raise InputError(f"{folder} holds a run already; type another --checkpoint.dirpath")
+        configs = [Path(os.fspath(path)) for path in options.config or [] if path is not None]
+        configs = [path for path in configs if path.parent.name != "extras" and path != DEFAULTS]
+        name = configs[0].stem if configs else options.model.class_path.split(".")[-1]
+        if given is False and folder is None:
+            options.checkpoint.dirpath = str(new_folder(RUNS / name) / "checkpoints")
+        for one in loggers:
+            if "name" not in one.init_args:
+                continue
+            if one.init_args.name == "lightning_logs":
+                one.init_args.name = name
+            version = one.init_args.get("version")
+            if version is not None:
+                version = version if isinstance(version, str) else f"version_{version}"
+                place = Path(one.init_args.save_dir, one.init_args.name, version).expanduser()
+                if place.exists():
+                    raise InputError(f"{place} holds a run already; type another --trainer.logger.init_args.version")
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except (ValueError, MisconfigurationException) as error:
+            original: BaseException = error
+            while original.__cause__ is not None:  # jsonargparse wraps what a constructor raised
+                original = original.__cause__
+            raise wrong_input(original, self.options) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        given, options = self.options.trainer, dict(self.options.checkpoint)
+        if options["monitor"] is None:
+            options |= best_metric(self.datamodule, self.model)
+        elif options["monitor"].endswith("acc"):
+            options["mode"] = "max"
+        self.history, self.started = History(), Started()
+        self.best, self.last = ModelCheckpoint(**options), LastCheckpoint(options["dirpath"])
+        callbacks = [self.started, self.best, self.history, self.last, ModelGraph(), StepCurves(), EpochCurves()]
+        callbacks += [BroadcastBuffers(), StopWhenDiverged(), Resume()]
+        callbacks += [StopAtMaxSteps()] if given.max_steps >= 0 else []
+        typed = given.callbacks if isinstance(given.callbacks, list) else [given.callbacks]
+        if given.enable_progress_bar is not False and not any("ProgressBar" in str(one) for one in typed):
+            callbacks.append(progress(self.history))
+        self.trainer_defaults["callbacks"] = callbacks
+        if "SLURM_JOB_ID" in os.environ:
+            kwargs["default_root_dir"] = str(slurm_folder(Path(given.default_root_dir or RUNS), self.arguments))
+        trainer = super().instantiate_trainer(**kwargs)
+        refuse_other_processes(trainer)
+        use_fast_loop(trainer)
+        return trainer
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Called by Lightning at the end of the constructor. `engine.commands` runs the command later."""
+
+
+def best_metric(data: L.LightningDataModule, model: L.LightningModule) -> dict[str, str | None]:
+    """`monitor` and `mode` of the best checkpoint. Nothing is monitored without validation, or for a foreign model."""
+    if not isinstance(model, BaseModel):
+        return {"monitor": None}  # it logs what it likes: a ModelCheckpoint among the callbacks may name it
+    usual = "val/loss" if model.task == "regression" else "val/acc"
+    metric = getattr(data, "monitor", usual if is_overridden("val_dataloader", data) else None)
+    return {"monitor": metric, "mode": getattr(data, "monitor_mode", "max" if metric == "val/acc" else "min")}
+
+
+def refuse_other_processes(trainer: L.Trainer) -> None:
+    """Raises a ValueError if torchrun started more or fewer processes than the trainer expects."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    here, in_all = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    if (here, in_all) != (trainer.num_devices, trainer.num_devices * trainer.num_nodes):
+        raise ValueError(
+            f"{in_all} processes, {here} on this machine, were started for trainer.devices={trainer.num_devices} "
+            f"and trainer.num_nodes={trainer.num_nodes}; type --trainer.devices with torchrun's "
+            "--nproc_per_node and --trainer.num_nodes with its --nnodes"
+        )
+
+
+def slurm_folder(root: Path, arguments: list[str]) -> Path:
+    """Where Lightning saves and looks for the checkpoint of a job that SLURM requeues: a folder of this run alone.
+
+    A requeued job has the same number and the same arguments. Any other run must not load its checkpoint.
+    """
+    job = os.environ.get("SLURM_ARRAY_JOB_ID", os.environ["SLURM_JOB_ID"])
+    run = hashlib.sha256(" ".join(arguments).encode()).hexdigest()[:8]
+    return root / "slurm" / "_".join([job, os.environ.get("SLURM_ARRAY_TASK_ID", "0"), run])

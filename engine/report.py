@@ -1,0 +1,134 @@
+"""What a run prints and records when it ends."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from datamodules import BaseDataModule
+from engine import sizes
+from engine.results import Row
+from models import BaseModel
+
+
+def metrics_table(rows: dict[str, dict[str, float]]) -> str:
+    """Loss and accuracy of each split, right-aligned."""
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [f"{'':8}" + "".join(f"{name:>10}" for name in names)]
+    for title, row in rows.items():
+        cells = [f"{row[name]:.2%}" if name == "acc" else f"{row[name]:.4f}" for name in names if name in row]
+        lines.append(f"{title:8}" + "".join(f"{cell:>10}" for cell in cells))
+    return "\n".join(lines)
+
+
+def doubt(model: L.LightningModule, data: L.LightningDataModule, train: float | None, last: float | None) -> str:
+    """A warning if the last loss is not below the loss of a constant output, else an empty string.
+
+    Args:
+        model: Models with a loss of their own are not judged.
+        data: The data of the run.
+        train: Training loss of the last epoch.
+        last: Last validation loss, or the training loss without validation.
+    """
+    is_known = isinstance(model, BaseModel) and type(model).loss is BaseModel.loss
+    if not is_known or not isinstance(data, BaseDataModule) or last is None:
+        return ""
+    constant = data.constant_loss()
+    if last < constant or constant == 0:
+        return ""
+    has_learned = train is not None and train < constant
+    reason = "the network overfits" if has_learned else "the network has not learned; try another --model.lr"
+    return f"\nThe loss ended at {last:.4f}, not below {constant:.4f}, the loss of a constant output: {reason}.\n"
+
+
+def next_commands(cli: Any) -> str:
+    """What to type after `fit`, one command per line, each with its purpose. Empty after other commands."""
+    if not cli.tested:
+        return ""
+    checkpoint = shlex.quote(cli.tested)
+    commands = {}
+    if isinstance(cli.trainer.logger, TensorBoardLogger):
+        commands[f"python -m tensorboard.main --logdir {cli.trainer.logger.save_dir}"] = "curves"
+    commands[f"python train.py test --ckpt_path {checkpoint}"] = "evaluate on the test set"
+    predict = f"python train.py predict --ckpt_path {checkpoint}"
+    if getattr(type(cli.datamodule), "read_images", None) in (None, BaseDataModule.read_images):
+        commands[predict] = "predict"
+    else:
+        commands[f"{predict} --images PATH"] = "predict your own images"
+    return "\nNext:\n" + "".join(f"  {command}\n      # {purpose}\n" for command, purpose in commands.items())
+
+
+def describe(cli: Any) -> Row:
+    """What was trained and what it cost, as the columns of a result."""
+    model, data, history = cli.model, cli.datamodule, cli.history
+    batch_size = getattr(data, "batch_size", None)
+    return {
+        "config": (cli.trainer.logger and cli.trainer.logger.name) or type(model).__name__,
+        "model": type(model).__name__,
+        "data": data_title(data),
+        "depth": getattr(model, "depth", None),
+        "parameters": sizes.num_parameters(model),
+        "flops": sizes.flops(model) if isinstance(model, BaseModel) else None,
+        "activation": activation(model),
+        **{name: model.hparams.get(name) for name in ("optimizer", "lr")},
+        "batch_size": batch_size,
+        "seed": cli.options.seed_everything,
+        "epochs": history.num_epochs,
+        "seconds": history.seconds,
+        "seconds_per_epoch": history.seconds_per_epoch,
+        "samples_per_second": history.samples_per_second(batch_size) if batch_size else None,
+        "peak_memory_mib": peak_memory(cli.trainer.strategy.root_device),
+    }
+
+
+def summary(cli: Any, rows: dict[str, dict[str, float]], checkpoint: str) -> str:
+    """The last lines of `fit`.
+
+    Args:
+        cli: The run, with its result.
+        rows: Loss and accuracy of each split.
+        checkpoint: The tested checkpoint: its epoch, and why it was chosen.
+    """
+    history, result = cli.history, cli.result
+    epochs = f"{round(history.num_epochs, 2):g} epoch{'s' * (history.num_epochs != 1)}"
+    last = [rows["train"], *history.validation.values()][-1]
+    smoothed = ", its loss with label smoothing" if cli.model.hparams.get("label_smoothing") else ""
+    measured = " and ".join(split for split in ("val", "test") if rows.get(split)) or "saved"
+    return (
+        f"\n{result['model']}, {result['parameters']:,} parameters, on {result['data']}: "
+        f"{epochs} in {history.seconds:.1f} s\n\n"
+        f"{metrics_table({split: row for split, row in rows.items() if row})}\n"
+        f"{doubt(cli.model, cli.datamodule, rows['train'].get('loss'), last.get('loss'))}"
+        f"\ntrain: epoch {cli.trainer.current_epoch}{smoothed}\n{measured}: {checkpoint}"
+    )
+
+
+def data_title(data: L.LightningDataModule) -> str:
+    """The name of the data where results are shown."""
+    return str(getattr(data, "title", type(data).__name__))
+
+
+def activation(model: L.LightningModule) -> str:
+    """The activation function: an option of the model, the cell of a recurrent one, or its activation layers."""
+    chosen = model.hparams.get("activation") or model.hparams.get("cell")
+    layers = {
+        type(one).__name__.lower() for one in model.modules() if type(one).__module__ == "torch.nn.modules.activation"
+    }
+    return str(chosen or "+".join(sorted(layers)) or "none")
+
+
+def peak_memory(device: torch.device) -> float | None:
+    """Peak memory in MiB: of tensors on a GPU, else of the process. None on Windows."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415  # Windows has none
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,96 @@
+"""What `train.py` prints without running anything. Imports neither PyTorch nor Lightning, which take seconds."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+from engine.names import nearest
+from engine.paths import CONFIGS, PROJECT
+
+FIRST = "configs/mnist/shallow_mlp.yaml"
+COMMANDS = {
+    "fit": "train, then test the best epoch on validation",
+    "validate": "evaluate a checkpoint on the validation samples",
+    "test": "evaluate a checkpoint on the test samples",
+    "predict": "write the predictions of a checkpoint for the test samples or your own images",
+}
+HINT = f"type -c {FIRST}; `python train.py` lists all configs"
+
+
+def experiments() -> list[Path]:
+    """The complete configs, that is, all except those of `extras/`."""
+    return sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "extras")
+
+
+def extras() -> list[Path]:
+    """The configs that are added to a complete one."""
+    return sorted((CONFIGS / "extras").glob("*.yaml"))
+
+
+def title(config: Path) -> str:
+    """The first line of a config, which describes it."""
+    return config.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def overview() -> str:
+    """All configs with their titles, and a command to copy."""
+
+    def table(paths: list[Path]) -> str:
+        names = [str(path.relative_to(PROJECT)) for path in paths]
+        width = max(map(len, names))
+        return "\n".join(f"  {name:{width}}  {title(path)}" for name, path in zip(names, paths, strict=True))
+
+    return (
+        f"Experiments:\n{table(experiments())}\n\nTo add to any of them with another -c:\n{table(extras())}\n\n"
+        f"For example:\n  python train.py fit -c {FIRST}\n\nMore: python train.py --help, and README.md"
+    )
+
+
+def help_text() -> str:
+    """The commands and the most used options."""
+    commands = "\n".join(f"  {name:9} {purpose}" for name, purpose in COMMANDS.items())
+    return f"""\
+python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
+
+{commands}
+
+  -c CONFIG              a config file, as `python train.py` lists them; later ones win, and flags win over all
+  --ckpt_path FILE       a checkpoint: `fit` resumes from it; the other commands need nothing else
+  --images PATH          for predict: an image, or a folder of images
+  --model NAME           a class of models/, or the import path of your own
+  --model.OPTION VALUE   listed by: python train.py fit --model.help NAME
+  --data NAME            a class of datamodules/, or the import path of your own
+  --data.OPTION VALUE    listed by: python train.py fit --data.help NAME
+  --trainer.OPTION VALUE max_epochs, accelerator, devices, precision and all other options of Lightning's Trainer:
+                         https://lightning.ai/docs/pytorch/stable/common/trainer.html
+  --checkpoint.OPTION VALUE  options of Lightning's ModelCheckpoint, which keeps the best epoch
+  --test_checkpoint NAME the checkpoint that fit tests: best, last or none
+  --seed_everything N    seed of the weights and of the order of samples
+  --print_config         at the end: print every option with its value, and run nothing"""
+
+
+def find_slip(arguments: list[str]) -> str | None:
+    """The answer to a missing or misspelt command or config, or None. Every other mistake is found by the parser."""
+    command = arguments[0]
+    if command.startswith("-") or command.endswith(".yaml"):
+        typed = [*(["-c"] if command.endswith(".yaml") else []), *arguments]
+        return f"a command comes first: python train.py fit {' '.join(typed)}"
+    if command not in COMMANDS:
+        near = nearest(command, COMMANDS)
+        return f"{command!r} is not a command; type {near or 'one of ' + ', '.join(COMMANDS)}"
+    missing = [path for path in typed_configs(arguments) if not Path(path).expanduser().exists()]
+    return missing_config(missing[0]) if missing else None
+
+
+def typed_configs(arguments: list[str]) -> list[str]:
+    """The paths of the configs that were typed. The config of a checkpoint is text, not a path."""
+    return [path for flag, path in pairwise(arguments) if flag in ("-c", "--config") and "\n" not in path]
+
+
+def missing_config(path: str) -> str:
+    """The answer to a config that does not exist."""
+    known = {str(config.relative_to(PROJECT)): config.stem for config in [*experiments(), *extras()]}
+    same = [name for name, stem in known.items() if stem == path]  # `-c smoke`
+    near = same[0] if same else nearest(path, known)
+    return f"there is no config {path}; {f'type -c {near}' if near else HINT}"

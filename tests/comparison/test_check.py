@@ -1,0 +1,73 @@
+"""What is known of the runs before training: sizes, widths and the source of the data."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comparison import check
+from comparison.plan import Entry, Run
+from tests.conftest import SMOKE
+
+MNIST, OTHER, SPIRAL = "configs/mnist/shallow_mlp.yaml", "configs/mnist/linear.yaml", "configs/depth/spiral_relu.yaml"
+
+
+def inspect(*arguments: list[str], match: bool = False) -> Any:
+    runs = [
+        Run(Entry(f"run_{number}", ["fit", *own]), 0, Path("unused", f"run_{number}", "seed_0"))
+        for number, own in enumerate(arguments)
+    ]
+    return check.inspect_runs(runs, match)
+
+
+def test_table_never_mixes_a_data_set_with_its_subset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    downloads = []
+
+    def settle_source(self: Any) -> str:
+        downloads.append(self.source)
+        if self.source == "auto":
+            self.source = "full" if len(downloads) == 1 else "subset"
+        return str(self.source)
+
+    monkeypatch.setattr("datamodules.MNIST.prepare_data", lambda self: None)
+    monkeypatch.setattr("datamodules.MNIST.settle_source", settle_source)
+    entries = inspect(["-c", MNIST], ["-c", OTHER], ["-c", SPIRAL])["entries"]
+    assert [entry["flags"] for entry in entries] == [["--data.source=subset"], ["--data.source=subset"], []]
+    assert [entry["data"] for entry in entries] == ["MNIST-5k", "MNIST-5k", "Plane-spiral"]
+
+
+def test_data_is_prepared_once_for_all_varied_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = []
+
+    def prepare_data(self: Any) -> None:
+        prepared.append(self)
+
+    monkeypatch.setattr("datamodules.MNIST.prepare_data", prepare_data)
+    monkeypatch.setattr("datamodules.MNIST.settle_source", lambda self: "full")
+    inspect(*(["-c", MNIST, f"--model.hidden_size={size}"] for size in (1, 2, 3)))
+    assert len(prepared) == 1
+
+
+def test_width_is_matched_to_the_parameters_of_the_first() -> None:
+    first, second = inspect(["-c", SPIRAL], ["-c", "configs/depth/spiral_residual.yaml"], match=True)["entries"]
+    assert second["parameters"] == pytest.approx(first["parameters"], rel=0.02)
+    assert [flag.partition("=")[0] for flag in second["flags"]] == ["--model.hidden_size"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model.lr=-1"], "run_0: "),
+        (["--trainer.devices=2", "--trainer.accelerator=cpu"], "gives each run one device, not 2"),
+    ],
+)
+def test_run_that_cannot_start_is_refused(flags: list[str], message: str) -> None:
+    assert message in inspect(["-c", SPIRAL, "-c", SMOKE, *flags])["error"]
+
+
+def test_varied_option_without_its_part_is_refused_with_the_full_name() -> None:
+    for option, full in (("lr", "model.lr"), ("batch_size", "data.batch_size"), ("hiden_size", "model.hidden_size")):
+        run = Run(Entry("a", ["fit", "-c", SPIRAL, f"--{option}=8"], {option: 8}), 0, Path("unused", "a", "seed_0"))
+        assert check.inspect_runs([run], False) == {
+            "error": f"--vary {option} is not an option; type --vary {full}=..."
+        }
