@@ -1,4 +1,4 @@
-"""What a run shows and records beyond its curves."""
+"""Curves, progress, predictions and inspection of a run."""
 
 from callbacks.activation_stats import ActivationStats
 from callbacks.curves import BroadcastBuffers, EpochCurves, StepCurves
@@ -14,7 +14,6 @@ from callbacks.loss_surface import LossSurface
 from callbacks.mistakes import Mistakes
 from callbacks.model_graph import ModelGraph
 from callbacks.predictions import Predictions
-from callbacks.progress import Progress
 
 __all__ = [
     "ActivationStats",
@@ -31,7 +30,6 @@ __all__ = [
     "Mistakes",
     "ModelGraph",
     "Predictions",
-    "Progress",
     "StepCurves",
     "StopWhenDiverged",
 ]

@@ -1,22 +1,19 @@
-"""What happens to the signal on its way: does it keep its size, and do units still respond?"""
-
-from __future__ import annotations
-
-import math
+"""Statistics of the activations of every layer, with the fraction of inactive units."""
 
 import lightning as L
 import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
-from callbacks.drawing import depth_axis, line_style, logarithmic, panels
+from callbacks.curves import log_metrics
+from callbacks.drawing import depth_axis, line_style, panels
 from callbacks.insight import Insight
-from callbacks.parts import NONLINEARITIES, array, by_unit, recorded, some, stages
+from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_numpy
 
 NUM_SAMPLES = 256
 MOST_HISTOGRAMS = 10
-MOST_VALUES = 10_000  # of a histogram
-RANGE = (1e-6, 1e4)  # of the standard deviation in every figure, so that two can be laid side by side
+MOST_VALUES = 10_000  # per histogram
+RANGE = (1e-6, 1e4)  # of the standard deviation in every figure, so that figures can be compared
 BOUNDS: dict[type[nn.Module], tuple[float, float]] = {
     nn.Sigmoid: (0.0, 1.0),
     nn.Tanh: (-1.0, 1.0),
@@ -24,86 +21,86 @@ BOUNDS: dict[type[nn.Module], tuple[float, float]] = {
     nn.GRU: (-1.0, 1.0),
     nn.RNN: (-1.0, 1.0),
 }
-CLOSE = 0.01  # share of the range from one bound to the other within which a value is saturated
+MARGIN = 0.01  # a value is saturated within this fraction of the range from a bound
 
 
 class ActivationStats(Insight):
-    """Mean and standard deviation of what each part of the network gives, and the units that are stuck.
+    """Mean and standard deviation of the activations of every stage, and its saturated or dead units.
 
-    On 256 validation samples; curves at finished epochs, by the name of the part:
-    `activation_mean/`, `activation_std/`, `saturated/` (share of values within 1 % of the bounds of a
-    sigmoid, a tanh or a recurrent state) and `dead/` (share of units that are 0 for every sample; units of a
-    convolution are its channels). Histograms of at most 10 parts under `activations/`.
+    Measured on 256 validation samples. Curves with finished epochs on x:
 
-    The figure `activations/by_depth` shows standard deviations and stuck shares from input to head.
+    - `activation_mean/<stage>` and `activation_std/<stage>`.
+    - `saturated/<stage>`: fraction of values within 1 % of a bound of a sigmoid, tanh or recurrent layer.
+    - `dead/<stage>`: fraction of units that are 0 for every sample. The units of a convolution are its channels.
 
-    Source: saturation: Glorot & Bengio 2010, section 3; dead units: Maas et al. 2013.
+    Histograms `activations/<stage>` of at most 10 stages. Figure `activations/by_depth`: standard deviations, and
+    fractions of dead or saturated units, from input to head.
+
+    Source: Glorot & Bengio 2010, section 3, on saturation; Maas et al. 2013 on dead units.
     """
 
-    def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+    def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         inputs, _ = self.samples(trainer, NUM_SAMPLES)
         parts = stages(model)
         inner = {name: nonlinearities(part) for name, part in parts.items()}
-        watched = {f"{name}/{number}": one for name, own in inner.items() for number, one in enumerate(own)}
-        with recorded({**parts, **watched}) as given:
+        layers = {f"{name}/{number}": layer for name, found in inner.items() for number, layer in enumerate(found)}
+        with recorded({**parts, **layers}) as outputs:
             model(inputs)
-        names = [name for name in given if name in parts]
+        names = [name for name in outputs if name in parts]
         curves: dict[str, float] = {}
-        stuck: list[float] = []
+        deviations, inactive = [], []
         for name in names:
-            shares = [stuck_share(given[one], watched[one], model) for one in given if one.startswith(f"{name}/")]
-            shares = shares or [stuck_share(given[name], parts[name], model)]
-            stuck.append(sum(shares) / len(shares))
-            is_bounded = any(type(one) in BOUNDS for one in inner[name])
-            curves[f"activation_mean/{name}"] = float(given[name].float().mean())
-            curves[f"activation_std/{name}"] = float(given[name].float().std(correction=0))
-            curves[f"{'saturated' if is_bounded else 'dead'}/{name}"] = stuck[-1]
-        self.write_curves(trainer, curves, self.epoch)
-        for name in some(names, MOST_HISTOGRAMS):
-            values = given[name].flatten()
-            values = values[:: math.ceil(len(values) / MOST_VALUES)]
-            if values.isfinite().all():  # of a network that diverged there is no histogram
-                self.writer(trainer).add_histogram(f"activations/{name}", array(values), self.epoch, bins=64)
-        deviations = np.array([curves[f"activation_std/{name}"] for name in names])
-        figure, (above, below) = panels(4.8, 2.5, rows=2)
-        draw_signal(above, below, {"": (deviations, np.array(stuck))})
+            called = {key: layers[key] for key in outputs if key.startswith(f"{name}/")} or {name: parts[name]}
+            inactive.append(float(np.mean([inactive_fraction(outputs[key], called[key], model) for key in called])))
+            deviations.append(float(outputs[name].float().std(correction=0)))
+            is_bounded = any(type(layer) in BOUNDS for layer in inner[name])
+            curves[f"activation_mean/{name}"] = float(outputs[name].float().mean())
+            curves[f"activation_std/{name}"] = deviations[-1]
+            curves[f"{'saturated' if is_bounded else 'dead'}/{name}"] = inactive[-1]
+        log_metrics(trainer, curves, self.epoch)
+        for name in evenly_spaced(names, MOST_HISTOGRAMS):
+            values = outputs[name].flatten()
+            values = values[:: -(-len(values) // MOST_VALUES)]
+            if values.isfinite().all():  # add_histogram raises an error otherwise
+                self.writer(trainer).add_histogram(f"activations/{name}", to_numpy(values), self.epoch, bins=64)
+        signal = np.array(deviations), np.array(inactive)
+        figure, (upper, lower) = panels(4.8, 2.5, rows=2)
+        draw_signal(upper, lower, {"": signal})
         self.draw(trainer, "activations/by_depth", figure)
-        self.keep(trainer, deviations=deviations, stuck=np.array(stuck), parts=np.array(names))
+        self.save_arrays(trainer, deviations=signal[0], inactive=signal[1], parts=np.array(names))
 
 
-def nonlinearities(part: nn.Module) -> list[nn.Module]:
-    """Its layers that are one, or the part itself, which may call one as a function."""
-    layers = [one for one in part.modules() if type(one) in BOUNDS or isinstance(one, NONLINEARITIES)]
-    return layers or [part]
+def nonlinearities(stage: nn.Module) -> list[nn.Module]:
+    """The nonlinear layers of a stage, or the stage itself, which may call nonlinear functions."""
+    layers = [layer for layer in stage.modules() if type(layer) in BOUNDS or isinstance(layer, NONLINEARITIES)]
+    return layers or [stage]
 
 
-def stuck_share(output: Tensor, layer: nn.Module, model: nn.Module) -> float:
-    """The share of values close to a bound of the layer; where it has none, of units that are 0 for every sample."""
+def inactive_fraction(output: Tensor, layer: nn.Module, model: nn.Module) -> float:
+    """The fraction of saturated values if the layer is bounded, otherwise of units that are 0 for every sample."""
     if type(layer) in BOUNDS:
         low, high = BOUNDS[type(layer)]
-        margin = CLOSE * (high - low)
+        margin = MARGIN * (high - low)
         return float(((output < low + margin) | (output > high - margin)).float().mean())
     return float((by_unit(output, model) == 0).all(dim=(0, 2)).float().mean())
 
 
 def draw_signal(first: Axes, second: Axes, networks: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Draws standard deviations and stuck shares, each `(P,)`, of the P parts of a network, from input to head.
+    """Draws standard deviations and fractions of inactive units from input to head.
 
     Args:
-        first: axes of the deviations.
-        second: axes of the shares.
-        networks: by name; several may have several depths.
+        first: Axes of the standard deviations.
+        second: Axes of the fractions.
+        networks: Standard deviations and fractions of each network, both `(P,)` for P stages.
     """
     is_relative = len(networks) > 1
-    for number, (name, (deviations, stuck)) in enumerate(networks.items()):
-        where = np.linspace(0, 1, len(deviations)) if is_relative else np.arange(1, len(deviations) + 1)
+    for number, (name, (deviations, inactive)) in enumerate(networks.items()):
+        x = np.linspace(0, 1, len(deviations)) if is_relative else np.arange(1, len(deviations) + 1)
         style = line_style(number, len(deviations))
-        first.plot(where, np.clip(deviations, *RANGE), label=name, **style)
-        second.plot(where, 100 * stuck, **style)
-    logarithmic(first, *RANGE)
-    first.set_ylabel("standard deviation")
-    second.set_ylim(-3, 103)
-    second.set_ylabel("dead or saturated, %")
+        first.plot(x, np.clip(deviations, *RANGE), label=name, **style)
+        second.plot(x, 100 * inactive, **style)
+    first.set(yscale="log", ylim=RANGE, ylabel="standard deviation")
+    second.set(ylim=(-3, 103), ylabel="dead or saturated, %")
     for axes in (first, second):
-        depth_axis(axes, "part of the network", is_relative)
+        depth_axis(axes, "stage", is_relative)
     first.label_outer()

@@ -1,7 +1,5 @@
 """The curves of a run: at optimizer steps, and at finished epochs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import lightning as L
@@ -17,14 +15,15 @@ class StepCurves(L.Callback):
     `step/grad_norm` is the norm of the whole gradient before clipping.
 
     Raises:
-        Diverged: the loss of such a step is NaN or infinite. With several processes, the losses of the epoch tell.
+        Diverged: the loss of a logged step is NaN or infinite. With several processes, `StopWhenDiverged` checks the
+            loss of each epoch instead.
     """
 
     def __init__(self) -> None:
         self.values: dict[str, float] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.step = trainer.global_step  # counted here, because `global_step` is slow to ask at every step
+        self.step = trainer.global_step  # counted here, because `trainer.global_step` is slow
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
@@ -44,18 +43,17 @@ class StepCurves(L.Callback):
             values, self.values = self.values, {}
             if isinstance(outputs, dict) and "loss" in outputs:
                 values["step/loss"] = float(outputs["loss"])
-                if trainer.world_size == 1:  # else one process would stop while the others wait for it
+                if trainer.world_size == 1:  # a single process that stops would leave the others waiting
                     check_finite(trainer, "step/loss", values["step/loss"])
-            write(trainer, values, self.step)
+            log_metrics(trainer, values, self.step)
 
 
 class EpochCurves(L.Callback):
-    """Writes the metrics of a `BaseModel` with the number of finished epochs on x, so that batch sizes can be compared.
+    """Writes the metrics of a `BaseModel` with finished epochs on x, so that different batch sizes can be compared.
 
-    The curves are `train/`, `val/`, `test/`, and `gap/`, which shows how far training is ahead of validation. Where
-    validation runs more than once per epoch, `val/` has the optimizer step on x. What a model logs to the loggers
-    itself is left to it. `trainer.test` returns what was logged, so it returns nothing here; the metrics are in
-    `trainer.callback_metrics`.
+    The curves are `train/`, `val/`, `test/`, and `gap/`, the lead of training over validation. If validation runs more
+    than once per epoch, `val/` has the optimizer step on x. Metrics that the model logs to the loggers itself are not
+    written again. `trainer.test` returns only metrics logged by the model; all are in `trainer.callback_metrics`.
     """
 
     def __init__(self) -> None:
@@ -63,7 +61,7 @@ class EpochCurves(L.Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         model: Any = pl_module
-        model.logs_to_loggers = stage not in ("fit", "test")  # read by a BaseModel only
+        model.logs_to_loggers = stage not in ("fit", "test")  # used by BaseModel only
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -72,22 +70,33 @@ class EpochCurves(L.Callback):
         every: Any = trainer.val_check_batch
         is_by_epoch = trainer.check_val_every_n_epoch is not None and every is not None
         is_once = is_by_epoch and every >= trainer.num_training_batches
-        write(trainer, unlogged(trainer, "val"), trainer.current_epoch + 1 if is_once else trainer.global_step)
+        log_metrics(trainer, unlogged(trainer, "val"), trainer.current_epoch + 1 if is_once else trainer.global_step)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         train = unlogged(trainer, "train")
-        gap = {}
-        if self.has_validated:
-            val = unlogged(trainer, "val")
-            name = "acc" if "train/acc" in train else "loss"  # a training loss may contain label smoothing
-            if f"train/{name}" in train and f"val/{name}" in val:
-                ahead = train[f"train/{name}"] - val[f"val/{name}"]
-                gap[f"gap/{name}"] = ahead if name == "acc" else -ahead
+        val = unlogged(trainer, "val") if self.has_validated else {}
         self.has_validated = False
-        write(trainer, train | gap, trainer.current_epoch + 1)
+        gap = {}
+        name = "acc" if "train/acc" in train else "loss"  # the training loss may include label smoothing
+        if f"train/{name}" in train and f"val/{name}" in val:
+            difference = train[f"train/{name}"] - val[f"val/{name}"]
+            gap[f"gap/{name}"] = difference if name == "acc" else -difference
+        log_metrics(trainer, train | gap, trainer.current_epoch + 1)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        write(trainer, unlogged(trainer, "test"), trainer.current_epoch)
+        log_metrics(trainer, unlogged(trainer, "test"), trainer.current_epoch)
+
+
+class BroadcastBuffers(L.Callback):
+    """Copies buffers, such as the running means of batch norm, from the first process to all others before validation.
+
+    A checkpoint holds the buffers of the first process, so validation must use them too.
+    """
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.world_size > 1:
+            for buffer in pl_module.buffers():
+                torch.distributed.broadcast(buffer, 0)
 
 
 def unlogged(trainer: L.Trainer, stage: str) -> dict[str, float]:
@@ -98,18 +107,7 @@ def unlogged(trainer: L.Trainer, stage: str) -> dict[str, float]:
     }
 
 
-def write(trainer: L.Trainer, values: dict[str, float], step: int) -> None:
+def log_metrics(trainer: L.Trainer, values: dict[str, float], step: int) -> None:
+    """Writes values to all loggers."""
     for logger in trainer.loggers if values else ():
         logger.log_metrics(values, step=step)
-
-
-class BroadcastBuffers(L.Callback):
-    """Copies the buffers of the first process, such as batch norm's means, to all processes before a validation.
-
-    A checkpoint holds the buffers of the first process, so these are the ones to validate.
-    """
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.world_size > 1:
-            for buffer in pl_module.buffers():
-                torch.distributed.broadcast(buffer, 0)

@@ -1,6 +1,4 @@
-"""What a network says of every point in the plane, while it learns."""
-
-from __future__ import annotations
+"""The output of a network for every point of the plane, with an animation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,52 +13,56 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from callbacks.drawing import COLOURS, SIGNED, colour_scale, panels, symmetric
-from callbacks.insight import Insight, data_of
-from callbacks.parts import array
+from callbacks.insight import Insight, datamodule_of
+from callbacks.parts import to_numpy
 
 NUM_POINTS = 100  # of the grid along each axis
-MARGIN = 1.1  # the grid goes this much further than the points
-MILLISECONDS = 400  # a picture of the animation
+MARGIN = 1.1  # size of the grid, relative to the largest coordinate of a sample
+MILLISECONDS = 400  # per frame of the animation
 
 
 class DecisionBoundary(Insight):
-    """Draws what a network of two inputs says of every point of the plane, under `decision_boundary/plane`.
+    """Draws the output of a network with two inputs for every point of the plane, under `decision_boundary/plane`.
 
-    Of two classes the colour is the probability of the second and the line is where both are equally likely, of more
-    classes the colour is the most likely one, of regression it is the value. Discs train, crosses test. When training
-    ends all pictures become `insight/decision_boundary.gif` of the run.
+    The colour is the probability of class 1 for two classes, the most likely class for more classes, and the value for
+    regression. With two classes, a line shows where both are equally likely. Discs are training samples, crosses are
+    test samples. After training, `insight/decision_boundary.gif` in the folder of the run shows all pictures.
     """
 
-    num_intervals = 9  # with the look before training as many pictures as the slider keeps
+    num_intervals = 9  # with the picture before training, as many as TensorBoard's slider keeps
 
-    def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
+    def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
         shape, num_outputs = list(model.hparams["input_shape"]), model.hparams["num_outputs"]
         if shape != [2]:
             return f"it draws inputs of 2 numbers, not input_shape={shape}"
-        has_colours = model.hparams["task"] == "regression" or num_outputs <= len(COLOURS)
-        return None if has_colours else f"it has colours for {len(COLOURS)} classes, not {num_outputs}"
+        if model.hparams["task"] != "regression" and num_outputs > len(COLOURS):
+            return f"it has colours for {len(COLOURS)} classes, not {num_outputs}"
+        return None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.frames: list[Image.Image] = []
         super().on_train_start(trainer, pl_module)
 
-    def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        datamodule = data_of(trainer)
-        seen = {name: datamodule.splits[name] for name in ("train", "test")}
-        reach = MARGIN * max(float(inputs.abs().max()) for inputs, _ in seen.values())
+    def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        datamodule = datamodule_of(trainer)
+        samples = {name: datamodule.splits[name] for name in ("train", "test")}
+        reach = MARGIN * max(float(inputs.abs().max()) for inputs, _ in samples.values())
         num_classes = 0 if datamodule.task == "regression" else datamodule.num_outputs
-        limit = symmetric(array(seen["train"][1])).vmax  # of the heights
-        numbers = {"values": field(model, reach), "reach": np.array(reach)}
-        numbers |= {"num_classes": np.array(num_classes), "limit": np.array(limit)}
-        for name, (inputs, targets) in seen.items():
-            numbers |= {name: array(inputs), f"{name}_targets": array(targets).reshape(len(targets), -1)[:, 0]}
+        arrays = {
+            "values": plane_outputs(model, reach),
+            "reach": np.array(reach),
+            "num_classes": np.array(num_classes),
+            "limit": np.array(symmetric(to_numpy(samples["train"][1])).vmax),
+        }
+        for name, (inputs, targets) in samples.items():
+            arrays |= {name: to_numpy(inputs), f"{name}_targets": to_numpy(targets).reshape(len(targets), -1)[:, 0]}
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)
-        drawn = draw_field(axes, numbers)
+        drawn = draw_field(axes, arrays)
         axes.set_title(f"finished epochs: {self.epoch}")
         if num_classes <= 2:
             colour_scale(figure, axes, drawn, "value" if num_classes == 0 else "probability of class 1")
         self.frames.append(Image.fromarray(self.draw(trainer, "decision_boundary/plane", figure)))
-        self.keep(trainer, **numbers)
+        self.save_arrays(trainer, **arrays)
 
     def finish(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         first, *others = self.frames
@@ -69,10 +71,11 @@ class DecisionBoundary(Insight):
         first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
 
 
-def field(model: L.LightningModule, reach: float) -> np.ndarray:
-    """What the model gives on a grid over the square from -reach to reach, `(G, G)`, the second input upwards.
+def plane_outputs(model: L.LightningModule, reach: float) -> np.ndarray:
+    """The outputs `(G, G)` on a grid from -reach to reach; the second input is the first axis.
 
-    Of two classes the probability of the second, of more the most likely class, of regression the first value.
+    They are the probability of class 1 for two classes, the most likely class for more, and the first value for
+    regression.
     """
     axis = torch.linspace(-reach, reach, NUM_POINTS, device=model.device)
     grid = torch.cartesian_prod(axis, axis).flip(1)  # (G * G, 2), row by row
@@ -81,34 +84,33 @@ def field(model: L.LightningModule, reach: float) -> np.ndarray:
         values = outputs[:, 0]
     else:
         values = outputs.softmax(-1)[:, 1] if outputs.shape[1] == 2 else outputs.argmax(-1)
-    return array(values.view(NUM_POINTS, NUM_POINTS))
+    return to_numpy(values.view(NUM_POINTS, NUM_POINTS))
 
 
-def draw_field(axes: Axes, numbers: Mapping[str, np.ndarray]) -> ScalarMappable:
-    """A picture of the field with its points.
+def draw_field(axes: Axes, arrays: Mapping[str, np.ndarray]) -> ScalarMappable:
+    """Draws the outputs on the plane, and the samples.
 
     Args:
-        numbers: as `DecisionBoundary` keeps them.
+        axes: To draw on.
+        arrays: The arrays that `DecisionBoundary` saves.
     """
-    reach, num_classes = float(numbers["reach"]), int(numbers["num_classes"])
+    reach, num_classes = float(arrays["reach"]), int(arrays["num_classes"])
     colours: Colormap = SIGNED
     if num_classes == 0:
-        norm = Normalize(-float(numbers["limit"]), float(numbers["limit"]))
+        norm = Normalize(-float(arrays["limit"]), float(arrays["limit"]))
     elif num_classes == 2:
         norm = Normalize(0, 1)
     else:
         colours, norm = ListedColormap(COLOURS[:num_classes]), Normalize(-0.5, num_classes - 0.5)
-    drawn = axes.imshow(
-        numbers["values"], cmap=colours, norm=norm, extent=(-reach, reach, -reach, reach), origin="lower", alpha=0.6
-    )
+    extent = (-reach, reach, -reach, reach)
+    drawn = axes.imshow(arrays["values"], cmap=colours, norm=norm, extent=extent, origin="lower", alpha=0.6)
     if num_classes == 2:
         axis = np.linspace(-reach, reach, NUM_POINTS)
-        axes.contour(axis, axis, numbers["values"], levels=[0.5], colors="black", linewidths=1.5)
-    for name, marked in (("train", {"edgecolors": "white", "linewidths": 0.4}), ("test", {"marker": "x"})):
-        style: Any = {"cmap": colours, "norm": norm, "s": 16, **marked}
-        axes.scatter(numbers[name][:, 0], numbers[name][:, 1], c=numbers[f"{name}_targets"], **style)
+        axes.contour(axis, axis, arrays["values"], levels=[0.5], colors="black", linewidths=1.5)
+    for name, marker in (("train", {"edgecolors": "white", "linewidths": 0.4}), ("test", {"marker": "x"})):
+        style: Any = {"cmap": colours, "norm": norm, "s": 16, **marker}
+        axes.scatter(arrays[name][:, 0], arrays[name][:, 1], c=arrays[f"{name}_targets"], **style)
     marks = [Line2D([], [], color="black", marker=mark, linestyle="", markersize=4) for mark in "ox"]
-    axes.set_xlabel("first input")
-    axes.set_ylabel("second input")
     axes.legend(marks, ["train", "test"], fontsize=9, loc="upper right")
+    axes.set(xlabel="first input", ylabel="second input")
     return drawn

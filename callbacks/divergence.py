@@ -1,6 +1,4 @@
-"""Ends a run whose loss is not a finite number any more."""
-
-from __future__ import annotations
+"""Stops a run whose loss is NaN or infinite."""
 
 import math
 
@@ -8,13 +6,13 @@ import lightning as L
 
 
 class Diverged(FloatingPointError):
-    """The loss of a run is not a finite number any more."""
+    """The loss of a run is NaN or infinite."""
 
 
 class StopWhenDiverged(L.Callback):
-    """Ends a run whose training or validation loss is NaN or infinite, before a checkpoint of it is saved.
+    """Stops a run whose training or validation loss is NaN or infinite, before its checkpoint is saved.
 
-    With one process, `StepCurves` checks the loss of every step that it logs too.
+    With one process, `StepCurves` also checks the loss of every logged step.
 
     Raises:
         Diverged: the loss is NaN or infinite.
@@ -23,7 +21,7 @@ class StopWhenDiverged(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking and trainer.state.fn == "fit":
             for name, value in trainer.callback_metrics.items():
-                if name.startswith("val/loss"):  # several validation loaders have one each
+                if name.startswith("val/loss"):  # one per validation loader
                     check_finite(trainer, name, float(value))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

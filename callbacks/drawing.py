@@ -1,6 +1,4 @@
-"""One style for every figure: legible at TensorBoard's size, and in colours that colour-blind readers tell apart."""
-
-from __future__ import annotations
+"""One style for every figure: legible at TensorBoard's size, with colours for colour-blind readers."""
 
 import math
 from typing import Any
@@ -12,10 +10,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-# Okabe and Ito's colours, and a mark for each, for grey paper
+# Okabe and Ito's colours, with a mark for each that also works in grey
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKS = ["o", "s", "^", "D", "v", "P", "X"]
 STYLE: Any = {
@@ -26,9 +24,9 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-HEIGHT = "viridis"  # of values from low to high
+HEIGHT = "viridis"  # for values from low to high
 SIGNED: Colormap = LinearSegmentedColormap.from_list("signed", [COLOURS[0], "white", COLOURS[1]])  # white is 0
-PLACES = {  # of a name beside its mark, in points, and which end of the name is there; the first is preferred
+PLACES = {  # of a name beside its mark, in points, and the alignment of the text; the first is preferred
     (6, 4): "left",
     (6, -12): "left",
     (0, 8): "center",
@@ -44,22 +42,22 @@ def panels(
     """A figure and its axes, row by row.
 
     Args:
-        width: of a panel, in inches of 100 pixels; TensorBoard shows a card of about 4 of them.
-        height: the same.
-        rows: of panels.
-        columns: of panels.
-        is_plot: whether it has a grid and two spines; pictures have neither.
-        options: of `Figure.subplots`.
+        width: Width of a panel, in inches of 100 pixels. TensorBoard shows a figure about 4 inches wide.
+        height: Height of a panel.
+        rows: Number of rows.
+        columns: Number of columns.
+        is_plot: Whether the panels have a grid. Pictures have none.
+        options: Options of `Figure.subplots`.
     """
-    with mpl.rc_context(STYLE if is_plot else {**STYLE, "axes.grid": False}):
-        layout: Any = "constrained" if is_plot else "compressed"  # pictures keep their shape
+    with mpl.rc_context({**STYLE, "axes.grid": is_plot}):
+        layout: Any = "constrained" if is_plot else "compressed"  # the latter for axes with a fixed aspect ratio
         figure = Figure(figsize=(width * columns, height * rows), dpi=100, layout=layout)
         axes = figure.subplots(rows, columns, squeeze=False, **options)
     return figure, list(axes.flat)
 
 
 def line_style(number: int, num_points: int) -> dict[str, Any]:
-    """Of one line among others: a colour and a mark, and from the eighth line on another stroke."""
+    """The colour, mark and stroke of a line. The stroke changes after seven lines."""
     stroke = ["-", "--", ":", "-."][number // 7 % 4]
     mark = MARKS[number % 7] if num_points <= 12 else ""
     return {"color": COLOURS[number % 7], "linestyle": stroke, "marker": mark, "linewidth": 2}
@@ -69,19 +67,19 @@ def name_marks(figure: Figure, axes: Axes, marks: dict[str, tuple[float, float]]
     """Writes each name beside its mark, where it covers the fewest lines, marks and names.
 
     Args:
-        figure: of the axes, whose limits and scales are set already.
-        axes: that have the marks, and all else that is drawn.
+        figure: The figure. Limits and scales of its axes must be set already.
+        axes: Axes with the marks and everything else that is drawn.
         marks: x and y of each name.
-        options: of the text.
+        options: Options of `Axes.annotate`.
     """
-    figure.draw_without_rendering()  # sets the layout that places depend on
+    figure.draw_without_rendering()  # sets the layout
     lines = [line.get_transform().transform_path(line.get_path()) for line in axes.lines]
     for bars in axes.collections:
         lines += [bars.get_transform().transform_path(path) for path in bars.get_paths()]
     taken: list[Bbox] = []
 
-    def covered(text: Annotation) -> int:
-        place = text.get_window_extent().padded(5)  # a mark reaches so far around its point
+    def num_covered(text: Annotation) -> int:
+        place = text.get_window_extent().padded(5)  # the radius of a mark
         crossed = [path.intersects_bbox(place, filled=False) or place.count_contains(path.vertices) for path in lines]
         is_inside = axes.bbox.count_contains(place.corners()) == 4
         return (not is_inside) + place.count_overlaps(taken) + sum(map(bool, crossed))
@@ -91,23 +89,15 @@ def name_marks(figure: Figure, axes: Axes, marks: dict[str, tuple[float, float]]
             axes.annotate(name, mark, offset, textcoords="offset points", ha=side, **options)
             for offset, side in PLACES.items()
         ]
-        best = min(texts, key=covered)
+        best = min(texts, key=num_covered)
         taken.append(best.get_window_extent())
         for text in texts:
             if text is not best:
                 text.remove()
 
 
-def logarithmic(axes: Axes, low: float, high: float) -> None:
-    """A logarithmic y axis from low to high, with plain numbers: typeset powers take half the time of a figure."""
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
 def depth_axis(axes: Axes, label: str, is_relative: bool) -> None:
-    """Layers on the x axis: by number, or from input to head, where networks of several depths share it."""
+    """Labels the x axis with the number of each layer, or from input to head for networks of different depths."""
     if is_relative:
         axes.set_xticks([0, 0.5, 1], ["input", "half way", "head"])
     else:
@@ -116,34 +106,31 @@ def depth_axis(axes: Axes, label: str, is_relative: bool) -> None:
 
 
 def colour_scale(figure: Figure, axes: Axes | list[Axes], drawn: ScalarMappable, label: str) -> None:
-    """Says beside the axes which colour means what."""
-    bar = figure.colorbar(drawn, ax=axes, label=label, shrink=0.8, format="{x:g}")
-    bar.minorticks_off()
+    """Adds a colour bar beside the axes."""
+    figure.colorbar(drawn, ax=axes, label=label, shrink=0.8, format="{x:g}").minorticks_off()
 
 
 def mosaic(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Pictures `(N, H, W)` or `(N, H, W, C)` as one, with `columns` per row and NaN between them."""
+    """Puts pictures `(N, H, W)` or `(N, H, W, C)` into one picture, with `columns` per row and NaN between them."""
     num_pictures, height, width = pictures.shape[:3]
     rows = math.ceil(num_pictures / columns)
     canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, *pictures.shape[3:]), np.nan)
     for number, picture in enumerate(pictures):
-        row, column = divmod(number, columns)
-        top, left = row * (height + gap), column * (width + gap)
+        top, left = number // columns * (height + gap), number % columns * (width + gap)
         canvas[top : top + height, left : left + width] = picture
     return canvas
 
 
 def enlarged(pictures: np.ndarray) -> np.ndarray:
-    """Small pictures `(N, H, W)` or `(N, H, W, C)` with more pixels, so that the gap between them is thin."""
+    """Small pictures `(N, H, W)` or `(N, H, W, C)` with repeated pixels, so that gaps of one pixel are thin."""
     factor = max(1, 12 // max(pictures.shape[1:3]))
     return pictures.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def show(axes: Axes, picture: np.ndarray, norm: Normalize, colours: str | Colormap) -> ScalarMappable:
-    """Draws a picture `(H, W)` without interpolation and without ticks; NaN is grey where white means 0, else white."""
+    """Draws a picture `(H, W)` or `(H, W, 4)` without ticks. NaN is grey with the colours `SIGNED`, otherwise white."""
     axes.set_facecolor("0.8" if colours is SIGNED else "white")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     return axes.imshow(picture, cmap=colours, norm=norm, interpolation="nearest")
 
@@ -159,10 +146,8 @@ def show_samples(axes: Axes, samples: np.ndarray, columns: int, gap: int = 1, is
         is_ink: Whether high values are drawn dark, as ink on paper.
     """
     canvas = mosaic(samples, columns, gap)
-    if samples.ndim == 4:
-        show(axes, in_colour(canvas), Normalize(), "gray")
-    else:
-        show(axes, canvas, Normalize(np.nanmin(samples), np.nanmax(samples)), "Greys" if is_ink else "gray")
+    picture = in_colour(canvas) if samples.ndim == 4 else canvas
+    show(axes, picture, Normalize(np.nanmin(samples), np.nanmax(samples)), "Greys" if is_ink else "gray")
 
 
 def in_colour(picture: np.ndarray) -> np.ndarray:
@@ -174,9 +159,9 @@ def in_colour(picture: np.ndarray) -> np.ndarray:
 
 
 def symmetric(values: np.ndarray) -> Normalize:
-    """A scale from -limit to limit: 1, 2 or 5 times a power of ten, so that it seldom changes.
+    """A scale from -limit to limit, where the limit is 1, 2 or 5 times a power of ten, so that it seldom changes.
 
-    One value in 200 may lie outside: it has the colour of the limit.
+    The largest 0.5 % of the values may lie outside.
     """
     finite = np.abs(values[np.isfinite(values)])
     largest = float(np.quantile(finite, 0.995)) if len(finite) else 0.0
@@ -188,7 +173,7 @@ def symmetric(values: np.ndarray) -> Normalize:
 
 
 def columns_for(number: int) -> int:
-    """Columns of a rectangle without holes that is at most four times as wide as high; else of a square with some."""
+    """Columns of a full rectangle of pictures, at most four times as wide as high, or of a square with empty places."""
     least = math.ceil(math.sqrt(number))
     whole = [columns for columns in range(least, 2 * least + 1) if number % columns == 0]
     return whole[0] if whole else least

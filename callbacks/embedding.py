@@ -1,54 +1,49 @@
-"""Where the network puts the samples just before it decides."""
-
-from __future__ import annotations
+"""The inputs of the output layer, as points in TensorBoard's PROJECTOR."""
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from callbacks.insight import Insight, class_names, data_of, is_ink
-from callbacks.parts import is_picture, pictures
+from callbacks.insight import Insight, class_names, datamodule_of, is_ink
+from callbacks.parts import is_picture, to_pictures
 
 MOST_SAMPLES = 1000
 
 
 class Embedding(Insight):
-    """Puts 1,000 validation samples into TensorBoard's PROJECTOR, when training ends.
+    """Writes 1,000 validation samples to TensorBoard's PROJECTOR page after training, under the tag `penultimate`.
 
-    A point is what enters the network's `head` for a sample, with its label and, where samples are pictures, its
-    picture.
+    The coordinates of a sample are the input of the network's `head`. Each point has its label and, if samples are
+    pictures, its picture.
     """
 
     num_intervals = 0
 
-    def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
+    def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
         if not isinstance(getattr(model, "head", None), nn.Module):
-            return f"{type(model).__name__} has no part called head"
+            return f"{type(model).__name__} has no layer named head"
         if model.hparams["task"] == "tagging":
-            return "tagging has a class a time step, not one a sample"
+            return "in tagging, a sample has a class per time step"
         return None
 
-    def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+    def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         inputs, targets = self.samples(trainer, MOST_SAMPLES)
-        entered: list[Tensor] = []
-        handle = model.get_submodule("head").register_forward_pre_hook(
-            lambda _, given, named: entered.append([*given, *named.values()][0]), with_kwargs=True
-        )
-        try:
+        head_inputs: list[Tensor] = []
+        with model.get_submodule("head").register_forward_pre_hook(
+            lambda _, args, kwargs: head_inputs.append([*args, *kwargs.values()][0]), with_kwargs=True
+        ):
             model(inputs)
-        finally:
-            handle.remove()
-        if not entered:
-            print("Nothing is embedded: the network does not call its head.", flush=True)
+        if not head_inputs:
+            print("No embedding: the network does not call its head.", flush=True)
             return
-        if data_of(trainer).task == "classification":
+        if datamodule_of(trainer).task == "classification":
             names = class_names(trainer)
             labels = [names[label] if label >= 0 else "" for label in targets.tolist()]
         else:
             labels = [", ".join(f"{value:g}" for value in target) for target in targets.view(len(targets), -1).tolist()]
         self.writer(trainer).add_embedding(
-            entered[0].flatten(1).float(),
+            head_inputs[0].flatten(1).float(),
             metadata=labels,
             label_img=sprites(inputs, is_ink(trainer)) if is_picture(inputs) else None,
             global_step=self.epoch,
@@ -57,11 +52,11 @@ class Embedding(Insight):
 
 
 def sprites(inputs: Tensor, is_ink: bool) -> Tensor:
-    """Pictures from 0 to 1, `(N, 1, H, H)` or in colour `(N, 3, H, H)`. The projector takes squares only."""
-    shown = torch.from_numpy(pictures(inputs))
-    shown = shown.permute(0, 3, 1, 2) if shown.ndim == 4 else shown[:, None]
-    low, high = shown.amin((0, 2, 3), keepdim=True), shown.amax((0, 2, 3), keepdim=True)
-    shown = (shown - low) / (high - low).clamp_min(torch.finfo(shown.dtype).tiny)
-    missing = shown.shape[2] - shown.shape[3]
-    shown = F.pad(shown, (0, max(missing, 0), 0, max(-missing, 0)))
-    return 1 - shown if is_ink else shown
+    """Square pictures with values from 0 to 1 for the projector: `(N, 1, H, H)`, or `(N, 3, H, H)` in colour."""
+    pictures = torch.from_numpy(to_pictures(inputs))
+    pictures = pictures.permute(0, 3, 1, 2) if pictures.ndim == 4 else pictures[:, None]
+    low, high = pictures.amin((0, 2, 3), keepdim=True), pictures.amax((0, 2, 3), keepdim=True)
+    pictures = (pictures - low) / (high - low).clamp_min(torch.finfo(pictures.dtype).tiny)
+    missing = pictures.shape[2] - pictures.shape[3]
+    pictures = F.pad(pictures, (0, max(missing, 0), 0, max(-missing, 0)))
+    return 1 - pictures if is_ink else pictures

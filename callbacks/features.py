@@ -1,10 +1,4 @@
-"""What the units of a layer respond to most: an input made for each, and the samples that excite it most."""
-
-from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+"""The inputs and the samples with the strongest response of every unit."""
 
 import lightning as L
 import numpy as np
@@ -12,112 +6,110 @@ import torch
 from torch import Tensor, nn
 
 from callbacks.drawing import SIGNED, enlarged, mosaic, panels, show, show_samples, symmetric
-from callbacks.insight import Insight, class_names, data_of, is_ink
-from callbacks.parts import NONLINEARITIES, by_unit, hooked, pictures, recorded, some, stages
+from callbacks.insight import Insight, class_names, datamodule_of, is_ink
+from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_pictures
 
 NUM_UNITS = 8
 NUM_SAMPLES = 9
 MOST_SAMPLES = 1000
-MOST_PARTS = 4
-NUM_STEPS = 25
-STEP = 0.25  # of the gradient ascent, as a share of the input's norm
-SEED = 0  # of the noise it starts from
+MOST_STAGES = 4
+NUM_STEPS = 25  # of gradient ascent
+STEP = 0.25  # length of a step, relative to the norm of the input
+SEED = 0  # of the random starting points
 
 
 class Features(Insight):
-    """Draws what excites the units of a layer, under `features/<part>`, when training ends.
+    """Draws what the units of a stage respond to most, under `features/<stage>`, after training.
 
-    Of up to four parts of the network, the first and the head among them, the first eight units: on the left an
-    input found by gradient ascent from noise, beside it the nine of 1,000 validation samples that excite the unit
-    most. The inputs found have the mean norm of the samples, since without a bound there is no most. The response of a
-    channel is its mean over positions, that of a recurrent unit its mean over time. Of a neuron it is what enters its
-    activation: when it is off, what leaves has no gradient. Where no gradient reaches the input, the picture is grey.
+    For the first eight units of at most four stages: on the left an input found by gradient ascent from noise, on the
+    right the nine of 1,000 validation samples with the strongest response. The found inputs have the mean norm of the
+    samples. An input without a gradient is grey.
+
+    The response of a channel or recurrent unit is its mean over positions. For dense layers, it is the value before the
+    activation function, because an inactive unit has no gradient after it.
 
     Source: Erhan et al. 2009, "Visualizing Higher-Layer Features of a Deep Network", section 3.2.
     """
 
     num_intervals = 0
 
-    def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
+    def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
         if list(model.hparams["input_shape"]) == [2]:
-            return "inputs of 2 numbers are no picture; DecisionBoundary draws them"
+            return "inputs of 2 numbers are not pictures; use DecisionBoundary"
         return None
 
-    def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+    def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         samples, _ = self.samples(trainer, MOST_SAMPLES)
         parts = {name: part for name, part in stages(model).items() if list(part.parameters())}
-        with recorded(parts) as called:
-            model(samples[:2])
-        for name in some(called, MOST_PARTS):
-            with responses(parts[name], model) as given:
+        with recorded(parts) as outputs:
+            model(samples)
+        for name in evenly_spaced(outputs, MOST_STAGES):
+            layer = layer_before_activation(parts[name]) if outputs[name].ndim == 2 else parts[name]
+            with recorded({"layer": layer}) as recording:
                 model(samples)
-                num_units = min(NUM_UNITS, given[0].shape[1])
-                best = given[0][:, :num_units].topk(min(NUM_SAMPLES, len(samples)), dim=0).indices  # (S, U)
-                made = ascend(model, given, num_units, samples)
-            self.draw_units(trainer, f"features/{name}", pictures(made), pictures(samples[best.T.flatten()]))
+            responses = by_unit(recording["layer"], model).mean(-1)[:, :NUM_UNITS]  # (B, U)
+            strongest = responses.topk(min(NUM_SAMPLES, len(samples)), dim=0).indices  # (S, U)
+            found = ascend(model, layer, responses.shape[1], samples)
+            self.draw_units(trainer, name, to_pictures(found), to_pictures(samples[strongest.T.flatten()]))
 
-    def draw_units(self, trainer: L.Trainer, tag: str, made: np.ndarray, samples: np.ndarray) -> None:
-        made, samples = enlarged(made), enlarged(samples)
-        columns = len(samples) // len(made)
-        figure, (left, right) = panels(
-            2.7, 4.6, columns=2, is_plot=False, width_ratios=[made.shape[2], columns * made.shape[2]]
-        )
-        if made.ndim == 4:
-            show_samples(left, made, 1)
+    def draw_units(self, trainer: L.Trainer, stage: str, found: np.ndarray, samples: np.ndarray) -> None:
+        """Draws a row per unit: the found input, and samples.
+
+        Args:
+            trainer: Trainer of the run.
+            stage: Name of the stage.
+            found: Pictures of U units.
+            samples: `S * U` pictures, unit by unit.
+        """
+        found, samples = enlarged(found), enlarged(samples)
+        columns = len(samples) // len(found)
+        widths = [found.shape[2], columns * found.shape[2]]
+        figure, (left, right) = panels(2.7, 4.6, columns=2, is_plot=False, width_ratios=widths)
+        if found.ndim == 4:
+            show_samples(left, found, 1)
         else:
-            show(left, mosaic(made, 1), symmetric(made), SIGNED)
+            show(left, mosaic(found, 1), symmetric(found), SIGNED)
         show_samples(right, samples, columns, is_ink=is_ink(trainer))
-        middles = (np.arange(len(made)) + 0.5) * (made.shape[1] + 1) - 1
-        names = [f"unit {number + 1}" for number in range(len(made))]
-        if tag == "features/head" and data_of(trainer).task != "regression":
-            names = class_names(trainer)[: len(made)]
-        left.set_yticks(middles, names)
+        names = [f"unit {number + 1}" for number in range(len(found))]
+        if stage == "head" and datamodule_of(trainer).task != "regression":
+            names = [f"class {name}" if name.isdigit() else name for name in class_names(trainer)[: len(found)]]
+        left.set_yticks((np.arange(len(found)) + 0.5) * (found.shape[1] + 1) - 1, names)
         left.tick_params(length=0)
-        left.set_title("made")
-        right.set_title(f"the {columns} samples that excite it most")
-        self.draw(trainer, tag, figure)
+        left.set_title("found")
+        right.set_title(f"the {columns} samples with the strongest response")
+        self.draw(trainer, f"features/{stage}", figure)
 
 
-@contextmanager
-def responses(part: nn.Module, model: nn.Module) -> Iterator[list[Tensor]]:
-    """While it is open, the one item is how strongly each unit of the part responded last: `(B, U)`."""
-    given: list[Tensor] = [torch.empty(0)]
-    layers = [one for one in part.children() if not isinstance(one, nn.Dropout)] or [part]
-    ends = isinstance(part, nn.Sequential) and isinstance(layers[-1], NONLINEARITIES)
-
-    def enters(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        if inputs[0].ndim == 2:
-            given[0] = inputs[0]
-
-    def leaves(module: nn.Module, inputs: Any, output: Any) -> None:
-        first = output[0] if isinstance(output, tuple) else output
-        if not ends or first.ndim > 2:
-            given[0] = by_unit(first, model).mean(-1)
-
-    with hooked([(layers[-1], enters), (part, leaves)] if ends else [(part, leaves)]):
-        yield given
+def layer_before_activation(stage: nn.Module) -> nn.Module:
+    """The last layer before the final activation function of a stage, or the stage itself if it does not end in one."""
+    layers = [layer for layer in stage.children() if not isinstance(layer, nn.Dropout)]
+    ends_in_activation = isinstance(stage, nn.Sequential) and isinstance(layers[-1], NONLINEARITIES)
+    return layers[-2] if ends_in_activation else stage
 
 
-def ascend(model: nn.Module, given: list[Tensor], num_units: int, samples: Tensor) -> Tensor:
-    """The inputs, of the samples' mean norm, that excite the first units of a part most: `(U, *input_shape)`."""
+def ascend(model: nn.Module, layer: nn.Module, num_units: int, samples: Tensor) -> Tensor:
+    """The inputs `(U, *input_shape)` with the strongest response of the first U units of a layer.
+
+    They have the mean norm of the samples. Inputs without a gradient are NaN.
+    """
     generator = torch.Generator().manual_seed(SEED)
     noise = torch.randn(num_units, *samples.shape[1:], generator=generator).to(samples)
     norm = samples.flatten(1).norm(dim=1).mean()
-    inputs = on_sphere(noise, norm)
+    inputs = with_norm(noise, norm)
     # cuDNN's recurrent layers have no gradient in evaluation mode
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+    with recorded({"layer": layer}) as outputs, torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         for _ in range(NUM_STEPS):
             inputs = inputs.detach().requires_grad_()
             model(inputs)
-            (gradient,) = torch.autograd.grad(given[0].diagonal().sum(), inputs, allow_unused=True)
-            gradient = torch.zeros_like(inputs) if gradient is None else gradient
-            inputs = on_sphere(inputs + STEP * on_sphere(gradient, norm), norm)
-    is_moved = gradient.flatten(1).any(dim=1)
-    return torch.where(is_moved.view(-1, *[1] * (inputs.ndim - 1)), inputs.detach(), torch.nan)
+            responses = by_unit(outputs["layer"], model).mean(-1).diagonal()
+            (gradient,) = torch.autograd.grad(responses.sum(), inputs, allow_unused=True, materialize_grads=True)
+            inputs = with_norm(inputs + STEP * with_norm(gradient, norm), norm)
+    has_gradient = gradient.flatten(1).any(dim=1)
+    return torch.where(has_gradient.view(-1, *[1] * (inputs.ndim - 1)), inputs.detach(), torch.nan)
 
 
-def on_sphere(inputs: Tensor, norm: Tensor) -> Tensor:
-    """Each input scaled to this norm; zeros stay."""
+def with_norm(inputs: Tensor, norm: Tensor) -> Tensor:
+    """Each input scaled to this norm. Zeros stay zeros."""
     norms = inputs.flatten(1).norm(dim=1)
     factors = torch.where(norms > 0, norm / norms, 0.0)
     return inputs * factors.view(-1, *[1] * (inputs.ndim - 1))

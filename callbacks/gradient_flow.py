@@ -1,6 +1,4 @@
-"""How much of the gradient arrives at each layer, and how fast each layer moves."""
-
-from __future__ import annotations
+"""Gradient norm and update-to-weight ratio of every layer."""
 
 import math
 from typing import Any
@@ -11,111 +9,105 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from callbacks.drawing import COLOURS, depth_axis, line_style, logarithmic, panels
-from callbacks.insight import Insight, aside
+from callbacks.curves import log_metrics
+from callbacks.drawing import COLOURS, depth_axis, line_style, panels
+from callbacks.insight import Insight, evaluation_mode
 from callbacks.parts import weights
 
-SMALLEST = 1e-45  # the least that float32 holds: stands for a gradient of 0 in a logarithm
-RANGE = (1e-12, 1e2)  # of every figure, so that two can be laid side by side; what is less is drawn at its foot
+SMALLEST = 1e-45  # the smallest positive float32, which replaces 0 in a logarithm
+RANGE = (1e-12, 1e2)  # of the y axis in every figure, so that figures can be compared
 
 
 class GradientFlow(Insight):
-    """Gradient norm, and update-to-weight ratio, of each weight tensor.
+    """Gradient norm and update-to-weight ratio of every weight tensor.
 
-    Curves at optimizer steps: `gradient_norm/<layer>`, before clipping; `update_ratio/<layer>`, the norm of what a
-    step changes divided by that of the weights; and `gradient_flow/log10_first_over_last`, the power of ten by which
-    the first layer's gradient is smaller than the last one's: a curve that can be laid over that of any other network.
-    Measured at the first step, every `trainer.log_every_n_steps`, and at the last step of each epoch.
+    Curves with the optimizer step on x, at the first step, every `trainer.log_every_n_steps` steps, and at the last
+    step of each epoch:
 
-    The figure `gradient_flow/by_depth` shows the mean of the norms measured since the last figure, and that of the
-    first figure, from input to head; its scale is the same in every run.
+    - `gradient_norm/<layer>`: norm of the gradient before clipping.
+    - `update_ratio/<layer>`: norm of the change by the step, divided by the norm of the weights.
+    - `gradient_flow/log10_first_over_last`: log10 of the norm in the first layer, divided by the norm in the last.
 
-    Source: vanishing gradients: Hochreiter 1991; Glorot & Bengio 2010, section 4.
+    Figure `gradient_flow/by_depth`: norms from input to head, averaged over the steps since the previous figure, with
+    those of the first figure beside them.
+
+    Source: Hochreiter 1991 on vanishing gradients; Glorot & Bengio 2010, section 4.
     """
 
-    def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        learns = any(one.ndim >= 2 and one.requires_grad for one in model.parameters())
-        return None if learns else "the network has no weights that learn"
-
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        with aside(pl_module):
-            found = weights(pl_module, self.samples(trainer, 2)[0])
-        self.layers = {name: weight for name, weight in found.items() if weight.requires_grad}
-        self.first_step = trainer.global_step
-        self.measured: list[list[float]] = []  # norms since the last figure
-        self.first: dict[str, np.ndarray] = {}  # what the first figure showed, by its epochs
-        self.before: list[Tensor] = []  # the weights before the step that was measured last
-        self.step = 0  # of it
+        self.first_step = trainer.global_step + 1
+        self.norms: list[list[float]] = []  # since the previous figure
+        self.first_figure: dict[str, np.ndarray] = {}
+        self.weights_before: list[Tensor] = []  # of the step being measured
         super().on_train_start(trainer, pl_module)
+        if self.is_on:
+            with evaluation_mode(pl_module):
+                found = weights(pl_module, self.samples(trainer, 2)[0])
+            self.layers = {name: weight for name, weight in found.items() if weight.requires_grad}
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        if not self.is_on:
-            return
-        self.finish_step(trainer)
-        if not self.is_measured(trainer):
+        if not (self.is_on and self.is_measured(trainer)):
             return
         norms = [math.nan if weight.grad is None else norm(weight.grad) for weight in self.layers.values()]
-        self.step = trainer.global_step + 1  # when the optimizer has taken it
-        self.measured.append(norms)
-        self.before = [weight.detach().clone() for weight in self.layers.values()]
+        self.norms.append(norms)
+        self.weights_before = [weight.detach().clone() for weight in self.layers.values()]
+        curves = {f"gradient_norm/{name}": value for name, value in zip(self.layers, norms, strict=True)}
         first, last = (math.log10(max(value, SMALLEST)) for value in (norms[0], norms[-1]))
-        self.write(trainer, "gradient_norm", norms)
-        self.write_curves(trainer, {"gradient_flow/log10_first_over_last": first - last}, self.step)
+        curves["gradient_flow/log10_first_over_last"] = first - last
+        log_metrics(trainer, curves, trainer.global_step + 1)
 
     def is_measured(self, trainer: Any) -> bool:
-        """Whether the step that is being taken is: the first, those that are logged, and the last of each epoch."""
+        """Whether the current step is the first, a logged one, or the last of its epoch."""
         step, log_every = trainer.global_step + 1, trainer.log_every_n_steps
-        return step == self.first_step + 1 or (log_every > 0 and step % log_every == 0) or trainer.is_last_batch
+        return step == self.first_step or (log_every > 0 and step % log_every == 0) or trainer.is_last_batch
 
-    def finish_step(self, trainer: L.Trainer) -> None:
-        """Compares the weights with those before the step that was measured last."""
-        if self.before:
-            pairs = zip(self.layers.values(), self.before, strict=True)
-            self.write(trainer, "update_ratio", [float((new.detach() - old).norm() / old.norm()) for new, old in pairs])
-            self.before = []
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.weights_before:
+            ratios = {
+                f"update_ratio/{name}": float((new.detach() - old).norm() / old.norm())
+                for (name, new), old in zip(self.layers.items(), self.weights_before, strict=True)
+            }
+            log_metrics(trainer, ratios, trainer.global_step)
+            self.weights_before = []
 
-    def write(self, trainer: L.Trainer, group: str, values: list[float]) -> None:
-        curves = {f"{group}/{name}": value for name, value in zip(self.layers, values, strict=True)}
-        self.write_curves(trainer, curves, self.step)
-
-    def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        self.finish_step(trainer)
-        if not self.measured:  # no step has been taken since the last look
+    def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if not self.norms:  # before the first step
             return
-        start = 1 + (self.first_epoch if self.last_look is None else self.last_look)
+        start = 1 + (self.first_epoch if self.last_inspection is None else self.last_inspection)
         label = f"epoch {self.epoch}" if start >= self.epoch else f"epochs {start} to {self.epoch}"
-        latest = {label: np.mean(self.measured, axis=0)}
-        self.first = self.first or latest
-        self.measured = []
+        latest = {label: np.mean(self.norms, axis=0)}
+        self.first_figure = self.first_figure or latest
+        self.norms = []
         figure, (axes,) = panels(4.8, 3.8)
-        draw_norms(axes, self.first | latest)
+        draw_norms(axes, self.first_figure | latest)
         axes.legend(fontsize=10, loc="lower right")
         self.draw(trainer, "gradient_flow/by_depth", figure)
-        self.keep(trainer, norms=latest[label], layers=np.array(list(self.layers)))
+        self.save_arrays(trainer, norms=latest[label], layers=np.array(list(self.layers)))
 
 
 def norm(gradient: Tensor) -> float:
-    """Of the largest entry's size first: squares of what has passed 50 sigmoid layers are 0 in float32."""
+    """The norm, relative to the largest entry: after 50 sigmoid layers, the squares are 0 in float32."""
     largest = float(gradient.abs().max())
     return largest * float((gradient / largest).norm()) if 0 < largest < math.inf else largest
 
 
 def draw_norms(axes: Axes, norms: dict[str, np.ndarray], is_relative: bool = False) -> None:
-    """Draws gradient norms `(L,)` of L layers from input to head, on the scale that all figures share.
+    """Draws gradient norms `(L,)` of L layers from input to head. Norms below the axis are drawn at its lower end.
 
     Args:
-        axes: to draw in.
-        norms: by what the legend says.
-        is_relative: the lines are networks, which may have several depths.
+        axes: To draw on.
+        norms: Norms by their label in the legend.
+        is_relative: Whether the lines belong to networks of different depths, and x is the relative depth.
     """
     for number, (label, values) in enumerate(norms.items()):
-        where = np.linspace(0, 1, len(values)) if is_relative else np.arange(1, len(values) + 1)
-        axes.plot(where, np.maximum(values, RANGE[0]), label=label, **line_style(number, len(values)))
-        below = where[values < RANGE[0]]
-        if len(below):  # a line without points would push the others aside
+        x = np.linspace(0, 1, len(values)) if is_relative else np.arange(1, len(values) + 1)
+        axes.plot(x, np.maximum(values, RANGE[0]), label=label, **line_style(number, len(values)))
+        below = x[values < RANGE[0]]
+        if len(below):  # an empty line would change the limits of x
             axes.plot(below, np.full(len(below), RANGE[0]), "v", color=COLOURS[number % 7], clip_on=False)
-    logarithmic(axes, *RANGE)
+    axes.set(yscale="log", ylim=RANGE, ylabel="gradient norm")
     depth_axis(axes, "weight layer", is_relative)
-    axes.set_ylabel("gradient norm")

@@ -1,8 +1,7 @@
-"""How the loss changes around the point where training ended."""
-
-from __future__ import annotations
+"""The loss around the final weights."""
 
 import copy
+import itertools
 from typing import Any
 
 import lightning as L
@@ -15,74 +14,67 @@ from torch import Tensor
 
 from callbacks.drawing import HEIGHT, colour_scale, panels
 from callbacks.insight import Insight
-from callbacks.parts import lacks_weights, weights
+from callbacks.parts import weights
 
 NUM_SAMPLES = 128
-NUM_POINTS = 11  # of the grid along each direction: odd, so that the end point is one
-REACH = 1.0  # how far the grid goes, in norms of each filter
+NUM_POINTS = 11  # along each direction; odd, so that the final weights are one of them
+REACH = 1.0  # distance from the final weights to the edge, in norms of each filter
 SEED = 0  # of the two directions
-RANGE = (1e-3, 1e2)  # of the loss in every figure, so that two can be laid side by side; what lies outside has its ends
+RANGE = (1e-3, 1e2)  # of the loss in every figure, so that figures can be compared; other values are clipped
 LEVELS = [step * 10.0**power for power in range(-3, 2) for step in (1, 2, 5)] + [RANGE[1]]
 
 
 class LossSurface(Insight):
-    """Draws the loss around the end point, along two random directions, under `loss_surface/around_the_end`.
+    """Draws the loss around the final weights along two random directions, under `loss_surface/around_the_end`.
 
-    Each direction is scaled, filter by filter (rows of a matrix, kernels of a convolution), to the norm that the
-    filter has, so that networks can be compared whatever the size of their weights; biases and norm scales stay as
-    they are. The loss is that of 128 training samples, its levels are the same in every run. A copy of the network is
-    moved, the network itself is not touched.
+    Each direction has the norm of the weights in every filter (a row of a matrix, or a convolution kernel), so that
+    networks with weights of different sizes can be compared. Biases and norm scales do not change. The loss is that of
+    128 training samples.
 
     Source: Li et al. 2018, "Visualizing the Loss Landscape of Neural Nets", section 4.
     """
 
     num_intervals = 0
 
-    def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        return lacks_weights(model)
-
-    def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+    def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         losses = surface(model, self.samples(trainer, NUM_SAMPLES, split="train"))
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)
         drawn = draw_surface(axes, losses)
+        axes.set_title("loss around the final weights")
         colour_scale(figure, axes, drawn, f"loss of {NUM_SAMPLES} training samples")
         self.draw(trainer, "loss_surface/around_the_end", figure)
-        self.keep(trainer, losses=losses)
+        self.save_arrays(trainer, losses=losses)
 
 
 def surface(model: L.LightningModule, batch: tuple[Tensor, Tensor]) -> np.ndarray:
-    """Losses on the grid, `(NUM_POINTS, NUM_POINTS)`: the first axis is the first direction."""
-    moved: Any = copy.deepcopy(model)
-    parameters = list(weights(moved, batch[0]).values())
-    ends = [parameter.detach().clone() for parameter in parameters]
+    """The losses `(NUM_POINTS, NUM_POINTS)` on a grid; the first axis is the first direction."""
+    inputs, targets = batch
+    copied: Any = copy.deepcopy(model)
+    parameters = list(weights(copied, inputs).values())
+    final = [parameter.detach().clone() for parameter in parameters]
     generator = torch.Generator().manual_seed(SEED)
-    directions = [[filter_normalised(end, generator) for end in ends] for _ in range(2)]
-    steps = np.linspace(-REACH, REACH, NUM_POINTS)
-    losses = np.zeros((NUM_POINTS, NUM_POINTS))
-    for row, first in enumerate(steps):
-        starts = [end + first * one for end, one in zip(ends, directions[0], strict=True)]
-        for column, second in enumerate(steps):
-            for parameter, start, other in zip(parameters, starts, directions[1], strict=True):
-                torch.add(start, other, alpha=second, out=parameter)
-            losses[row, column] = float(moved.loss(moved(batch[0]), batch[1]))
-    return losses
+    first, second = ([filter_normalised(weight, generator) for weight in final] for _ in range(2))
+    losses = []
+    for x, y in itertools.product(np.linspace(-REACH, REACH, NUM_POINTS).tolist(), repeat=2):
+        for parameter, weight, one, other in zip(parameters, final, first, second, strict=True):
+            parameter.copy_(weight + x * one + y * other)
+        losses.append(float(copied.loss(copied(inputs), targets)))
+    return np.array(losses).reshape(NUM_POINTS, NUM_POINTS)
 
 
 def filter_normalised(weight: Tensor, generator: torch.Generator) -> Tensor:
-    """A random direction with the norm that the weight has in each filter."""
+    """A random direction with the norm of the weights in every filter."""
     direction = torch.randn(weight.shape, generator=generator).to(weight)
     norms = direction.flatten(1).norm(dim=1)
     return direction * (weight.flatten(1).norm(dim=1) / norms).view(-1, *[1] * (weight.ndim - 1))
 
 
 def draw_surface(axes: Axes, losses: np.ndarray) -> ScalarMappable:
-    """Levels of the loss; the end point is marked."""
+    """Draws contours of the loss, with a cross at the final weights."""
     steps = np.linspace(-REACH, REACH, NUM_POINTS)
     limited = np.nan_to_num(losses, nan=RANGE[1], posinf=RANGE[1]).clip(*RANGE)
     drawn = axes.contourf(steps, steps, limited.T, levels=LEVELS, norm=LogNorm(*RANGE), cmap=HEIGHT)
     axes.contour(steps, steps, limited.T, levels=LEVELS, colors="white", linewidths=0.5)
     axes.plot(0, 0, "+", color="white", markersize=12, markeredgewidth=2)
-    axes.set_aspect("equal")
-    axes.set_xlabel("first direction, in filter norms")
-    axes.set_ylabel("second direction, in filter norms")
+    axes.set(aspect="equal", xlabel="first direction, in filter norms", ylabel="second direction, in filter norms")
     return drawn

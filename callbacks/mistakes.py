@@ -1,6 +1,4 @@
-"""The confusion matrix, and the mistakes that the network is most confident of."""
-
-from __future__ import annotations
+"""The confusion matrix, and the mistakes with the highest probability."""
 
 import math
 from typing import Any
@@ -11,111 +9,123 @@ import torch
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from callbacks.curves import log_metrics
 from callbacks.drawing import colour_scale, enlarged, panels, show, show_samples
-from callbacks.insight import Insight, class_names, data_of, is_ink
-from callbacks.parts import array, is_picture, pictures
+from callbacks.insight import Insight, class_names, datamodule_of, is_ink
+from callbacks.parts import is_picture, to_numpy, to_pictures
 
 NUM_WORST, COLUMNS = 20, 5
-MOST_WRITTEN = 20  # classes whose counts and accuracies are written down
-RANGE = LogNorm(1e-3, 1)  # of the shares in every confusion matrix: a class may be wrong once in a thousand
+MOST_WRITTEN = 20  # classes; with more, counts and accuracies are not written
+RANGE = LogNorm(1e-3, 1)  # of the fractions in every confusion matrix, so that figures can be compared
+IGNORE_INDEX = -100  # the label of a time step that is not counted, as in PyTorch's cross-entropy
 
 
 class Mistakes(Insight):
     """Draws the confusion matrix and the most confident mistakes on the validation samples.
 
-    `mistakes/confusion`: a row is a true class, with its accuracy; a column is a predicted class. The colours have the
-    same logarithmic scale in every run. `mistakes/most_confident`: the pictures whose wrong class had the highest
-    probability, when training ends. Curves `class_acc/<class>` at finished epochs.
+    - `mistakes/confusion`: rows are true classes with their accuracy, columns are predicted classes. Colours are the
+      logarithmic fraction of the true class. torchmetrics' `ConfusionMatrix.plot` has neither.
+    - `mistakes/most_confident`: the pictures whose wrong class has the highest probability, after training.
+    - Curves `class_acc/<class>` with finished epochs on x.
 
-    It keeps the outputs of the validation instead of computing them again. With several devices, it has those of the
-    first device only.
+    It keeps the outputs of the validation. With several devices, it has the samples of the first device only.
     """
 
-    def why_not(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        datamodule = data_of(trainer)
+    def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
+        datamodule = datamodule_of(trainer)
         if datamodule.task == "regression":
             return "regression has no classes"
-        return None if datamodule.val_size and trainer.limit_val_batches else "no samples validate"
+        return None if datamodule.val_size and trainer.limit_val_batches else "there is no validation"
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.seen: list[tuple[Tensor, Tensor]] = []  # inputs and logits of each batch of the last validation
-        self.targets: list[Tensor] = []
-        self.validated: int | None = None  # finished epochs when they were
+        self.batches: list[tuple[Tensor, Tensor]] = []  # of the last validation
+        self.logits: list[Tensor] = []
+        self.last_validation: int | None = None  # number of finished epochs
         super().on_train_start(trainer, pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.seen, self.targets = [], []
         if self.is_on:
-            self.handle = pl_module.register_forward_hook(lambda _, inputs, logits: self.seen.append((*inputs, logits)))
+            self.batches, self.logits = [], []
+            self.handle = pl_module.register_forward_hook(lambda _, inputs, logits: self.logits.append(logits))
 
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: object
     ) -> None:
         if self.is_on:
-            self.targets.append(batch[1])
+            self.batches.append(batch)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.is_on:
-            self.validated = trainer.current_epoch + 1
             self.handle.remove()
+            self.last_validation = trainer.current_epoch + 1
 
-    def look(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        if self.validated != self.epoch:  # an epoch without validation, or before the first
+    def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+        if self.last_validation != self.epoch:  # there was none in this epoch
             return
-        targets, logits = torch.cat(self.targets), torch.cat([logits for _, logits in self.seen]).float()
-        counts = confusion(logits, targets)
-        if len(counts) <= MOST_WRITTEN:
-            accuracies = counts.diagonal() / counts.sum(1)
-            known = accuracies.isfinite()  # a class may have no sample
-            names = [name.replace(" ", "_") for name in class_names(trainer)]  # TensorBoard takes no spaces in a tag
+        counts = confusion(torch.cat(self.logits), torch.cat([targets for _, targets in self.batches]))
+        names = class_names(trainer)
+        if len(names) <= MOST_WRITTEN:
+            accuracies = (counts.diagonal() / counts.sum(1)).tolist()
             curves = {
-                f"class_acc/{names[number]}": float(accuracies[number]) for number in known.nonzero().flatten().tolist()
+                f"class_acc/{name.replace(' ', '_')}": accuracy  # TensorBoard allows no spaces in a tag
+                for name, accuracy in zip(names, accuracies, strict=True)
+                if math.isfinite(accuracy)  # a class may have no samples
             }
-            self.write_curves(trainer, curves, step=self.epoch)
-        self.draw(trainer, "mistakes/confusion", confusion_figure(array(counts), class_names(trainer)))
+            log_metrics(trainer, curves, self.epoch)
+        self.draw(trainer, "mistakes/confusion", confusion_figure(to_numpy(counts), names))
 
     def finish(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        if model.hparams["task"] == "classification" and self.seen and is_picture(self.seen[0][0]):
-            inputs, logits = (torch.cat(tensors) for tensors in zip(*self.seen, strict=True))
-            targets = torch.cat(self.targets)
-            figure = worst_figure(inputs, logits.float(), targets, class_names(trainer), is_ink(trainer))
+        if model.hparams["task"] == "classification" and self.batches and is_picture(self.batches[0][0]):
+            inputs, targets = (torch.cat(tensors) for tensors in zip(*self.batches, strict=True))
+            logits = torch.cat(self.logits).float()
+            figure = worst_figure(inputs, logits, targets, class_names(trainer), is_ink(trainer))
             self.draw(trainer, "mistakes/most_confident", figure)
 
 
 def confusion(logits: Tensor, targets: Tensor) -> Tensor:
-    """How often each class, in rows, was predicted as each: `(K, K)`; targets below 0 do not count."""
+    """The number of samples `(K, K)` of each true class (rows) and predicted class (columns)."""
     num_classes = logits.shape[-1]
-    is_counted = targets.flatten() >= 0
-    pairs = targets.flatten() * num_classes + logits.argmax(-1).flatten()
-    return torch.bincount(pairs[is_counted], minlength=num_classes**2).view(num_classes, num_classes)
+    predicted = logits.argmax(-1).flatten()
+    return multiclass_confusion_matrix(predicted, targets.flatten(), num_classes, ignore_index=IGNORE_INDEX)
 
 
 def confusion_figure(counts: np.ndarray, names: list[str]) -> Figure:
+    """The confusion matrix `(K, K)`, with counts and accuracies if there are few classes."""
     figure, (axes,) = panels(4.8, 4.4, is_plot=False)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    drawn = show(axes, np.where(shares > 0, shares, np.nan), RANGE, "Blues")
+    totals = counts.sum(1)
+    fractions = counts / np.maximum(totals, 1)[:, None]
+    drawn = show(axes, np.where(fractions > 0, fractions, np.nan), RANGE, "Blues")
     numbers = np.arange(len(counts))
     if len(counts) <= MOST_WRITTEN:
         for row, column in zip(*counts.nonzero(), strict=True):
-            colour = "white" if shares[row, column] > 0.1 else "black"
+            colour = "white" if fractions[row, column] > 0.1 else "black"
             axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
         axes.set_xticks(numbers, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=9)
-        known = counts.sum(1) > 0
-        texts = [f"{names[one]}  {shares[one, one]:6.1%}" if known[one] else f"{names[one]}  none" for one in numbers]
-        texts = [text.replace(" ", "\N{FIGURE SPACE}") for text in texts]  # as wide at 9 % as at 100
+        accuracies = [f"{fractions[k, k]:6.1%}" if totals[k] else "none" for k in numbers]
+        texts = [f"{name}  {accuracy}" for name, accuracy in zip(names, accuracies, strict=True)]
+        texts = [text.replace(" ", "\N{FIGURE SPACE}") for text in texts]  # aligns 9 % and 100 %
         axes.set_yticks(numbers, texts, fontsize=9)
     else:
         axes.set_xticks(numbers[::5], numbers[::5])
         axes.set_yticks(numbers[::5], numbers[::5])
     axes.tick_params(length=0)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class, and its accuracy")
-    colour_scale(figure, axes, drawn, "share of the true class")
+    axes.set(xlabel="predicted class", ylabel="true class, and its accuracy")
+    colour_scale(figure, axes, drawn, "fraction of the true class")
     return figure
 
 
 def worst_figure(inputs: Tensor, logits: Tensor, targets: Tensor, names: list[str], is_ink: bool) -> Figure:
+    """The 20 pictures whose wrong class has the highest probability.
+
+    Args:
+        inputs: Samples of B pictures.
+        logits: `(B, K)`.
+        targets: `(B,)`.
+        names: Names of the K classes.
+        is_ink: Whether high values are drawn dark.
+    """
     probabilities, predicted = logits.softmax(-1).max(-1)
     is_wrong = (predicted != targets) & (targets >= 0)
     num_wrong = int(is_wrong.sum())
@@ -125,15 +135,17 @@ def worst_figure(inputs: Tensor, logits: Tensor, targets: Tensor, names: list[st
     if num_wrong == 0:
         axes.set_axis_off()
         return figure
-    tiles = np.full((NUM_WORST, *enlarged(pictures(inputs[:1])).shape[1:]), np.nan)
-    tiles[: len(worst)] = enlarged(pictures(inputs[worst]))
+    pictures = enlarged(to_pictures(inputs[worst]))
+    tiles = np.full((NUM_WORST, *pictures.shape[1:]), np.nan)  # the same layout with fewer mistakes
+    tiles[: len(worst)] = pictures
     gap = math.ceil(tiles.shape[1] / 3)
     show_samples(axes, tiles, COLUMNS, gap, is_ink)
     height, width = tiles.shape[1] + gap, tiles.shape[2] + gap
-    axes.set_ylim(axes.get_ylim()[0], -gap)  # room for the text of the first row
-    between, size = (" ", 7) if max(map(len, names)) <= 2 else ("\n", 6)
-    for place, one in enumerate(worst.tolist()):
-        row, column = divmod(place, COLUMNS)
-        text = f"{names[int(targets[one])]}{between}as {names[int(predicted[one])]}, {probabilities[one]:.1%}"
-        axes.text(column * width + (width - gap) / 2, row * height - 1, text, ha="center", va="bottom", fontsize=size)
+    axes.set_ylim(axes.get_ylim()[0], -gap)  # space for the text of the first row
+    separator, size = (" ", 7) if max(map(len, names)) <= 2 else ("\n", 6)
+    for number, index in enumerate(worst.tolist()):
+        row, column = divmod(number, COLUMNS)
+        classes = f"{names[int(targets[index])]}{separator}as {names[int(predicted[index])]}"
+        x, y = column * width + (width - gap) / 2, row * height - 1
+        axes.text(x, y, f"{classes}, {probabilities[index]:.1%}", ha="center", va="bottom", fontsize=size)
     return figure

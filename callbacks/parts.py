@@ -1,9 +1,7 @@
-"""The parts of any network, by name, and what they give."""
+"""The stages, weights and outputs of any network, by name."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,19 +9,18 @@ import numpy as np
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-NONLINEARITIES = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh)  # value by value
+NONLINEARITIES = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh)  # elementwise
 
 
 def stages(module: nn.Module, prefix: str = "") -> dict[str, nn.Module]:
-    """The parts of a network by name: its children.
+    """The stages of a network by name: its children, without dropout and metrics.
 
-    A container of parts that have parts themselves is opened: `blocks.0`, `stages.1.0`; so is a list, which is never
-    called itself. Dropout is left out: it does nothing in evaluation. So are metrics.
+    Lists, and containers whose items all have children, are replaced by their items: `blocks.0`, `stages.1.0`.
     """
     found: dict[str, nn.Module] = {}
     for name, child in module.named_children():
         is_list = isinstance(child, nn.ModuleList | nn.ModuleDict)
-        is_nested = isinstance(child, nn.Sequential) and all(list(part.children()) for part in child)
+        is_nested = isinstance(child, nn.Sequential) and all(list(item.children()) for item in child)
         if is_list or is_nested:
             found |= stages(child, f"{prefix}{name}.")
         elif not isinstance(child, nn.Dropout | Metric):
@@ -31,25 +28,24 @@ def stages(module: nn.Module, prefix: str = "") -> dict[str, nn.Module]:
     return found
 
 
-def some(names: Iterable[str], most: int) -> list[str]:
-    """Every so many of the names, the first and the last always."""
+def evenly_spaced(names: Iterable[str], most: int) -> list[str]:
+    """At most `most` of the names, always with the first and the last."""
     listed = list(names)
     chosen = np.linspace(0, len(listed) - 1, min(most, len(listed))).round().astype(int)
     return [listed[number] for number in chosen]
 
 
 def weights(model: nn.Module, inputs: Tensor) -> dict[str, nn.Parameter]:
-    """The weight tensors by the name of their layer, in the order in which samples pass them.
+    """The weight tensors (two or more dimensions) by the name of their layer, in the order of the forward pass.
 
-    Biases and norm scales are left out; what is used without a call of its own, as inside attention, comes last.
+    Weights of modules that are not called themselves, such as the output projection of attention, come last.
     """
     owners = {
         name: module
         for name, module in model.named_modules()
         if any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False))
     }
-    called: list[str] = []
-    with hooked((module, partial(lambda name, *_: called.append(name), name)) for name, module in owners.items()):
+    with recorded(owners) as called:
         model(inputs)
     found = {}
     for owner in dict.fromkeys([*called, *owners]):
@@ -59,68 +55,59 @@ def weights(model: nn.Module, inputs: Tensor) -> dict[str, nn.Parameter]:
     return found
 
 
-def lacks_weights(model: nn.Module) -> str | None:
-    """The reason not to look at weights where there are none."""
-    return None if any(one.ndim >= 2 for one in model.parameters()) else "the network has no weights"
-
-
-@contextmanager
-def hooked(hooks: Iterable[tuple[nn.Module, Callable[..., None]]]) -> Iterator[None]:
-    """While it is open, each function is called with (module, inputs, output) after its module was."""
-    handles = [module.register_forward_hook(hook) for module, hook in hooks]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def has_weights(model: nn.Module) -> bool:
+    """Whether the network has a trainable parameter with two or more dimensions."""
+    return any(parameter.ndim >= 2 and parameter.requires_grad for parameter in model.parameters())
 
 
 @contextmanager
 def recorded(modules: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
-    """While it is open, what each module has given last, in the order of their first calls.
+    """Inside this context, the dictionary holds the last output of each module, in the order of their first calls.
 
-    Of several tensors, as of a recurrent layer, it is the first; what gives none is left out.
+    Of a tuple, such as the output of a recurrent layer, it holds the first tensor. Other outputs are left out.
     """
-    given: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
     def record(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         first = output[0] if isinstance(output, tuple) else output
         if isinstance(first, Tensor):
-            given[name] = first
+            outputs[name] = first
 
-    with hooked((module, partial(record, name)) for name, module in modules.items()):
-        yield given
+    with ExitStack() as handles:
+        for name, module in modules.items():
+            handles.enter_context(module.register_forward_hook(partial(record, name)))
+        yield outputs
 
 
-def by_unit(given: Tensor, model: nn.Module) -> Tensor:
-    """What a part gave as `(B, U, P)`: units, or channels, and the P positions at which each responds.
+def by_unit(output: Tensor, model: nn.Module) -> Tensor:
+    """The output of a layer as `(B, U, P)`: its units or channels U, and their positions P (1 for a dense layer).
 
-    Channels come second, as in `(B, C, H, W)` and, in a network with convolutions over time, `(B, C, T)`; else units
-    come last, as in `(B, T, U)`.
+    Channels are the second dimension of `(B, C, H, W)` and, in a model with 1-D convolutions, of `(B, C, T)`. Units are
+    the last dimension of all other outputs, such as `(B, T, U)`.
     """
-    if given.ndim == 3 and not any(isinstance(module, nn.Conv1d) for module in model.modules()):
-        given = given.transpose(1, 2)
-    return given.flatten(2) if given.ndim > 2 else given[..., None]
+    if output.ndim == 3 and not any(isinstance(module, nn.Conv1d) for module in model.modules()):
+        output = output.transpose(1, 2)
+    return output.flatten(2) if output.ndim > 2 else output[..., None]
 
 
-def array(tensor: Tensor) -> np.ndarray:
-    """As numpy, for drawing."""
+def to_numpy(tensor: Tensor) -> np.ndarray:
+    """A float32 array on the CPU."""
     return tensor.detach().float().cpu().numpy()
 
 
 def is_picture(inputs: Tensor) -> bool:
-    """Whether a sample is `(C, H, W)`, or `(T, D)` with more than one number a step."""
+    """Whether a sample is an image `(C, H, W)`, or a sequence `(T, D)` with more than one value per time step."""
     return inputs.ndim > 2 and min(inputs.shape[-2:]) > 1
 
 
-def pictures(inputs: Tensor) -> np.ndarray:
-    """Inputs as pictures: `(N, H, W, 3)` of three channels, else `(N, H, W)`.
+def to_pictures(inputs: Tensor) -> np.ndarray:
+    """Inputs as pictures: `(N, H, W, 3)` with three channels, otherwise `(N, H, W)` with the mean over the channels.
 
-    Of another number of channels, it is their mean. Time steps are rows. Other inputs are drawn as stripes.
+    Time steps become rows. Inputs of one dimension become vertical stripes.
     """
     if not is_picture(inputs):
-        stripes = array(inputs.flatten(1))[:, None]
+        stripes = to_numpy(inputs.flatten(1))[:, None]
         return stripes.repeat(min(stripes.shape[2], 28), axis=1)
     if inputs.ndim == 4:
         inputs = inputs.permute(0, 2, 3, 1) if inputs.shape[1] == 3 else inputs.mean(1)
-    return array(inputs)
+    return to_numpy(inputs)

@@ -1,27 +1,30 @@
 """The prediction for each sample, as a table in a file."""
 
-import csv
 import itertools
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
-SHOWN = 20  # images whose prediction is printed too
-UNSURE = 0.6  # predictions with a lower probability are marked
+MOST_PRINTED = 20  # images whose predictions are also printed
+UNSURE = 0.6  # a prediction with a lower probability is unsure
 
 
 class Predictions(L.Callback):
-    """Writes `predictions.csv` during `predict`: a row per sample, or per time step for tagging.
+    """Writes `predictions.csv` during `predict`, with a row per sample, or per time step for tagging.
 
-    Columns: `index`, or `file` of an image; `step` for tagging; `label` where it is known; `predicted`; `unsure`, which
-    is 1 if the probability of the prediction is below 60 %; and `probability_<class>` for each class. For regression:
-    `target_<k>` and `predicted_<k>` for each dimension.
+    Columns: `index`, or `file` for images; `step` for tagging; `label`; `predicted`; `unsure`, which is 1 if the
+    probability of the prediction is below 60 %; and `probability_<class>` for each class. For regression:
+    `target_<k>` and `predicted_<k>` for each dimension. Images have no `label` and no `target_<k>`.
+
+    Lightning's `BasePredictionWriter` is not used, because it warns about every loader that is not a `DataLoader`.
 
     Args:
-        parent: Folder in which a new folder is made for the file.
+        parent: A new folder is made in this folder.
         files: Names of the images, in the order of the samples. None if the samples come from a data set.
         classes: Names of the classes. None writes their numbers.
     """
@@ -32,70 +35,65 @@ class Predictions(L.Callback):
         self.parent = parent
         self.files = files
         self.classes = classes
-        self.num_samples = self.num_counted = self.num_right = self.num_unsure = 0
-
-    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.path = new_folder(self.parent) / "predictions.csv"
-        self.file = self.path.open("w", newline="", encoding="utf-8")
-        self.writer = csv.writer(self.file)
+        self.outputs: list[Tensor] = []
+        self.targets: list[Tensor] = []
 
     def on_predict_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: object
     ) -> None:
-        task = str(pl_module.hparams["task"])
-        outputs, targets = outputs.float().cpu(), batch[1].cpu()
-        if self.files is not None:  # of an image nothing is known
-            targets = torch.full(outputs.shape[:-1], -100)
-        if not self.num_samples:
-            self.writer.writerow(self.header(task, outputs.shape[-1]))
-        for output, target in zip(outputs, targets, strict=True):
-            name = self.files[self.num_samples] if self.files else str(self.num_samples)
-            self.num_samples += 1
-            if task == "regression":
-                self.writer.writerow([name, *([] if self.files else target.tolist()), *output.tolist()])
-                continue
-            steps = zip(output, target, strict=True) if task == "tagging" else [(output, target)]
-            for step, (probabilities, label) in enumerate(steps):
-                row = [name, *([step] if task == "tagging" else [])]
-                self.write_classes(row, probabilities, int(label))
-
-    def write_classes(self, row: list[Any], probabilities: Tensor, label: int) -> None:
-        predicted = int(probabilities.argmax())
-        is_unsure = bool(probabilities[predicted] < UNSURE)
-        self.num_unsure += is_unsure
-        if self.files is None:
-            is_known = label >= 0  # a time step that does not count has no label
-            row.append(self.name_of(label) if is_known else "")
-            self.num_counted += is_known
-            self.num_right += is_known and predicted == label
-        values = [f"{value:.6f}" for value in probabilities.tolist()]
-        self.writer.writerow([*row, self.name_of(predicted), int(is_unsure), *values])
-        if self.files is not None and self.num_samples <= SHOWN:
-            mark = ", unsure" if is_unsure else ""
-            print(f"{row[0]}: {self.name_of(predicted)}  ({probabilities[predicted]:.1%}{mark})", flush=True)
-
-    def name_of(self, label: int) -> str:
-        return self.classes[label] if self.classes else str(label)
-
-    def header(self, task: str, size: int) -> list[str]:
-        known = self.files is None
-        if task == "regression":
-            targets = [f"target_{k}" for k in range(size)] if known else []
-            return ["index" if known else "file", *targets, *(f"predicted_{k}" for k in range(size))]
-        names = ["index" if known else "file", *(["step"] if task == "tagging" else []), *(["label"] if known else [])]
-        return [*names, "predicted", "unsure", *(f"probability_{self.name_of(k)}" for k in range(size))]
+        self.outputs.append(outputs.float().cpu())
+        self.targets.append(batch[1].cpu())
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.file.close()
-        if self.num_counted:
-            print(f"{self.num_right:,} of {self.num_counted:,} are right", flush=True)
-        if self.num_unsure:
-            print(f"{self.num_unsure:,} predictions are unsure (probability below {UNSURE:.0%})", flush=True)
+        outputs, targets = torch.cat(self.outputs).numpy(), torch.cat(self.targets).numpy()
+        is_regression = pl_module.hparams["task"] == "regression"
+        table = self.value_table(outputs, targets) if is_regression else self.class_table(outputs, targets)
+        self.path = new_folder(self.parent) / "predictions.csv"
+        table.to_csv(self.path, index=False, float_format=None if is_regression else "%.6f")
+        if not is_regression:
+            self.print_summary(table)
         print(f"Predictions are in {self.path}", flush=True)
+
+    def value_table(self, outputs: np.ndarray, targets: np.ndarray) -> pd.DataFrame:
+        """The table for regression, from outputs and targets `(N, K)`."""
+        predicted = pd.DataFrame(outputs).add_prefix("predicted_")
+        if self.files is not None:
+            return predicted.set_axis(self.files).reset_index(names="file")
+        return pd.DataFrame(targets).add_prefix("target_").join(predicted).reset_index()
+
+    def class_table(self, outputs: np.ndarray, targets: np.ndarray) -> pd.DataFrame:
+        """The table for N samples with K probabilities, `(N, K)`, or per time step for tagging, `(N, T, K)`."""
+        num_samples, num_classes = len(outputs), outputs.shape[-1]
+        num_steps = outputs.shape[1] if outputs.ndim == 3 else 1
+        classes = np.array(self.classes or [str(k) for k in range(num_classes)])
+        probabilities = outputs.reshape(-1, num_classes)
+        name, samples = ("index", range(num_samples)) if self.files is None else ("file", self.files)
+        table = pd.DataFrame({name: np.repeat(np.array(samples), num_steps)})
+        if outputs.ndim == 3:
+            table["step"] = np.tile(np.arange(num_steps), num_samples)
+        if self.files is None:  # a time step without a label is not counted
+            labels = targets.ravel()
+            table["label"] = np.where(labels >= 0, classes[np.maximum(labels, 0)], "")
+        table["predicted"] = classes[probabilities.argmax(1)]
+        table["unsure"] = (probabilities.max(1) < UNSURE).astype(int)
+        return table.join(pd.DataFrame(probabilities, columns=[f"probability_{name}" for name in classes]))
+
+    def print_summary(self, table: pd.DataFrame) -> None:
+        """Prints the first images or the number of correct predictions, and the number of unsure predictions."""
+        if self.files is None:
+            is_known = table["label"] != ""
+            num_correct = (table["label"] == table["predicted"]).sum()
+            print(f"{num_correct:,} of {is_known.sum():,} are right")
+        else:
+            for _, row in table.head(MOST_PRINTED).iterrows():
+                probability = row[f"probability_{row['predicted']}"]
+                print(f"{row['file']}: {row['predicted']}  ({probability:.1%}{', unsure' * row['unsure']})")
+        if table["unsure"].any():
+            print(f"{table['unsure'].sum():,} predictions are unsure (probability below {UNSURE:.0%})")
 
 
 def new_folder(parent: Path) -> Path:
-    """Makes the first `version_<n>` that does not exist yet."""
+    """Makes the first folder `version_<n>` that does not exist yet."""
     for number in itertools.count():
         folder = parent / f"version_{number}"
         try:

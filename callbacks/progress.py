@@ -1,81 +1,76 @@
-"""The progress of a run: one line per epoch, or one line that is updated."""
+"""The progress of a run: Lightning's bar on a terminal or in a notebook, otherwise one line per epoch."""
 
-import math
-import shutil
 import sys
 import time
+from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from callbacks.history import History
 
-REFRESH = 0.2  # seconds between two updates inside an epoch
-WIDTH = 12  # characters of the bar
+SECONDS_BETWEEN_UPDATES = 0.2  # an update takes longer than a training step of a small network
 
 
-class Progress(ProgressBar):
+class LiveProgress(TQDMProgressBar):
+    """Lightning's progress bar on one line, updated at fixed times instead of after a number of batches."""
+
+    next_update = 0.0
+
+    def _should_update(self, current: int, total: int) -> bool:
+        if time.perf_counter() < self.next_update and current != total:
+            return False
+        self.next_update = time.perf_counter() + SECONDS_BETWEEN_UPDATES
+        return self.is_enabled
+
+    def init_validation_tqdm(self) -> Tqdm:
+        is_fit = self.trainer.state.fn == "fit"  # where it would need a second line
+        return Tqdm(disable=True) if is_fit else super().init_validation_tqdm()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        super().on_train_epoch_start(trainer)
+        self.train_progress_bar.set_description(epoch_number(trainer))
+
+    def on_exception(self, *_: Any) -> None:
+        for bar in vars(self).values():
+            if isinstance(bar, Tqdm):
+                bar.close()  # ends the line before the error message is printed
+
+
+class EpochLines(ProgressBar):
     """Prints one line per epoch.
 
     Args:
-        history: Its seconds are shown, so that they agree with the result of the run.
+        history: Its seconds are printed, so that they agree with the result of the run.
     """
 
     def __init__(self, history: History) -> None:
         super().__init__()
         self.history = history
         self.is_enabled = True
-        self.metrics = ""  # of the last validation
-        self.has_validated = False  # in the current epoch
 
     def disable(self) -> None:
-        """Called by Lightning on every process but the first."""
+        """Lightning calls this on every process but the first."""
         self.is_enabled = False
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.has_validated = True
-
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        metrics = trainer.callback_metrics if self.has_validated else {}
-        self.has_validated = False
-        shown = [f"  val loss {metrics['val/loss']:.4f}"] if "val/loss" in metrics else []
-        shown += [f"  val acc {metrics['val/acc']:.2%}"] if "val/acc" in metrics else []
-        self.metrics = "".join(shown)
         if self.is_enabled:
-            self.show(trainer, self.history.seconds)
-
-    def show(self, trainer: L.Trainer, seconds: float) -> None:
-        print(self.line(trainer, seconds), flush=True)
-
-    def line(self, trainer: L.Trainer, seconds: float, bar: str = "") -> str:
-        of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-        return f"epoch {trainer.current_epoch + 1:2d}{of}{bar}{self.metrics}  {seconds:5.1f} s"
+            texts = [epoch_number(trainer)]
+            metrics = self.history.validation.get(trainer.global_step, {})  # empty in an epoch without validation
+            for name, spec in (("loss", ".4f"), ("acc", ".2%")):
+                if name in metrics:
+                    texts.append(f"val {name} {metrics[name]:{spec}}")
+            print("  ".join([*texts, f"{self.history.seconds:5.1f} s"]), flush=True)
 
 
-class LiveProgress(Progress):
-    """Updates one line with a bar, for terminals and notebooks."""
-
-    next_update = 0.0
-
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
-        if self.is_enabled and time.perf_counter() > self.next_update:
-            self.next_update = time.perf_counter() + REFRESH
-            self.show(trainer, self.history.elapsed(trainer))
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.is_enabled:
-            print(flush=True)
-
-    def show(self, trainer: L.Trainer, seconds: float) -> None:
-        total, bar = trainer.estimated_stepping_batches, ""
-        if 0 < total < math.inf:
-            filled = min(WIDTH, round(WIDTH * trainer.global_step / total))
-            bar = f"  [{'#' * filled}{'.' * (WIDTH - filled)}]"
-        columns = shutil.get_terminal_size().columns - 1  # a longer line would become two
-        print(f"\r{self.line(trainer, seconds, bar)[:columns]:{columns}}", end="", flush=True)
+def epoch_number(trainer: L.Trainer) -> str:
+    """The number of the current epoch, counted from 1."""
+    total = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+    return f"epoch {trainer.current_epoch + 1:2d}{total}"
 
 
-def progress(history: History) -> Progress:
-    """Returns a live line for terminals and notebooks, otherwise one line per epoch."""
+def progress(history: History) -> ProgressBar:
+    """A bar on a terminal or in a notebook, otherwise one line per epoch, as for a pipe or a log file."""
     is_live = sys.stdout.isatty() or "ipykernel" in sys.modules
-    return LiveProgress(history) if is_live else Progress(history)
+    return LiveProgress() if is_live else EpochLines(history)

@@ -36,7 +36,7 @@ def draw(folder: Path, rows: list[Row]) -> dict[str, Figure]:
     stats = read_numbers(folder, rows, "ActivationStats")
     if len(stats) > 1:
         figures["activations_by_depth"], (above, below) = stacked(stats, 2)
-        signals = {config: (own["deviations"], own["stuck"]) for config, own in stats.items()}
+        signals = {config: (own["deviations"], own["inactive"]) for config, own in stats.items()}
         activation_stats.draw_signal(above, below, signals)
         add_legend(figures["activations_by_depth"], above)
     surfaces = read_numbers(folder, rows, "LossSurface")

@@ -1,4 +1,4 @@
-"""What all callbacks that look inside keep: training does not notice, and what does not apply says so."""
+"""The inspection callbacks do not change training, and say when they are off."""
 
 import random
 from pathlib import Path
@@ -18,6 +18,7 @@ from engine.paths import PROJECT
 from tests.conftest import ONE_OF_EACH, SMOKE, Fit, config_id
 
 INSIGHT = str(PROJECT / "configs" / "extras" / "insight.yaml")
+BUMPS = "data:\n  class_path: Plane\n  init_args:\n    shape: bumps\n"
 ALL = [name for name in callbacks.__all__ if issubclass(getattr(callbacks, name), Insight)]
 
 
@@ -30,7 +31,7 @@ def epochs_of(folder: Path, tag: str) -> list[int]:
     return [image.step for image in events(folder).Images(tag)]
 
 
-def numbers(folder: Path, callback: str) -> dict[str, np.ndarray]:
+def arrays(folder: Path, callback: str) -> dict[str, np.ndarray]:
     (path,) = folder.rglob(f"{callback}.npz")
     return dict(np.load(path))
 
@@ -45,26 +46,25 @@ def generators() -> list[Any]:
 
 
 @pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
-def test_training_does_not_notice(path: Path, fit: Fit) -> None:
-    flags = ["-c", SMOKE, "--trainer.max_epochs=2", "--data.batch_size=24"]
-    flags.append("--test_checkpoint=none")
+def test_training_has_the_same_bits_with_inspection(path: Path, fit: Fit) -> None:
+    flags = ["-c", SMOKE, "--trainer.max_epochs=2", "--data.batch_size=24", "--test_checkpoint=none"]
 
-    def ended(*more: str) -> tuple[CLI, list[Any]]:
+    def train_with(*more: str) -> tuple[CLI, list[Any]]:
         cli = fit(path, *flags, *more)
         return cli, generators()
 
-    without, before = ended()
-    looked_at, after = ended("-c", INSIGHT)
-    assert before == after, "something was drawn from the generators of training"
-    expected = without.model.state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in looked_at.model.state_dict().items())
-    assert looked_at.result["val_loss"] == without.result["val_loss"]
-    assert not hooks_of(looked_at.model)
-    modes = [[module.training for module in cli.model.modules()] for cli in (without, looked_at)]
+    plain, plain_generators = train_with()
+    inspected, inspected_generators = train_with("-c", INSIGHT)
+    assert inspected_generators == plain_generators, "the random numbers of training were used"
+    expected = plain.model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in inspected.model.state_dict().items())
+    assert inspected.result["val_loss"] == plain.result["val_loss"]
+    assert not hooks_of(inspected.model)
+    modes = [[module.training for module in cli.model.modules()] for cli in (plain, inspected)]
     assert modes[0] == modes[1]
 
 
-def test_the_extra_switches_all_on() -> None:
+def test_insight_config_lists_every_inspection_callback() -> None:
     listed = yaml.safe_load(Path(INSIGHT).read_text())["trainer"]["callbacks+"]
     assert sorted(item["class_path"] for item in listed) == sorted(ALL)
 
@@ -76,33 +76,32 @@ def test_the_extra_switches_all_on() -> None:
         (
             "plane/bumps.yaml",
             {
-                "Filters": "inputs of 2 numbers are no picture; DecisionBoundary draws them",
-                "Features": "inputs of 2 numbers are no picture; DecisionBoundary draws them",
+                "Features": "inputs of 2 numbers are not pictures; use DecisionBoundary",
                 "Mistakes": "regression has no classes",
             },
         ),
     ],
 )
-def test_what_does_not_apply_is_off_with_a_line(
+def test_callbacks_that_cannot_be_used_print_the_reason(
     config: str, off: dict[str, str], fit: Fit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit(config, "-c", SMOKE, "-c", INSIGHT, "--test_checkpoint=none")
-    said = [line for line in capsys.readouterr().out.splitlines() if " is off: " in line]
-    assert sorted(said) == sorted(f"{name} is off: {reason}." for name, reason in off.items())
+    printed = [line for line in capsys.readouterr().out.splitlines() if " is off: " in line]
+    assert sorted(printed) == sorted(f"{name} is off: {reason}." for name, reason in off.items())
 
 
-def test_without_tensorboard_all_are_off(fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place = f"--checkpoint.dirpath={tmp_path / 'run'}"
-    fit("plane/bumps.yaml", "-c", SMOKE, "-c", INSIGHT, "--trainer.logger=false", place, "--test_checkpoint=none")
-    said = [line for line in capsys.readouterr().out.splitlines() if " is off: " in line]
-    assert len(said) == len(ALL)
-    assert "GradientFlow is off: there is no TensorBoard logger to draw for." in said
+def test_inspection_is_off_without_tensorboard(fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = f"--checkpoint.dirpath={tmp_path / 'run'}"
+    fit("plane/bumps.yaml", "-c", SMOKE, "-c", INSIGHT, "--trainer.logger=false", folder, "--test_checkpoint=none")
+    printed = [line for line in capsys.readouterr().out.splitlines() if " is off: " in line]
+    assert len(printed) == len(ALL)
+    assert "GradientFlow is off: there is no TensorBoard logger." in printed
 
 
 @pytest.mark.parametrize(
     ("interval", "expected"), [([], [0, 2, 4, 6, 7]), (["--trainer.callbacks.every_n_epochs=3"], [0, 3, 6, 7])]
 )
-def test_it_looks_before_training_at_intervals_and_at_the_end(
+def test_inspection_before_training_at_intervals_and_at_the_end(
     interval: list[str], expected: list[int], fit: Fit, tmp_path: Path
 ) -> None:
     flags = ["-c", SMOKE, "--trainer.max_epochs=7", "--test_checkpoint=none"]
@@ -110,60 +109,60 @@ def test_it_looks_before_training_at_intervals_and_at_the_end(
     assert epochs_of(tmp_path, "feature_maps/layers") == expected
 
 
-def test_it_looks_at_the_end_of_a_run_that_ends_early(fit: Fit, tmp_path: Path) -> None:
+def test_inspection_at_the_end_of_a_run_that_ends_early(fit: Fit, tmp_path: Path) -> None:
     flags = ["-c", SMOKE, "--trainer.max_epochs=7", "--trainer.max_steps=25", "--test_checkpoint=none"]
     fit("plane/bumps.yaml", *flags, "--trainer.callbacks+=LossSurface")
     assert epochs_of(tmp_path, "loss_surface/around_the_end") == [2]
 
 
 @pytest.mark.parametrize(
-    ("model", "parts"),
+    ("model", "stages"),
     [
         ("Listed", ["blocks.0", "blocks.1", "head"]),
         ("Rounding", ["blocks.0", "blocks.1", "head"]),
         ("Attending", ["embed", "attention", "last"]),
-        ("Scaled", []),
     ],
 )
-def test_a_model_of_any_form_can_be_looked_at(model: str, parts: list[str], fit: Fit, tmp_path: Path) -> None:
-    path = tmp_path / "odd.yaml"
-    data = "data:\n  class_path: Plane\n  init_args:\n    shape: bumps\n"
-    path.write_text(f"model:\n  class_path: tests.odd.{model}\n{data}")
+def test_models_of_unusual_form_are_inspected(model: str, stages: list[str], fit: Fit, tmp_path: Path) -> None:
+    path = tmp_path / "unusual.yaml"
+    path.write_text(f"model:\n  class_path: tests.odd.{model}\n{BUMPS}")
     cli = fit(path, "-c", SMOKE, "-c", INSIGHT, "--test_checkpoint=none")
     assert not hooks_of(cli.model)
-    assert list(numbers(tmp_path, "ActivationStats")["parts"]) == parts
+    assert list(arrays(tmp_path, "ActivationStats")["parts"]) == stages
 
 
-def test_a_run_that_diverges_keeps_its_pictures(fit: Fit, tmp_path: Path) -> None:
+def test_a_diverged_run_keeps_its_pictures(fit: Fit, tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match="the run has diverged"):
         fit("plane/bumps.yaml", "-c", SMOKE, "-c", INSIGHT, "--model.lr=1e30", "--test_checkpoint=none")
     assert epochs_of(tmp_path, "activations/by_depth") == [0]
     assert epochs_of(tmp_path, "decision_boundary/plane") == [0]
 
 
-def test_what_is_named_twice_looks_once(fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["-c", SMOKE, "--trainer.callbacks+=Filters", "--trainer.callbacks+=Filters", "--test_checkpoint=none"]
-    fit("mnist/linear.yaml", *flags)
-    assert epochs_of(tmp_path, "filters/head") == [0, 1]
-    assert capsys.readouterr().out.count("Filters is off: it was named twice.") == 1
+def test_a_network_without_weights_is_not_inspected(
+    fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "scaled.yaml"
+    path.write_text(f"model:\n  class_path: tests.odd.Scaled\n{BUMPS}")
+    fit(path, "-c", SMOKE, "-c", INSIGHT, "--test_checkpoint=none")
+    assert capsys.readouterr().out.count(" is off: the network has no trainable weights.") == len(ALL)
 
 
-def test_seconds_leave_out_what_looking_took(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(self: Insight, *_: object) -> None:
-        self.seconds += 1000  # as if it had taken so long
+def test_seconds_of_a_run_leave_out_inspection(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    def inspect(self: Insight, *_: object) -> None:
+        self.seconds += 1000  # as if this took so long
 
-    monkeypatch.setattr(callbacks.LossSurface, "look", look)
+    monkeypatch.setattr(callbacks.LossSurface, "inspect", inspect)
     flags = ["--trainer.callbacks+=LossSurface", "--trainer.callbacks.every_n_epochs=1", "--test_checkpoint=none"]
     cli = fit("plane/bumps.yaml", "-c", SMOKE, *flags)
     assert cli.result["seconds"] < 0
 
 
 def test_an_interval_below_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="Filters: every_n_epochs=0 is too small; type 1 or more"):
+    with pytest.raises(ValueError, match="Filters: every_n_epochs=0 must be at least 1"):
         callbacks.Filters(every_n_epochs=0)
 
 
-def test_a_misspelt_option_of_a_callback_is_answered_with_the_nearest(fit: Fit) -> None:
+def test_unknown_option_of_a_callback_is_refused_with_the_closest_one(fit: Fit) -> None:
     flags = ["-c", SMOKE, "--trainer.callbacks+=Filters", "--trainer.callbacks.every_n_epoch=2"]
     with pytest.raises(ValueError, match=r"is not an option of Filters; type --trainer\.callbacks\.every_n_epochs"):
         fit("mnist/linear.yaml", *flags)

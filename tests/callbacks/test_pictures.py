@@ -1,4 +1,4 @@
-"""What the other callbacks draw, against networks whose answer is known."""
+"""The pictures and curves of the inspection callbacks, for networks with known results."""
 
 import csv
 from pathlib import Path
@@ -11,11 +11,11 @@ from PIL import Image, ImageSequence
 from torch import Tensor, nn
 
 from callbacks import decision_boundary, embedding, feature_maps, features, filters, loss_surface, mistakes
-from callbacks.activation_stats import stuck_share
+from callbacks.activation_stats import inactive_fraction
 from callbacks.parts import stages
 from engine.paths import PROJECT
 from models import DeepMLP, Linear
-from tests.callbacks.test_insight import epochs_of, events, hooks_of, numbers
+from tests.callbacks.test_insight import arrays, epochs_of, events, hooks_of
 from tests.conftest import SMOKE, Fit
 
 BUMPS = PROJECT / "configs" / "plane" / "bumps.yaml"
@@ -31,19 +31,19 @@ def on(name: str) -> list[str]:
 # ActivationStats
 
 
-def test_a_unit_is_dead_if_no_sample_wakes_it_and_saturated_near_a_bound() -> None:
+def test_dead_units_and_saturated_values() -> None:
     values = torch.tensor([[0.0, 0.0, 3.0], [0.0, 1.0, 2.0]])
-    assert stuck_share(values, nn.ReLU(), nn.Sequential()) == pytest.approx(1 / 3)
+    assert inactive_fraction(values, nn.ReLU(), nn.Sequential()) == pytest.approx(1 / 3)
     from_sigmoid, from_tanh = torch.tensor([0.0, 0.005, 0.5, 0.985, 1.0]), torch.tensor([-1.0, -0.99, 0.0, 0.97])
-    assert stuck_share(from_sigmoid, nn.Sigmoid(), nn.Sequential()) == pytest.approx(3 / 5)
-    assert stuck_share(from_tanh, nn.Tanh(), nn.Sequential()) == pytest.approx(2 / 4)
+    assert inactive_fraction(from_sigmoid, nn.Sigmoid(), nn.Sequential()) == pytest.approx(3 / 5)
+    assert inactive_fraction(from_tanh, nn.Tanh(), nn.Sequential()) == pytest.approx(2 / 4)
     one_dead_channel = torch.cat([torch.zeros(2, 1, 9), torch.ones(2, 3, 9)], dim=1)
-    assert stuck_share(one_dead_channel.view(2, 4, 3, 3), nn.ReLU(), nn.Conv2d(1, 4, 3)) == pytest.approx(1 / 4)
+    assert inactive_fraction(one_dead_channel.view(2, 4, 3, 3), nn.ReLU(), nn.Conv2d(1, 4, 3)) == pytest.approx(1 / 4)
     over_time = nn.Sequential(nn.Conv1d(1, 4, 3), nn.ReLU())
-    assert stuck_share(one_dead_channel, over_time[1], over_time) == pytest.approx(1 / 4)
+    assert inactive_fraction(one_dead_channel, over_time[1], over_time) == pytest.approx(1 / 4)
 
 
-def test_means_and_deviations_are_those_of_the_validation_samples(fit: Fit, tmp_path: Path) -> None:
+def test_activation_mean_and_std_of_validation_samples(fit: Fit, tmp_path: Path) -> None:
     cli = fit(SHALLOW, *on("ActivationStats"), "--model.lr=0")
     inputs, _ = cli.datamodule.splits["val"]
     chosen = torch.linspace(0, len(inputs) - 1, 256).long()
@@ -60,19 +60,19 @@ def test_means_and_deviations_are_those_of_the_validation_samples(fit: Fit, tmp_
 # Filters and FeatureMaps
 
 
-def test_a_neuron_is_drawn_as_the_picture_it_sees() -> None:
+def test_weights_as_pictures() -> None:
     weight = torch.randn(5, 784, generator=GENERATOR)
-    assert np.array_equal(filters.as_seen(weight, [1, 28, 28]), weight.view(5, 28, 28))
-    assert np.array_equal(filters.as_seen(weight, [784, 1]), weight), "no picture: a row of the heat map"
+    assert np.array_equal(filters.weight_pictures(weight, [1, 28, 28]), weight.view(5, 28, 28))
+    assert np.array_equal(filters.weight_pictures(weight, [784, 1]), weight), "rows of a heat map"
     kernels = torch.randn(5, 2, 3, 3, generator=GENERATOR)
-    assert np.allclose(filters.as_seen(kernels, [2, 28, 28]), kernels.mean(1))
-    assert filters.as_seen(torch.zeros(12, 28), [28, 28]).shape == (12, 28), "a recurrent layer sees one row"
+    assert np.allclose(filters.weight_pictures(kernels, [2, 28, 28]), kernels.mean(1))
+    assert filters.weight_pictures(torch.zeros(12, 28), [28, 28]).shape == (12, 28), "the input of a time step"
 
 
-def test_channels_and_units_stand_where_they_are_looked_for() -> None:
+def test_tiles_of_channels_states_and_units() -> None:
     maps = torch.arange(4.0).view(1, 4, 1, 1).expand(2, 4, 13, 13)
     (first, _) = feature_maps.tiles(maps, nn.Conv2d(1, 4, 3))
-    assert first.shape == (27, 27), "four channels, two in a row, with a gap"
+    assert first.shape == (27, 27), "two rows of two channels, with a gap"
     assert (first[0, 0], first[0, -1], first[-1, 0], first[-1, -1]) == (0, 1, 2, 3)
     assert np.isnan(first[13]).all()
     states = torch.randn(2, 7, 100, generator=GENERATOR)
@@ -82,7 +82,7 @@ def test_channels_and_units_stand_where_they_are_looked_for() -> None:
 
 
 class Attending(nn.Module):
-    """Two forms in which attention is used, of which the second takes a shortcut in evaluation."""
+    """Attention alone, and in a layer that uses a fused kernel in evaluation mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Attending(nn.Module):
         return self.second(x)
 
 
-def test_attention_is_drawn_head_by_head() -> None:
+def test_attention_maps_of_every_head() -> None:
     model = Attending().eval()
     nn.init.zeros_(model.first.in_proj_weight)  # all scores are equal
     x = torch.randn(3, 5, 8, generator=GENERATOR)
@@ -114,46 +114,42 @@ def test_attention_is_drawn_head_by_head() -> None:
 # Features
 
 
-def test_what_excites_a_linear_unit_most_is_its_weights() -> None:
+def test_gradient_ascent_finds_the_weights_of_a_linear_unit() -> None:
     model = Linear([3, 4], 2).eval()
     samples = torch.randn(50, 3, 4, generator=GENERATOR)
-    with features.responses(model.head, model) as given:
-        made = features.ascend(model, given, 2, samples)
+    found = features.ascend(model, model.head, 2, samples)
     norm = samples.flatten(1).norm(dim=1).mean()
-    assert torch.allclose(made.flatten(1).norm(dim=1), norm)
-    directions = torch.nn.functional.cosine_similarity(made.flatten(1), model.head.weight)
+    assert torch.allclose(found.flatten(1).norm(dim=1), norm)
+    directions = torch.nn.functional.cosine_similarity(found.flatten(1), model.head.weight)
     assert (directions > 0.999).all()
     assert not hooks_of(model)
 
 
-def test_a_unit_that_is_off_is_excited_all_the_same_and_one_without_gradient_is_grey() -> None:
+def test_gradient_ascent_with_dead_units_and_without_gradient() -> None:
     model = DeepMLP([4], 2, hidden_size=3, num_layers=1).eval()
     linear: Any = model.get_submodule("blocks.0.0")
     with torch.no_grad():
         linear.bias.fill_(-100)  # no input of this size passes the ReLU
         model.head.weight.zero_()
     samples = torch.randn(50, 4, generator=GENERATOR)
-    with features.responses(stages(model)["blocks.0"], model) as given:
-        made = features.ascend(model, given, 3, samples)
-        model(samples)
-        assert torch.allclose(given[0], linear(samples)), "what enters the activation"
-    assert (torch.nn.functional.cosine_similarity(made, linear.weight) > 0.999).all()
-    with features.responses(model.head, model) as given:
-        assert features.ascend(model, given, 2, samples).isnan().all()
+    assert features.layer_before_activation(stages(model)["blocks.0"]) == linear
+    found = features.ascend(model, linear, 3, samples)
+    assert (torch.nn.functional.cosine_similarity(found, linear.weight) > 0.999).all()
+    assert features.ascend(model, model.head, 2, samples).isnan().all(), "drawn in grey"
 
 
 # Mistakes
 
 
-def test_a_row_of_the_confusion_matrix_is_a_true_class() -> None:
+def test_rows_of_the_confusion_matrix_are_true_classes() -> None:
     logits = torch.eye(3)[torch.tensor([0, 1, 1, 2, 0])]
     targets = torch.tensor([0, 1, 2, 2, -100])
     assert mistakes.confusion(logits, targets).tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
     steps = mistakes.confusion(logits[None], targets[None])
-    assert torch.equal(steps, mistakes.confusion(logits, targets)), "of tagging, each step counts"
+    assert torch.equal(steps, mistakes.confusion(logits, targets)), "time steps in tagging"
 
 
-def test_mistakes_are_those_of_the_last_validation(fit: Fit, tmp_path: Path) -> None:
+def test_class_accuracies_agree_with_the_validation_accuracy(fit: Fit, tmp_path: Path) -> None:
     cli = fit(SHALLOW, *on("Mistakes"), "--trainer.max_epochs=2")
     _, targets = cli.datamodule.splits["val"]
     counted = min(len(targets), 2 * cli.datamodule.batch_size)  # smoke.yaml validates two batches
@@ -167,7 +163,7 @@ def test_mistakes_are_those_of_the_last_validation(fit: Fit, tmp_path: Path) -> 
     assert epochs_of(tmp_path, "mistakes/most_confident") == [2]
 
 
-def test_the_most_confident_mistakes_come_first() -> None:
+def test_most_confident_mistakes_come_first() -> None:
     inputs = torch.rand(4, 1, 5, 5, generator=GENERATOR)
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0], [5.0, 0.0]])
     figure = mistakes.worst_figure(inputs, logits, torch.tensor([1, 0, 0, 0]), ["0", "1"], is_ink=True)
@@ -189,7 +185,7 @@ def test_confusion_matrix_and_mistakes_show_class_names() -> None:
 # Embedding
 
 
-def test_the_projector_gets_what_enters_the_head_with_labels_and_pictures(fit: Fit, tmp_path: Path) -> None:
+def test_embedding_has_the_inputs_of_the_head_with_labels_and_pictures(fit: Fit, tmp_path: Path) -> None:
     cli = fit(SHALLOW, *on("Embedding"))
     inputs, targets = cli.datamodule.splits["val"]
     chosen = torch.linspace(0, len(inputs) - 1, min(1000, len(inputs))).long()
@@ -225,7 +221,7 @@ def test_sprites_of_photographs_keep_their_colours() -> None:
 # LossSurface
 
 
-def test_the_surface_of_a_linear_network_is_the_quadratic_of_the_formula() -> None:
+def test_loss_surface_of_a_linear_network() -> None:
     model = Linear([3], 2, task="regression").eval()
     batch = torch.randn(20, 3, generator=GENERATOR), torch.randn(20, 2, generator=GENERATOR)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -242,14 +238,14 @@ def test_the_surface_of_a_linear_network_is_the_quadratic_of_the_formula() -> No
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_the_surface_of_a_run_has_its_training_loss_in_the_middle(fit: Fit, tmp_path: Path) -> None:
+def test_loss_surface_has_the_training_loss_in_the_middle(fit: Fit, tmp_path: Path) -> None:
     cli = fit(BUMPS, *on("LossSurface"))
     inputs, targets = cli.datamodule.splits["train"]
     chosen = torch.linspace(0, len(inputs) - 1, loss_surface.NUM_SAMPLES).long()
     model = cli.model.eval()
     loss = model.loss(model(inputs[chosen]), targets[chosen])
     middle = loss_surface.NUM_POINTS // 2
-    losses = numbers(tmp_path, "LossSurface")["losses"]
+    losses = arrays(tmp_path, "LossSurface")["losses"]
     assert losses[middle, middle] == pytest.approx(loss.item(), rel=1e-5)
     assert losses.std() > 0
 
@@ -257,28 +253,28 @@ def test_the_surface_of_a_run_has_its_training_loss_in_the_middle(fit: Fit, tmp_
 # DecisionBoundary
 
 
-def test_the_field_of_a_linear_network_is_the_formula_at_each_place() -> None:
+def test_plane_outputs_of_a_linear_network() -> None:
     model = Linear([2], 2).eval()
     with torch.no_grad():
         model.head.weight.copy_(torch.tensor([[0.0, 0.0], [1.0, -2.0]]))
         model.head.bias.copy_(torch.tensor([0.0, 0.5]))
-        values = decision_boundary.field(model, reach=3.0)
+        values = decision_boundary.plane_outputs(model, reach=3.0)
     axis = np.linspace(-3, 3, decision_boundary.NUM_POINTS)
-    across, up = np.meshgrid(axis, axis)  # the first input to the right, the second upwards
+    across, up = np.meshgrid(axis, axis)  # the second input is the first axis
     assert np.allclose(values, 1 / (1 + np.exp(-(across - 2 * up + 0.5))), atol=1e-5)
     heights = Linear([2], 1, task="regression").eval()
     with torch.no_grad():
         heights.head.weight.copy_(torch.tensor([[1.0, 0.0]]))
         heights.head.bias.zero_()
-        assert np.allclose(decision_boundary.field(heights, reach=3.0), across, atol=1e-5)
+        assert np.allclose(decision_boundary.plane_outputs(heights, reach=3.0), across, atol=1e-5)
 
 
-def test_the_boundary_is_replayed_as_an_animation(fit: Fit, tmp_path: Path) -> None:
+def test_decision_boundary_has_a_picture_per_epoch_and_an_animation(fit: Fit, tmp_path: Path) -> None:
     fit(SPIRAL, *on("DecisionBoundary"), "--trainer.max_epochs=3", "--model.hidden_size=8")
     assert epochs_of(tmp_path, "decision_boundary/plane") == [0, 1, 2, 3]
     (path,) = tmp_path.rglob("decision_boundary.gif")
     with Image.open(path) as animation:
         assert len(list(ImageSequence.Iterator(animation))) == 4
-    kept = numbers(tmp_path, "DecisionBoundary")
-    assert kept["values"].shape == (decision_boundary.NUM_POINTS, decision_boundary.NUM_POINTS)
-    assert len(kept["train"]) == 400
+    saved = arrays(tmp_path, "DecisionBoundary")
+    assert saved["values"].shape == (decision_boundary.NUM_POINTS, decision_boundary.NUM_POINTS)
+    assert len(saved["train"]) == 400

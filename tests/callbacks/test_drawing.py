@@ -1,4 +1,4 @@
-"""What figures owe their readers."""
+"""Figures are legible."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from matplotlib.text import Annotation
 from callbacks.drawing import in_colour, name_marks, panels, show_samples
 
 
-def test_names_cover_no_line_and_no_other_name() -> None:
+def test_names_beside_marks_do_not_overlap() -> None:
     figure, (axes,) = panels(8, 6)
     marks = {
         "a long name": (1.0, 1.0),
@@ -36,7 +36,7 @@ def test_names_cover_no_line_and_no_other_name() -> None:
             assert not place.count_contains(path.vertices), name
 
 
-def test_colour_samples_are_drawn_in_their_colours_with_transparent_gaps() -> None:
+def test_colour_samples_keep_their_colours() -> None:
     red_and_blue = np.array([[[[1.0, 0, 0]]], [[[0, 0, 1.0]]]])  # two samples of one pixel
     _, (axes,) = panels(2, 2)
     show_samples(axes, red_and_blue, columns=2)
@@ -45,12 +45,12 @@ def test_colour_samples_are_drawn_in_their_colours_with_transparent_gaps() -> No
     assert drawn.tolist() == [[[1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 1, 1]]]
 
 
-def test_each_channel_is_scaled_by_itself() -> None:
+def test_channels_are_scaled_separately() -> None:
     picture = np.array([[[-1.0, 5.0, 2.0], [1.0, 7.0, 2.0]]])  # normalised: values below 0 and above 1
     assert in_colour(picture).tolist() == [[[0, 0, 0, 1], [1, 1, 0, 1]]]
 
 
-def test_ink_is_dark_and_other_samples_are_not_inverted() -> None:
+def test_ink_is_dark() -> None:
     stroke = np.array([[[0.0, 1.0]]])
     for is_ink, expected in ((True, [1, 0]), (False, [0, 1])):
         _, (axes,) = panels(2, 2)
