@@ -163,11 +163,6 @@ def test_a_run_that_lost_a_machine_ends_and_goes_on(tmp_path: Path) -> None:
     assert list(cli.history.validation) == [15 * (epoch + 1), 15 * (epoch + 2)]
 
 
-def test_synchronised_batch_norm_is_refused_on_a_cpu(fit: Fit) -> None:
-    with pytest.raises(ValueError, match=r"sync_batchnorm=True needs CUDA.* type --trainer.sync_batchnorm false"):
-        fit("mnist/resnet.yaml", "--trainer.sync_batchnorm=true")
-
-
 @pytest.mark.parametrize("num_nodes", [1, 2])
 def test_processes_that_would_train_one_by_one_are_refused(
     num_nodes: int, fit: Fit, monkeypatch: pytest.MonkeyPatch
