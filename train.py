@@ -9,41 +9,28 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from engine.usage import find_slip, help_text, overview
+from engine.errors import InputError, RunFailed
+from engine.usage import find_mistake, help_text, overview
 
 if TYPE_CHECKING:
     from engine.cli import CLI
 
 
 def main(arguments: list[str]) -> CLI:
-    """Does what `python train.py` does with these arguments, for scripts and notebooks.
-
-    Args:
-        arguments: As typed after `train.py`.
-
-    Returns:
-        The command line, with its `model`, `datamodule`, `trainer` and `result`.
-
-    Raises:
-        InputError: wrong input, in one line that says what to type.
-        RunFailed: the run ended without a result.
-    """
-    from engine import cli  # noqa: PLC0415  # here, because it loads PyTorch and Lightning, which takes seconds
+    """Runs `train.py` with these arguments, for scripts and notebooks. See `engine.cli.main`."""
+    from engine import cli  # noqa: PLC0415  # loads PyTorch and Lightning, which takes seconds
 
     return cli.main(arguments)
 
 
 def command_line(arguments: list[str]) -> int:
     """Runs `train.py` and returns its exit code: 2 for wrong input, 1 for a failed run, 130 for Ctrl-C."""
-    if not arguments or arguments[-1] in ("-h", "--help", "help"):
+    if not arguments or arguments[-1] in ("-h", "--help") or arguments == ["help"]:
         print(help_text() if arguments else overview())
         return 0
-    if slip := find_slip(arguments):
-        print(f"train.py: {slip}", file=sys.stderr)
+    if mistake := find_mistake(arguments):
+        print(f"train.py: {mistake}", file=sys.stderr)
         return 2
-    from engine.cli import InputError, RunFailed  # noqa: PLC0415
-    from engine.report import next_commands  # noqa: PLC0415
-
     try:
         cli = main(arguments)
     except (InputError, RunFailed) as error:
@@ -51,6 +38,8 @@ def command_line(arguments: list[str]) -> int:
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         return 130
+    from engine.report import next_commands  # noqa: PLC0415
+
     print(next_commands(cli), end="")
     return 0
 

@@ -15,7 +15,7 @@ from engine import results
 from engine.errors import InputError
 from engine.names import nearest
 from engine.paths import CONFIGS, DEFAULTS, PROJECT
-from engine.results import Row, write_whole
+from engine.results import Row, write_atomically
 
 FILE = "plan.json"
 ERROR = "error.txt"  # in the folder of a run that failed
@@ -72,7 +72,7 @@ class Run:
 
     def record_failure(self, error: str) -> None:
         self.dir.mkdir(parents=True, exist_ok=True)
-        write_whole(self.dir / ERROR, f"{error}\n")
+        write_atomically(self.dir / ERROR, f"{error}\n")
 
     def is_recent(self) -> bool:
         """Whether an unfinished run wrote a file within the last hour."""
@@ -103,7 +103,7 @@ class Plan:
         return [run.row() for run in self.runs(folder)]
 
     def write(self, folder: Path) -> None:
-        write_whole(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
+        write_atomically(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
 
 
 def read(folder: Path) -> Plan:

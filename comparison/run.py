@@ -21,7 +21,7 @@ from comparison.environment import environment
 from comparison.plan import FILE, Plan, Run
 from comparison.processes import Task, in_child, in_children
 from engine.errors import InputError
-from engine.results import Row, write_whole
+from engine.results import Row, write_atomically
 
 ENVIRONMENT = "environment.json"
 
@@ -133,7 +133,7 @@ def record_environment(plan: Plan, folder: Path, jobs: int) -> None:
     if changed:
         print(f"Changed since the comparison was started: {', '.join(changed)}; see {path}", flush=True)
     both = {name: f"{before.get(name)}; then {now[name]}" for name in changed}
-    write_whole(path, json.dumps({**now, **both}, indent=2) + "\n")
+    write_atomically(path, json.dumps({**now, **both}, indent=2) + "\n")
 
 
 def collect(plan: Plan, folder: Path) -> int:
@@ -142,7 +142,7 @@ def collect(plan: Plan, folder: Path) -> int:
     text = table.summary(rows, plan.parameters)
     table.write_results(folder / "results.csv", rows, plan.varied)
     table.write_differences(folder / "differences.csv", rows)
-    write_whole(folder / "summary.md", text)
+    write_atomically(folder / "summary.md", text)
     print(f"\n{text}", flush=True)
     if any(row["status"] == "finished" for row in rows):
         done = in_child(board.publish, folder, rows, text, plan.varied)

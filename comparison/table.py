@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from engine.results import COLUMNS, Row, write_whole
+from engine.results import COLUMNS, Row, write_atomically
 
 CONFIDENCE = 0.95
 MIN_SEEDS = 3  # for an interval
@@ -66,7 +66,7 @@ def write_results(path: Path, rows: list[Row], varied: list[str]) -> None:
     """Writes one row per run that has ended, with a column per varied option. A failed run leaves columns empty."""
     columns = list(dict.fromkeys(["config", *varied, *COLUMNS]))
     ended = pd.DataFrame([row for row in rows if row["status"] != "unfinished"], columns=columns, dtype=object)
-    write_whole(path, ended.to_csv(index=False))
+    write_atomically(path, ended.to_csv(index=False))
 
 
 def summary(rows: list[Row], parameters: int | None = None) -> str:
@@ -210,4 +210,4 @@ def differences_text(runs: pd.DataFrame) -> str:
 def write_differences(path: Path, rows: list[Row]) -> None:
     """Writes all pairs, in the unit of results.csv."""
     pairs = pd.DataFrame(differences(finished(rows)), columns=list(Difference._fields))
-    write_whole(path, pairs.to_csv(index=False))
+    write_atomically(path, pairs.to_csv(index=False))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
+import shutil
 import signal
-from itertools import pairwise
 from pathlib import Path
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -11,13 +13,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks.divergence import Diverged
+from engine import commands
 from engine.checkpoints import find_checkpoint, stored_config
-from engine.commands import COMMANDS
 from engine.errors import InputError, RunFailed, wrong_input
 from engine.explain import read_config, unknown_word
 from engine.parser import CLI
 from engine.setup import set_up_process
-from engine.usage import HINT, typed_configs
+from engine.usage import HINT
 
 __all__ = ["CLI", "InputError", "RunFailed", "build", "main"]
 
@@ -41,19 +43,26 @@ def build(arguments: list[str]) -> CLI:
         InputError: wrong input.
     """
     set_up_process()
-    command, *options = configs_first(arguments)
-    path = typed_checkpoint(options)
-    if options and not options[0].startswith("-"):
-        raise InputError(unknown_word(options[0], None, []))
+    command, *rest = arguments
+    configs, path, flags = split(rest)
+    if flags and not flags[0].startswith("-"):
+        raise InputError(unknown_word(flags[0], None, []))
+    if path is None:
+        named = (read_config(config).get("ckpt_path") for config in reversed(configs))
+        path = next((value for value in named if value), None)
+    options = [*(word for config in configs for word in ("-c", config)), *flags]  # flags win wherever they are typed
     if path is None and command == "fit":
         return CLI([command, *options])
     stored = stored_config(find_checkpoint(path, command), command)
+    options.append(f"--ckpt_path={path}")
     if stored is not None:
         options = ["--config", stored, *options]
-    elif not any(one.partition("=")[0] in ("-c", "--config", "--model") for one in options):
-        raise InputError(f"{path} holds no config, as the checkpoints of train.py do; {HINT}")
+    elif not configs and not any(flag.partition("=")[0] == "--model" for flag in flags):
+        raise InputError(f"{path} contains no config, because train.py did not write it; {HINT}")
     if command != "fit":
-        options.append("--trainer.logger=false")  # only fit makes a folder for its run
+        if any(flag.startswith("--trainer.logger") for flag in flags):
+            raise InputError(f"--trainer.logger belongs to fit, because {command} prints its metrics; leave it out")
+        options.append("--trainer.logger=false")
     return CLI([command, *options], stored)
 
 
@@ -66,7 +75,11 @@ def run(cli: CLI) -> None:
     """
     command = str(cli.subcommand)
     try:
-        COMMANDS[command](cli, **cli._prepare_subcommand_kwargs(command))
+        getattr(commands, command)(cli, **cli._prepare_subcommand_kwargs(command))
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        if cli.trainer.interrupted:
+            raise KeyboardInterrupt from error
+        raise
     except (ValueError, MisconfigurationException) as error:
         if cli.started.has_started and not str(error).startswith("Expected more than 1 value per channel"):
             raise
@@ -80,41 +93,29 @@ def run(cli: CLI) -> None:
         if "/gloo/" not in str(error):  # the source file that an error of gloo names; it has no type of its own
             raise
         path = cli.last.best_model_path
-        hint = f"to resume: python train.py fit --ckpt_path {path}" if path else "no checkpoint was saved"
+        hint = f"to resume: python train.py fit --ckpt_path {shlex.quote(path)}" if path else "no checkpoint was saved"
         reason = str(error).split("] ", 1)[-1].split(". ")[0]
-        raise RunFailed(f"another process of this run has ended or does not answer ({reason}); {hint}") from error
+        raise RunFailed(f"another process of this run ended or stopped responding ({reason}); {hint}") from error
 
 
 def remove_empty_run(cli: CLI) -> None:
-    """Removes the folder of a run that was refused before its first step, which holds only its config."""
-    if not isinstance(cli.trainer.logger, TensorBoardLogger) or not cli.trainer.is_global_zero:
-        return
-    folder = Path(cli.trainer.logger.log_dir)
-    curves = list(folder.glob("events.out.tfevents.*"))
-    for file in (*curves, folder / "config.yaml") if len(curves) == 1 else ():  # two: another run is here too
-        file.unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    """Removes the folder of a run that ended before its first step, if it contains only its config and empty curves."""
+    if cli.trainer.is_global_zero and isinstance(cli.trainer.logger, TensorBoardLogger):
+        folder = Path(cli.trainer.logger.log_dir)
+        names = sorted(path.name.partition(".")[0] for path in folder.glob("*"))
+        if names in (["config", "events"], ["events"]):
+            shutil.rmtree(folder)
 
 
-def configs_first(arguments: list[str]) -> list[str]:
-    """The arguments with the configs before the flags, so that flags win wherever they stand."""
-    command, *rest = arguments
-    configs: list[str] = []
-    flags: list[str] = []
-    for number, argument in enumerate(rest):
-        is_path = number > 0 and rest[number - 1] in ("-c", "--config")
-        is_config = argument.startswith(("-c", "--config=")) or argument == "--config"
-        (configs if is_path or is_config else flags).append(argument)
-    return [command, *configs, *flags]
-
-
-def typed_checkpoint(arguments: list[str]) -> str | None:
-    """The value of the last `--ckpt_path`, else of `ckpt_path` in a config, else None."""
-    flag = "--ckpt_path"
-    values = [one.partition("=")[2] for one in arguments if one.startswith(f"{flag}=")]
-    values += [value for name, value in pairwise(arguments) if name == flag]
-    if not values:
-        configs = [read_config(path) for path in typed_configs(arguments)]
-        values = [config["ckpt_path"] for config in configs if config.get("ckpt_path")]
-    return values[-1] if values else None
+def split(arguments: list[str]) -> tuple[list[str], str | None, list[str]]:
+    """The configs, the checkpoint and all other flags, each in the order in which they were typed."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    parser.add_argument("--ckpt_path")
+    try:
+        found, flags = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        is_config = "config" in str(error.argument_name)
+        answer = f"-c needs a config file; {HINT}" if is_config else "--ckpt_path needs a value: --ckpt_path FILE"
+        raise InputError(answer) from None
+    return found.config, found.ckpt_path, flags

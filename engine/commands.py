@@ -28,7 +28,8 @@ def fit(cli: CLI, **arguments: Any) -> None:
     checkpoint = cli.best if which != "last" and cli.best.best_model_path else cli.last  # no validation: no best
     path = checkpoint.best_model_path
     if not path:
-        print("No checkpoint was kept, so nothing is tested.", flush=True)
+        if trainer.is_global_zero:
+            print("No checkpoint was saved, so nothing is tested.", flush=True)
         return
     saved = torch.load(path, weights_only=True, map_location="cpu")
     train = stage_metrics("train", trainer.callback_metrics)
@@ -38,13 +39,13 @@ def fit(cli: CLI, **arguments: Any) -> None:
             for file in Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt"):
                 file.unlink()
         trainer.strategy.barrier()
-        # with ckpt_path, a callback that averages weights would load the weights that are not averaged
+        # with ckpt_path, Lightning would test the original weights instead of averaged ones
         cli.model.load_state_dict(saved["state_dict"])
         trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
         rows["test"] = stage_metrics("test", trainer.callback_metrics)
     if not trainer.is_global_zero:
         return
-    cli.tested = path
+    cli.checkpoint = path
     cli.result = {
         **report.describe(cli),
         "train_loss": train.get("loss"),
@@ -55,7 +56,7 @@ def fit(cli: CLI, **arguments: Any) -> None:
         epochs: Any = cli.history.num_epochs
         trainer.logger.log_hyperparams(*results.hyperparameters(cli.result), step=epochs)
         trainer.logger.save()
-    reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "the last"
+    reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "last epoch"
     print(report.summary(cli, rows, f"epoch {saved['epoch'] + 1}, {reason}: {path}"), flush=True)
 
 
@@ -87,6 +88,8 @@ def predict(cli: CLI, **arguments: Any) -> None:
     trainer, images, files = cli.trainer, cli.options.images, None
     if trainer.world_size > 1:
         raise ValueError(f"predict takes one device, not {trainer.world_size}; type --trainer.devices 1")
+    if images is not None and not isinstance(cli.model, BaseModel):
+        raise ValueError("images are predicted by a BaseModel only; leave out --images")
     if not isinstance(cli.model, BaseModel):
         cli.predictions = new_folder(RUNS / "predictions") / "predictions.pt"
         torch.save(trainer.predict(**arguments), cli.predictions)
@@ -106,6 +109,3 @@ def predict(cli: CLI, **arguments: Any) -> None:
     callbacks.callbacks.append(writer)
     trainer.predict(**arguments, return_predictions=False)
     cli.predictions = writer.path
-
-
-COMMANDS = {"fit": fit, "validate": validate, "test": test, "predict": predict}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from pydoc import locate
@@ -23,7 +22,7 @@ from engine.names import nearest
 from engine.usage import HINT, missing_config, typed_configs
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-BELONGS_TO = {"images": "predict", "test_checkpoint": "fit"}
+COMMAND_OF_OPTION = {"images": "predict", "test_checkpoint": "fit"}
 SYNONYMS = {"gpus": "trainer.devices", "learning_rate": "model.lr", "resume": "ckpt_path"}  # names in other programs
 KINDS = {"int": "a whole number, such as 10", "float": "a number, such as 0.1", "bool": "true or false"}
 NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Expected a <class", "Expected a path but")
@@ -62,9 +61,9 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> str:
         return wrong_value(message, part, value[1], arguments)
     if "expected one argument" in message:
         pairs = pairwise([*arguments, "-"])
-        name = next(word for word, after in pairs if word[0] == after[0] == "-" and "=" not in word)
-        is_config = name in ("-c", "--config")
-        return f"-c needs a config file; {HINT}" if is_config else f"{name} needs a value: {name} VALUE"
+        is_flag = re.compile(r"-(?!\d)")  # not a negative number
+        name = next(word for word, after in pairs if is_flag.match(word) and is_flag.match(after) and "=" not in word)
+        return f"{name} needs a value: {name} VALUE"
     if "arguments are required" in message:
         missing = [part for part in ("model", "data") if f".{part}" in message]
         configs = typed_configs(arguments)
@@ -75,30 +74,27 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> str:
 
 
 def unknown_word(word: str, value: str | None, known: list[str]) -> str:
-    """The answer to an argument that no option takes."""
+    """Error message for an unknown argument."""
     if word.startswith("--"):
         name, equals, given = word[2:].partition("=")
-        if name in BELONGS_TO:
-            return f"--{name} belongs to {BELONGS_TO[name]}; leave it out"
+        if name in COMMAND_OF_OPTION:
+            return f"--{name} belongs to {COMMAND_OF_OPTION[name]}; leave it out"
         near = likely(name, known)
         value = f" {given if equals else value or ''}".rstrip()
         return f"--{name} is not an option; " + (
             f"type --{near}{value}" if near else "python train.py --help shows the options"
         )
-    if word.endswith((".yaml", ".yml")):
-        return f"{word} needs a -c; type -c {word}"
-    if word.endswith(".ckpt"):
-        return f"{word} needs a --ckpt_path; type --ckpt_path {word}"
-    if word.lower().endswith(IMAGES):
-        return f"{word} needs an --images; type --images {word}"
-    return f"{word!r} belongs to no option; options look like --name value"
+    for endings, option in (((".yaml", ".yml"), "-c"), ((".ckpt",), "--ckpt_path"), (IMAGES, "--images")):
+        if word.lower().endswith(endings):
+            return f"{word} needs {option}; type {option} {word}"
+    return f"{word!r} is not an option; options are written as --name value"
 
 
 def unknown_option(part: str, class_path: str, option: str, value: str, arguments: list[str]) -> str:
-    """The answer to an option that the chosen class does not have."""
+    """Error message for an option that the chosen class does not have."""
     name = f"{part}.{option}"
     if option == "class_path":
-        return f"{place_of(part, arguments)} has an option beside class_path; write it below init_args:"
+        return f"{place_of(part, arguments)} has options next to class_path; move them below init_args:"
     chosen: Any = locate(class_path)
     kind, own = chosen.__name__, parameters(chosen)
     if chosen in (L.LightningModule, L.LightningDataModule):  # no class was chosen yet
@@ -109,7 +105,7 @@ def unknown_option(part: str, class_path: str, option: str, value: str, argument
 
 
 def unknown_class(part: str, name: str, arguments: list[str]) -> str:
-    """The answer to the name of a class that does not exist."""
+    """Error message for a class that does not exist."""
     names = [one.__name__ for one in choices(part)]
     near = [nearest(name, names), *(one for one in names if name.lower() in one.lower())]
     close = list(dict.fromkeys(one for one in near if one))
@@ -118,7 +114,7 @@ def unknown_class(part: str, name: str, arguments: list[str]) -> str:
 
 
 def wrong_value(message: str, part: str, value: str, arguments: list[str]) -> str:
-    """The answer to a value of the wrong kind."""
+    """Error message for a value of the wrong type."""
     inner = re.findall(r'Parser key "([\w.]+)"', message)
     if nested := re.search(r"NestedArg\(key='([\w.]+)', val='?(.*?)'?\)", message):
         inner, value = [part, nested[1]], nested[2]
@@ -127,19 +123,18 @@ def wrong_value(message: str, part: str, value: str, arguments: list[str]) -> st
     kinds = [KINDS[kind] for kind in re.findall(r"Expected a <class '(\w+)'>", message) if kind in KINDS]
     if literals:
         allowed = list(dict.fromkeys(literals))
-        near = get_close_matches(value, allowed, 1)
-        offer = near[0] if near else f"one of {', '.join(allowed)}"
+        offer = nearest(value, allowed) or f"one of {', '.join(allowed)}"
         return f"{place_of(name, arguments)}: {value!r} is not known; type {offer}"
-    expected = " or ".join(dict.fromkeys(kinds)) or "what this option takes"
+    expected = " or ".join(dict.fromkeys(kinds)) or "a valid value"
     return f"{place_of(name, arguments)}: {value!r} is not {expected}"
 
 
 def broken_config(message: str, arguments: list[str]) -> str:
-    """The answer to a file that is not a config."""
+    """Error message for a file that is not a config."""
     for path in typed_configs(arguments):
         if not read_config(path):
             reason = " ".join(message.partition(":")[2].split())
-            return f"{path} is not a config: {reason}; a config has lines such as `trainer:` with options below"
+            return f"{path} is not a config: {reason}; a config starts with sections such as `trainer:`"
     return " ".join(message.split())
 
 

@@ -19,6 +19,7 @@ import functools
 import hashlib
 import inspect
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -31,6 +32,7 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities.combined_loader import CombinedLoader, _MaxSizeCycle
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor
@@ -39,7 +41,7 @@ from torch.optim.optimizer import _global_optimizer_pre_hooks
 log = logging.getLogger(__name__)
 
 # sources that tests/engine/test_fast_loop.py passed with; `make test-lightning` tries the oldest and the newest version
-TESTED = {"2.6.4 to 2.6.6": "18b8a589fbda58fcbd95ac5ddd4b31d5"}
+TESTED = {"2.6.4 to 2.6.6": "d0ddfe3b6115af616b799b3e6d81f814"}
 HOOKS = (
     "on_train_batch_start",
     "on_before_zero_grad",
@@ -69,8 +71,31 @@ def use_fast_loop(trainer: L.Trainer) -> None:
 def fingerprint() -> str:
     """A hash of the source that `FastEpochLoop` follows."""
     classes = (_TrainingEpochLoop, _AutomaticOptimization, Closure, ClosureResult, Precision)
+    classes += (_DataFetcher, _PrefetchDataFetcher, CombinedLoader, _MaxSizeCycle)
     sources = [*map(inspect.getsource, classes), inspect.getsource(ModelCheckpoint.on_train_batch_end)]
     return hashlib.md5("".join(sources).encode()).hexdigest()
+
+
+def make_fetch(data_fetcher: Any) -> Callable[[], Any]:
+    """What returns the next batch: the iterator of a single loader with a length, otherwise the fetcher itself."""
+    loader, length = data_fetcher.iterator, data_fetcher.length
+    cycle = loader._iterator
+    is_single = type(cycle) is _MaxSizeCycle and loader.iterables is loader.flattened[0]
+    if not is_single or length is None or data_fetcher.batches:
+        return lambda: next(data_fetcher)[0]
+
+    def fetch() -> Any:
+        try:
+            batch = next(cycle.iterators[0])
+        except StopIteration:
+            data_fetcher.done = True
+            raise
+        cycle._idx += 1
+        data_fetcher.fetched += 1
+        data_fetcher.done = data_fetcher.fetched >= length
+        return batch
+
+    return fetch
 
 
 def is_written(owner: object, name: str, base: type) -> bool:
@@ -142,7 +167,7 @@ class FastEpochLoop(_TrainingEpochLoop):
         (optimizer,) = trainer.optimizers
         precision, connector, results = trainer.precision_plugin, trainer._logger_connector, self._results
         is_mixed = type(precision) is MixedPrecision
-        transfer = self.make_transfer()
+        fetch, transfer = make_fetch(data_fetcher), self.make_transfer()
         takes_batch_idx = is_param_in_hook_signature(module.training_step, "batch_idx", min_args=2)
         schedulers = [
             one for one in trainer.lr_scheduler_configs if one.interval == "step" and not one.reduce_on_plateau
@@ -181,7 +206,7 @@ class FastEpochLoop(_TrainingEpochLoop):
 
         steps_left = self.steps_until_something_happens()
         while True:
-            batch, _, _ = next(data_fetcher)
+            batch = fetch()
             batch_idx = batches.current.ready
             batches.is_last_batch = data_fetcher.done
             if is_mixed:

@@ -1,4 +1,4 @@
-"""Parses a command line and builds model, data and trainer: LightningCLI in which the data sizes the model."""
+"""LightningCLI that takes the sizes of the model from the data, and keeps the best and the last epoch."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ LIMITS = [f"limit_{split}_batches" for split in ("train", "val", "test", "predic
 
 
 class Started(L.Callback):
-    """Notes when the first batch is reached. A ValueError before that is about the input."""
+    """Records that the run has started. A ValueError before that is reported as wrong input."""
 
     has_started = False
 
-    def note(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def set_started(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.has_started = True
 
-    on_sanity_check_start = on_train_start = on_validation_start = on_test_start = on_predict_start = note
+    on_sanity_check_start = on_train_start = on_validation_start = on_test_start = on_predict_start = set_started
 
 
 class CLI(LightningCLI):
@@ -62,7 +62,7 @@ class CLI(LightningCLI):
         best: Keeps the best epoch.
         last: Keeps the most recent epoch.
         result: The result of `fit`, with the columns of `engine.results`.
-        tested: The checkpoint that `fit` tested. Empty if there is none.
+        checkpoint: The checkpoint that `fit` chose. Empty after other commands.
         predictions: The file that `predict` wrote.
 
     Raises:
@@ -70,7 +70,7 @@ class CLI(LightningCLI):
     """
 
     predictions: Path
-    tested = ""
+    checkpoint = ""
 
     def __init__(self, arguments: list[str], stored: str | None = None) -> None:
         self.arguments, self.stored = arguments, stored
@@ -98,7 +98,7 @@ class CLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        # how results are shown is decided below
+        # engine.commands decides how results are shown
         return {name: {*skip, "verbose", "return_predictions"} for name, skip in LightningCLI.subcommands().items()}
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
@@ -115,7 +115,9 @@ class CLI(LightningCLI):
             size = functools.partial(self.size_of_model, name)
             parser.link_arguments("data", f"model.init_args.{name}", compute_fn=size, apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.init_args.seed")
-        parser.add_class_arguments(ModelCheckpoint, "checkpoint", fail_untyped=False, instantiate=False)
+        # with weights only, a checkpoint would lack the config that `test` needs
+        skip = {"save_weights_only"}
+        parser.add_class_arguments(ModelCheckpoint, "checkpoint", skip=skip, fail_untyped=False, instantiate=False)
         parser.set_defaults({"checkpoint.filename": "best"})
         for name in LIMITS:  # Lightning's type has float first, which turns 1 batch into 1.0, all batches
             action: Any = parser._option_string_actions[f"--trainer.{name}"]
@@ -137,7 +139,7 @@ class CLI(LightningCLI):
                 )
             return options.get(name)
         value, typed = getattr(data, name), options.get(name)
-        is_default = name == "task" and typed == "classification"  # it looks the same, typed or not
+        is_default = name == "task" and typed == "classification"  # the default cannot be told from a typed value
         if typed is not None and typed != value and not is_default:
             raise ValueError(
                 f"model.{name}={typed} cannot be used, because {type(data).__name__} has {name}={value}; leave it out"
@@ -154,7 +156,7 @@ class CLI(LightningCLI):
         except argparse.ArgumentError as error:
             raise InputError(explain(str(error), self._parser(args[0]), args)) from None
         if place := set_in("data.seed", args):
-            raise InputError(f"{place} cannot be set, because all seeds are one; type --seed_everything")
+            raise InputError(f"{place} cannot be set; one seed is used for everything: type --seed_everything")
 
     @property
     def options(self) -> Any:
@@ -179,7 +181,7 @@ class CLI(LightningCLI):
         """Names the run after its config file, or after its model if there is none.
 
         Raises:
-            InputError: a folder of the run is a file, or holds a run already.
+            InputError: a folder of the run is a file, or already contains a run.
         """
         folder, given = options.checkpoint.dirpath, options.trainer.logger
         loggers = [one for one in (given if isinstance(given, list) else [given]) if not isinstance(one, bool | None)]
@@ -189,7 +191,7 @@ class CLI(LightningCLI):
         if folder is not None:
             options.checkpoint.dirpath = str(Path(folder).expanduser())
             if Path(options.checkpoint.dirpath, "last.ckpt").exists():
-                raise InputError(f"{folder} holds a run already; type another --checkpoint.dirpath")
+                raise InputError(f"{folder} already contains a run; type another --checkpoint.dirpath")
         configs = [Path(os.fspath(path)) for path in options.config or [] if path is not None]
         configs = [path for path in configs if path.parent.name != "extras" and path != DEFAULTS]
         name = configs[0].stem if configs else options.model.class_path.split(".")[-1]
@@ -205,7 +207,7 @@ class CLI(LightningCLI):
                 version = version if isinstance(version, str) else f"version_{version}"
                 place = Path(one.init_args.save_dir, one.init_args.name, version).expanduser()
                 if place.exists():
-                    raise InputError(f"{place} holds a run already; type another --trainer.logger.init_args.version")
+                    raise InputError(f"{place} already contains a run; type another --trainer.logger.init_args.version")
 
     def instantiate_classes(self) -> None:
         try:
@@ -218,10 +220,11 @@ class CLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         given, options = self.options.trainer, dict(self.options.checkpoint)
+        typed_mode = {"mode": options["mode"]} if set_in("checkpoint.mode", self.arguments) else {}
         if options["monitor"] is None:
-            options |= best_metric(self.datamodule, self.model)
+            options |= best_metric(self.datamodule, self.model) | typed_mode
         elif options["monitor"].endswith("acc"):
-            options["mode"] = "max"
+            options |= {"mode": "max"} | typed_mode
         self.history, self.started = History(), Started()
         self.best, self.last = ModelCheckpoint(**options), LastCheckpoint(options["dirpath"])
         callbacks = [self.started, ModelGraph(), self.history, self.best, self.last, StepCurves(), EpochCurves()]
@@ -245,7 +248,7 @@ class CLI(LightningCLI):
 def best_metric(data: L.LightningDataModule, model: L.LightningModule) -> dict[str, str | None]:
     """`monitor` and `mode` of the best checkpoint. Nothing is monitored without validation, or for a foreign model."""
     if not isinstance(model, BaseModel):
-        return {"monitor": None}  # it logs what it likes: a ModelCheckpoint among the callbacks may name it
+        return {"monitor": None}  # its metrics are unknown
     usual = "val/loss" if model.task == "regression" else "val/acc"
     metric = getattr(data, "monitor", usual if is_overridden("val_dataloader", data) else None)
     return {"monitor": metric, "mode": getattr(data, "monitor_mode", "max" if metric == "val/acc" else "min")}
@@ -259,13 +262,12 @@ def refuse_other_processes(trainer: L.Trainer) -> None:
     if (here, in_all) != (trainer.num_devices, trainer.num_devices * trainer.num_nodes):
         raise ValueError(
             f"{in_all} processes, {here} on this machine, were started for trainer.devices={trainer.num_devices} "
-            f"and trainer.num_nodes={trainer.num_nodes}; type --trainer.devices with torchrun's "
-            "--nproc_per_node and --trainer.num_nodes with its --nnodes"
+            f"and trainer.num_nodes={trainer.num_nodes}; type torchrun's --nproc_per_node and --nnodes there"
         )
 
 
 def slurm_folder(root: Path, arguments: list[str]) -> Path:
-    """Where Lightning saves and looks for the checkpoint of a job that SLURM requeues: a folder of this run alone.
+    """The folder for the checkpoint that Lightning saves when SLURM requeues a job. Each run has its own.
 
     A requeued job has the same number and the same arguments. Any other run must not load its checkpoint.
     """

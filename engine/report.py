@@ -21,8 +21,10 @@ def metrics_table(rows: dict[str, dict[str, float]]) -> str:
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     lines = [f"{'':8}" + "".join(f"{name:>10}" for name in names)]
     for title, row in rows.items():
-        cells = [f"{row[name]:.2%}" if name == "acc" else f"{row[name]:.4f}" for name in names if name in row]
-        lines.append(f"{title:8}" + "".join(f"{cell:>10}" for cell in cells))
+        cells = [
+            "" if name not in row else f"{row[name]:.2%}" if name == "acc" else f"{row[name]:.4f}" for name in names
+        ]
+        lines.append(f"{title:8}" + "".join(f"{cell:>10}" for cell in cells).rstrip())
     return "\n".join(lines)
 
 
@@ -48,12 +50,12 @@ def doubt(model: L.LightningModule, data: L.LightningDataModule, train: float | 
 
 def next_commands(cli: Any) -> str:
     """What to type after `fit`, one command per line, each with its purpose. Empty after other commands."""
-    if not cli.tested:
+    if not cli.checkpoint:
         return ""
-    checkpoint = shlex.quote(cli.tested)
+    checkpoint = shlex.quote(cli.checkpoint)
     commands = {}
     if isinstance(cli.trainer.logger, TensorBoardLogger):
-        commands[f"python -m tensorboard.main --logdir {cli.trainer.logger.save_dir}"] = "curves"
+        commands[f"python -m tensorboard.main --logdir {shlex.quote(str(cli.trainer.logger.save_dir))}"] = "curves"
     commands[f"python train.py test --ckpt_path {checkpoint}"] = "evaluate on the test set"
     predict = f"python train.py predict --ckpt_path {checkpoint}"
     if getattr(type(cli.datamodule), "read_images", None) in (None, BaseDataModule.read_images):

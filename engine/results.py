@@ -1,6 +1,6 @@
-"""What a run came to: one row, with the same columns for every model, kept beside the run and shown under HPARAMS.
+"""The result of a run: one row with the same columns for every model, saved beside the run and shown under HPARAMS.
 
-Loads no PyTorch, so that a program may read rows without it.
+Loads no PyTorch, so that results can be read quickly.
 """
 
 from __future__ import annotations
@@ -23,36 +23,33 @@ COLUMNS = [*OPTIONS, *COSTS, "train_loss", *SCORES, "status", "error"]
 
 
 def write(row: Row, folder: Path) -> None:
-    """Keeps the row of a run that finished."""
-    write_whole(folder / FILE, json.dumps(row, indent=2) + "\n")
+    """Saves the result of a finished run."""
+    write_atomically(folder / FILE, json.dumps(row, indent=2) + "\n")
 
 
 def read(folder: Path) -> Row | None:
-    """The row of the run in this folder; none if it has not finished."""
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    row: Row = json.loads(path.read_text(encoding="utf-8"))
+    """The result of the run in this folder, or None if it has not finished."""
+    row: Row | None = json.loads(path.read_text(encoding="utf-8")) if (path := folder / FILE).is_file() else None
     return row
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that others may read meanwhile: they see the old one or the new one, never a part."""
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces a file in one step, so that readers never see a part of it."""
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
 def hyperparameters(row: Row, varied: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, float]]:
-    """The columns of TensorBoard's HPARAMS page: what was run, and what it came to.
+    """The hyperparameters and the scores of TensorBoard's HPARAMS page.
 
-    They are the same for every run, as the page takes its columns from one of them; what a run has not is NaN there.
+    All runs have the same columns, because TensorBoard takes them from one run. Missing values are NaN.
 
     Args:
         row: Result of a run.
         varied: Options that the comparison varies. Each is a column of its own.
     """
-    names = {"val_acc": "best_val_acc"}  # that of the epoch which is best by it; the others are of the same epoch
+    names = {"val_acc": "best_val_acc"}  # the best epoch is chosen by it; the others are from the same epoch
     scores = {f"run/{names.get(name, name)}": row.get(name, float("nan")) for name in SCORES}
     options = {name: float("nan") if row.get(name) is None else row[name] for name in [*OPTIONS, *varied]}
     return options, {**scores, "run/seconds": row["seconds"]}

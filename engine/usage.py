@@ -55,7 +55,7 @@ python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
 
 {commands}
 
-  -c CONFIG              a config file, as `python train.py` lists them; later ones win, and flags win over all
+  -c CONFIG              listed by `python train.py`; later files override earlier ones, flags override both
   --ckpt_path FILE       a checkpoint: `fit` resumes from it; the other commands need nothing else
   --images PATH          for predict: an image, or a folder of images
   --model NAME           a class of models/, or the import path of your own
@@ -70,8 +70,8 @@ python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
   --print_config         at the end: print every option with its value, and run nothing"""
 
 
-def find_slip(arguments: list[str]) -> str | None:
-    """The answer to a missing or misspelt command or config, or None. Every other mistake is found by the parser."""
+def find_mistake(arguments: list[str]) -> str | None:
+    """The error message for a missing or misspelt command or config, or None. The parser finds all other mistakes."""
     command = arguments[0]
     if command.startswith("-") or command.endswith(".yaml"):
         typed = [*(["-c"] if command.endswith(".yaml") else []), *arguments]
@@ -88,9 +88,9 @@ def typed_configs(arguments: list[str]) -> list[str]:
     return [path for flag, path in pairwise(arguments) if flag in ("-c", "--config") and "\n" not in path]
 
 
-def missing_config(path: str) -> str:
-    """The answer to a config that does not exist."""
+def missing_config(path: str, flag: str = "-c ") -> str:
+    """The error message for a config that does not exist."""
     known = {str(config.relative_to(PROJECT)): config.stem for config in [*experiments(), *extras()]}
     same = [name for name, stem in known.items() if stem == path]  # `-c smoke`
     near = same[0] if same else nearest(path, known)
-    return f"there is no config {path}; {f'type -c {near}' if near else HINT}"
+    return f"there is no config {path}; {f'type {flag}{near}' if near else HINT}"

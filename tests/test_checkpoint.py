@@ -211,7 +211,7 @@ def test_a_run_with_several_loggers_is_not_overwritten(
     train.main(["fit", *flags, "--trainer.max_epochs=1"])
     last = next(tmp_path.rglob("last.ckpt"))
     before = last.read_bytes()
-    with pytest.raises(ValueError, match="holds a run already"):
+    with pytest.raises(ValueError, match="already contains a run"):
         train.main(["fit", *flags])
     train.main(["fit", f"--ckpt_path={last}", "--trainer.max_epochs=2"])
     assert last.read_bytes() == before
@@ -220,7 +220,7 @@ def test_a_run_with_several_loggers_is_not_overwritten(
 def test_a_folder_of_checkpoints_is_not_overwritten(fit: Fit, tmp_path: Path) -> None:
     flags = ["--trainer.max_epochs=1", f"--checkpoint.dirpath={tmp_path / 'kept'}"]
     fit(SHALLOW, *flags)
-    with pytest.raises(ValueError, match=r"kept holds a run already; type another --checkpoint\.dirpath"):
+    with pytest.raises(ValueError, match=r"kept already contains a run; type another --checkpoint\.dirpath"):
         fit(SHALLOW, *flags)
 
 

@@ -73,7 +73,7 @@ def test_requeued_job_resumes_and_another_job_does_not(
     resumed = fit(SHALLOW, *flags)
     assert first_steps == [0, 0, 0, 6]
     assert not saved.exists(), "it would be tested instead of the best checkpoint"
-    tested = train.main(["test", f"--ckpt_path={resumed.tested}"])
+    tested = train.main(["test", f"--ckpt_path={resumed.checkpoint}"])
     assert resumed.result["test_acc"] == pytest.approx(float(tested.trainer.callback_metrics["test/acc"]))
 
 

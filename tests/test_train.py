@@ -364,7 +364,7 @@ def test_a_run_is_not_written_into_another(fit: Fit) -> None:
     flags = ["--trainer.max_epochs=1", "--trainer.logger.init_args.version=seed_0"]
     fit(SHALLOW, *flags)
     with pytest.raises(
-        ValueError, match=r"seed_0 holds a run already; type another --trainer.logger.init_args.version"
+        ValueError, match=r"seed_0 already contains a run; type another --trainer.logger.init_args.version"
     ):
         fit(SHALLOW, *flags)
 
