@@ -60,15 +60,21 @@ def command_line() -> Parser:
         metavar="OPTION=A,B,C",
         help="run each config with each value, as model.num_layers=1,2,4; repeat --vary for a grid",
     )
-    add("--match", choices=["parameters"], help="choose the widths so that all models are as large as the first")
+    add(
+        "--match", choices=["parameters"], help="set the widths so that all models have as many parameters as the first"
+    )
     add("--name", help="name of the comparison (default: date and time)")
     add("--jobs", type=int, default=1, help="runs at the same time, which share the cores (default: 1)")
-    add("--resume", action="store_true", help="run what is missing of the comparison that this command has started")
-    add("--insight", action="store_true", help="draw the inside of each network; see docs/inside.md")
-    add("--print-commands", action="store_true", help="print one train.py command per run and run none")
-    add("--collect", metavar="NAME", help="make the table and the TensorBoard page of runs that ran elsewhere")
+    add("--resume", action="store_true", help="run what the same command has not finished; also adds new --seeds")
+    add(
+        "--insight",
+        action="store_true",
+        help="plot gradients, activations and features of each network; see docs/inside.md",
+    )
+    add("--print-commands", action="store_true", help="print the train.py command of each run instead of running it")
+    add("--collect", metavar="NAME", help="make the table and the TensorBoard page after running printed commands")
     add("--runs_dir", type=Path, default=RUNS, help="folder of all comparisons (default: runs)")
-    add("--yes", action="store_true", help="prune without a question")
+    add("--yes", action="store_true", help="prune without asking")
     return parser
 
 
@@ -79,23 +85,29 @@ def main(arguments: list[str] | None = None) -> int:
     own, flags = arguments[:split], arguments[split + 1 :]
     signal.signal(signal.SIGTERM, interrupt)
     try:
-        options = command_line().parse_args(own)
+        options = command_line().parse_intermixed_args(own)
         options.runs_dir = options.runs_dir.expanduser().absolute()
         if options.runs_dir.is_file():
             raise InputError(f"--runs_dir {options.runs_dir} is a file; type the path of a folder")
+        is_command = bool(options.collect or (options.configs and options.configs[0] in manage.COMMANDS))
+        typed = [flag for flag in own if flag.startswith("--")]
+        unused = [flag for flag in typed if flag.partition("=")[0] not in ("--runs_dir", "--yes", "--collect")]
+        if is_command and (unused or flags):
+            raise InputError(f"{' '.join([*unused, *flags])} has no effect here; leave it out")
         if options.configs and options.configs[0] in manage.COMMANDS:
             return manage.manage(options.configs[0], options.configs[1:], options.runs_dir, options.yes)
         if options.collect:
             if options.configs:
-                raise InputError(f"--collect takes a name alone; leave out {' '.join(options.configs)}")
+                raise InputError(f"--collect takes only a name; leave out {' '.join(options.configs)}")
             folder = plan.find(options.collect, options.runs_dir)
-            return run.collect(plan.read(folder), folder)
+            with run.locked(folder):
+                return run.collect(plan.read(folder), folder)
         return start(options, own, flags)
     except InputError as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # before the first run
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:  # before the first run
+        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
 
 
 def interrupt(number: int, frame: object) -> NoReturn:
@@ -114,33 +126,33 @@ def start(options: argparse.Namespace, own: list[str], flags: list[str]) -> int:
         raise InputError("type the configs to compare, such as configs/mnist/*.yaml; `python train.py` lists them")
     if options.jobs < 1:
         raise InputError(f"--jobs {options.jobs} must be at least 1")
-    if options.name is not None and (Path(options.name).name != options.name or options.name == ".."):
+    if options.name is not None and (Path(options.name).name != options.name or options.name in ("", "..")):
         raise InputError(f"--name {options.name!r} must be the name of a folder, without /")
     extras = INSIGHT if options.insight else []
-    made = plan.make(options.configs, options.vary, options.match, [*extras, *flags], options.seeds or [0])
-    made.is_printed = options.print_commands
+    new_plan = plan.make(options.configs, options.vary, options.match, [*extras, *flags], options.seeds or [0])
+    new_plan.is_printed = options.print_commands
     with contextlib.redirect_stdout(sys.stderr) if options.print_commands else contextlib.nullcontext():
         if not options.resume:
-            folder = run.create(made, options.name, options.runs_dir)
+            folder = run.create(new_plan, options.name, options.runs_dir)
         elif options.name:
             folder = plan.find(options.name, options.runs_dir)
         else:
-            folder = plan.find_command(made.command, options.runs_dir)
+            folder = plan.find_command(new_plan.command, new_plan.seeds, options.runs_dir)
         with run.locked(folder):
             if options.resume:
-                made = plan.resume(folder, made, options.seeds or [])
-                made.is_printed |= options.print_commands
-                made.write(folder)
+                new_plan = plan.resume(folder, new_plan, options.seeds or [])
+                new_plan.is_printed |= options.print_commands
+                new_plan.write(folder)
             script = [sys.executable, str(PROJECT / "compare.py")]
             if not options.print_commands:
                 added = [*([] if options.resume else ["--resume"]), *([] if options.name else ["--name", folder.name])]
                 to_resume = shlex.join([*script, *own, *added, *(["--", *flags] if flags else [])])
-                return run.run(made, folder, options.jobs, to_resume)
-            waiting = run.unfinished(made, folder)
+                return run.run(new_plan, folder, options.jobs, to_resume)
+            waiting = run.unfinished(new_plan, folder)
             collect = shlex.join([*script, "--collect", folder.name, "--runs_dir", str(options.runs_dir)])
             print(f"After the runs, type {collect}", flush=True)
-    for one in waiting:
-        print(shlex.join([sys.executable, str(PROJECT / "train.py"), *one.argv]))
+    for each_run in waiting:
+        print(shlex.join([sys.executable, str(PROJECT / "train.py"), *each_run.argv]))
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 from comparison.plan import Plan, Run
 from comparison.processes import in_child
 from engine.errors import InputError
-from engine.names import nearest
 from engine.results import Row
 
 
@@ -33,7 +32,7 @@ def check(plan: Plan) -> None:
     names = {entry.about["task"]: entry.name for entry in plan.entries if entry.about}
     if len(names) > 1:
         tasks = ", ".join(f"{name} is {task}" for task, name in names.items())
-        raise InputError(f"{tasks}: different tasks have no score in common; compare each task by itself")
+        raise InputError(f"{tasks}: different tasks have different scores; compare each task separately")
 
 
 def inspect_runs(runs: list[Run], match: bool, sources: dict[tuple[str, ...], str] | None = None) -> Row:
@@ -51,8 +50,11 @@ def inspect_runs(runs: list[Run], match: bool, sources: dict[tuple[str, ...], st
             try:
                 found.append(inspect_run(run, found[0]["parameters"] if match and found else None, sources))
             except ValueError as error:
-                return {"error": full_option(run) or f"{run.entry.name}: {error}"}
-            except Exception as error:  # a bug, with which the run will fail, or a class without sizes
+                unknown = re.match(r"--(\w+) is not an option; type --([\w.]+)", str(error))
+                is_varied = unknown is not None and unknown[1] in run.entry.varied
+                answer = f"type --vary {unknown[2]}=..." if unknown and is_varied else str(error)
+                return {"error": f"{run.entry.name}: {answer}"}
+            except Exception as error:  # a bug, which the run will report, or a class without sizes
                 if match and not found:
                     return {"error": f"--match needs the size of {run.entry.name}, which fails: {error!r}"}
                 found.append({})
@@ -68,13 +70,19 @@ def inspect_run(run: Run, parameters: int | None, sources: dict[tuple[str, ...],
         ValueError: the run cannot start.
     """
     import torch  # noqa: PLC0415  # in the child only
+    from lightning.pytorch.loggers import TensorBoardLogger  # noqa: PLC0415
 
     from engine import cli, sizes  # noqa: PLC0415
 
     built = cli.build(run.argv)
     num_devices = built.trainer.num_devices * built.trainer.num_nodes
     if num_devices > 1:
-        raise ValueError(f"a comparison gives each run one device, not {num_devices}; use train.py for this run")
+        raise ValueError(f"a comparison uses one device per run, not {num_devices}; use train.py instead")
+    options = built.options
+    if options.ckpt_path or options.checkpoint.dirpath or options.trainer.fast_dev_run:
+        raise ValueError("leave ckpt_path, checkpoint.dirpath and fast_dev_run out of the configs of a comparison")
+    if not isinstance(built.trainer.logger, TensorBoardLogger):
+        raise ValueError("a comparison needs a TensorBoardLogger; leave trainer.logger out of its configs")
     data: Any = built.datamodule
     has_subset, flags = getattr(data, "has_subset", False), []
     decided_by = tuple(argument for argument in run.entry.argv if not argument.startswith("--model."))
@@ -104,23 +112,3 @@ def inspect_run(run: Run, parameters: int | None, sources: dict[tuple[str, ...],
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "flags": flags,
     }
-
-
-def full_option(run: Run) -> str | None:
-    """What to type if an option of `--vary` lacks `model.`, `data.` or `trainer.`, else None."""
-    from engine import cli  # noqa: PLC0415
-
-    for option in run.entry.varied:
-        if "." not in option:
-            built = cli.build([argument for argument in run.argv if not argument.startswith(f"--{option}=")])
-            parts = {"trainer": built.trainer, "data": built.datamodule, "model": built.model}
-            names = {
-                name: f"{part}.{name}"
-                for part, owner in parts.items()
-                for kind in type(owner).__mro__
-                for name in inspect.signature(kind).parameters
-            }
-            near = option if option in names else nearest(option, names)
-            if near:
-                return f"--vary {option} is not an option; type --vary {names[near]}=..."
-    return None

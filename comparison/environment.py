@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 
@@ -14,14 +16,12 @@ from engine.results import Row
 
 def environment() -> Row:
     """Describes this machine, the versions of the libraries, and the commit of this project."""
-    import torch  # noqa: PLC0415  # takes seconds; compare.py calls this function in a child process
-
     changes = git("status", "--porcelain")
     return {
         "machine": processor(),
         "system": platform.platform(),
         "cores": num_cores(),
-        "threads": torch.get_num_threads(),
+        "threads": int(os.environ.get("OMP_NUM_THREADS", num_cores())),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("torch", "torchvision", "lightning")},
         "commit": git("rev-parse", "HEAD"),
@@ -41,6 +41,5 @@ def git(*arguments: str) -> str | None:
 def processor() -> str:
     """The name of the processor."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
     return names[0] if names else platform.processor() or platform.machine()

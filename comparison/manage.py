@@ -13,7 +13,7 @@ from engine.errors import InputError
 COMMANDS = {
     "list": "lists the comparisons in --runs_dir",
     "show": "prints the table of a comparison and how to open its TensorBoard page",
-    "prune": "deletes checkpoints and interrupted runs, after a question; tables and curves stay",
+    "prune": "deletes checkpoints and interrupted runs, after asking; keeps tables and curves",
 }
 
 
@@ -56,7 +56,7 @@ def prune(folder: Path, yes: bool) -> int:
         if run.row()["status"] != "unfinished":
             paths += sorted(run.dir.rglob("*.ckpt"))
         elif recorded.is_printed and run.is_recent():
-            print(f"{run.dir} stays: it was written to within the hour and may be running on another machine")
+            print(f"{run.dir} is kept: it changed within the last hour and may still be running")
         elif run.dir.is_dir():
             paths.append(run.dir)
     if not paths:
@@ -70,7 +70,7 @@ def prune(folder: Path, yes: bool) -> int:
         return 1
     for path in paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    print(f"Deleted {size}; {megabytes([folder])} left in {folder}")
+    print(f"Deleted {size}. {folder} now has {megabytes([folder])}.")
     return 0
 
 

@@ -14,8 +14,9 @@ from typing import Any
 from engine import results
 from engine.errors import InputError
 from engine.names import nearest
-from engine.paths import CONFIGS, DEFAULTS, PROJECT
+from engine.paths import DEFAULTS, PROJECT
 from engine.results import Row, write_atomically
+from engine.usage import missing_config
 
 FILE = "plan.json"
 ERROR = "error.txt"  # in the folder of a run that failed
@@ -131,7 +132,8 @@ def make(configs: list[str], vary: list[str], match: str | None, flags: list[str
         raise InputError(f"--seeds {' '.join(map(str, seeds))} contains a seed twice; type each once")
     flags = absolute_paths(flags)
     configs = [str(find_config(config)) for config in configs]
-    extras = [path for path in (flag.rpartition("=")[2] for flag in flags) if path.endswith((".yaml", ".yml"))]
+    values = (flag.rpartition("=")[2] for flag in flags)
+    extras = [path for path in values if path.endswith((".yaml", ".yml")) and Path(path).is_file()]
     files = {path: digest(path) for path in dict.fromkeys([*configs, *extras, str(DEFAULTS)])}
     command = {"configs": configs, "vary": vary, "match": match, "flags": flags}
     return Plan(command, expand(configs, vary, flags), seeds, files)
@@ -142,8 +144,7 @@ def find_config(config: str) -> Path:
     for path in (Path(config).expanduser(), PROJECT / config):
         if path.is_file():
             return path.absolute()
-    near = nearest(config, [str(path.relative_to(PROJECT)) for path in CONFIGS.rglob("*.yaml")])
-    raise InputError(f"there is no config {config}" + (f"; type {near}" if near else ""))
+    raise InputError(missing_config(config, flag=""))
 
 
 def absolute_paths(flags: list[str]) -> list[str]:
@@ -183,7 +184,7 @@ def expand(configs: list[str], vary: list[str], flags: list[str]) -> list[Entry]
             parts += [f"{option}={text}" for option, text in zip(shown, texts, strict=True)]
             name = re.sub(r"[^\w.,=+-]+", "_", ",".join(parts))
             if name in RESERVED_NAMES:
-                raise InputError(f"{config} cannot be compared: the folder {name} has another use; rename the config")
+                raise InputError(f"{config} cannot be compared: {name} is a reserved folder name; rename the config")
             if name in entries:
                 raise InputError(f"two runs would have the name {name}; rename one of the configs")
             varied = [f"--{option}={text}" for option, text in zip(options, texts, strict=True)]
@@ -226,17 +227,17 @@ def find(name: str, runs_dir: Path) -> Path:
     names = [folder.name for folder in folders(runs_dir)]
     if name not in names:
         near = nearest(name, names)
-        hint = f"type {near}" if near else f"it contains {', '.join(names) or 'none'}"
+        hint = f"type {near}" if near else f"names: {', '.join(names) or 'none'}"
         raise InputError(f"{runs_dir} contains no comparison {name}; {hint}")
     return runs_dir / name
 
 
-def find_command(command: dict[str, Any], runs_dir: Path) -> Path:
-    """The folder of the newest comparison that was started with this command."""
+def find_command(command: dict[str, Any], seeds: list[int], runs_dir: Path) -> Path:
+    """The folder of the newest comparison that was started with this command, if possible with some of these seeds."""
     started = [folder for folder in folders(runs_dir) if read(folder).command == command]
     if not started:
         raise InputError(f"{runs_dir} contains no comparison that was started with this command; leave out --resume")
-    return max(started, key=lambda folder: (folder / FILE).stat().st_mtime)
+    return max(started, key=lambda path: (bool({*read(path).seeds} & {*seeds}), (path / FILE).stat().st_mtime))
 
 
 def resume(folder: Path, typed: Plan, seeds: list[int]) -> Plan:

@@ -66,23 +66,24 @@ def taken(folder: Path) -> str:
 
 
 def unfinished(plan: Plan, folder: Path) -> list[Run]:
-    """The runs without a result. What is left of interrupted and failed runs is removed."""
-    waiting = [(run, run.row()["status"]) for run in plan.runs(folder)]
-    waiting = [(run, status) for run, status in waiting if status != "finished"]
-    for run, status in waiting:
+    """The runs without a result. Removes the folders of interrupted and failed runs."""
+    waiting = {run.dir: (run, run.row()["status"]) for run in plan.runs(folder)}
+    waiting = {path: pair for path, pair in waiting.items() if pair[1] != "finished"}
+    for path, (run, _) in waiting.items():
         if plan.is_printed and run.is_recent():
-            raise InputError(f"{run.dir} was written to within the hour; wait until it ends, or remove it")
-        if run.dir.exists():
-            print(f"{run} {'failed' if status == 'failed' else 'was interrupted'} and starts again.", flush=True)
-            shutil.rmtree(run.dir)
-    return [run for run, _ in waiting]
+            raise InputError(f"{path} changed within the last hour; wait until the run ends, or remove it")
+    for path, (run, status) in waiting.items():
+        if path.exists():
+            print(f"Restarting {run}, which {'failed' if status == 'failed' else 'was interrupted'}.", flush=True)
+            shutil.rmtree(path)
+    return [run for run, _ in waiting.values()]
 
 
 def train(argv: list[str]) -> Row:
     """Runs in the child: the command that `--print-commands` prints."""
     from engine import cli  # noqa: PLC0415  # in the child only, as it loads PyTorch
 
-    return cli.main(argv).result or {"error": "the run ended before its first epoch did"}
+    return cli.main(argv).result or {"error": "the run ended before its first checkpoint"}
 
 
 def run(plan: Plan, folder: Path, jobs: int, to_resume: str) -> int:
@@ -117,21 +118,24 @@ def run(plan: Plan, folder: Path, jobs: int, to_resume: str) -> int:
             table.write_results(folder / "results.csv", plan.rows(folder), plan.varied)
     except KeyboardInterrupt as interrupt:
         stopped_by = interrupt.args[0] if interrupt.args else signal.SIGINT
-    code = collect(plan, folder)
-    if stopped_by:
-        print(f"\nStopped. To resume, type\n{to_resume}", flush=True)
+    try:
+        code = collect(plan, folder)
+    finally:  # also after a second Ctrl-C
+        if stopped_by:
+            print(f"\nStopped. To resume, type\n{to_resume}", flush=True)
     return 128 + stopped_by if stopped_by else code
 
 
 def record_environment(plan: Plan, folder: Path, jobs: int) -> None:
-    """Writes machine and versions to a file. What has changed since an earlier start is printed and kept."""
+    """Writes machine and versions to a file. Prints what changed since the last start and records both values."""
     devices = sorted({entry.about["device"] for entry in plan.entries if "device" in entry.about})
-    now = {**in_child(environment), "device": ", ".join(devices), "jobs": jobs}
+    now = {**environment(), "device": ", ".join(devices), "jobs": jobs}
+    now["threads"] = max(1, now["threads"] // jobs)
     path = folder / ENVIRONMENT
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else now
     changed = [name for name, value in now.items() if before.get(name) != value]
     if changed:
-        print(f"Changed since the comparison was started: {', '.join(changed)}; see {path}", flush=True)
+        print(f"The environment has changed since the start: {', '.join(changed)}; see {path}", flush=True)
     both = {name: f"{before.get(name)}; then {now[name]}" for name in changed}
     write_atomically(path, json.dumps({**now, **both}, indent=2) + "\n")
 

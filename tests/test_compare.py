@@ -222,7 +222,7 @@ def test_stopped_comparison_leaves_a_table_and_resumes(
     assert compare.main(to_resume[2:]) == 0
     again = capsys.readouterr().out
     assert "1 of 2 runs are finished" in again
-    assert "waits, seed 1 was interrupted and starts again" in again
+    assert "Restarting waits, seed 1, which was interrupted" in again
     assert columns(folder, "seed", "epochs") == [["0", "2"], ["1", "2"]]
     assert (folder / "waits" / "seed_0" / "result.json").read_bytes() == first
 
@@ -335,14 +335,14 @@ def test_varied_options_are_columns_of_results_and_hparams(tmp_path: Path) -> No
         ([GRU, "--jobs", "0"], "--jobs 0 must be at least 1"),
         ([GRU, "--name", "."], "must be the name of a folder"),
         ([GRU, "--seeds", "-1"], "--seeds -1 must be between 0 and"),
-        ([GRU, "--collect", "x"], "--collect takes a name alone"),
+        ([GRU, "--collect", "x"], "takes only a name"),
         (["list", "x"], "list takes no name, not x"),
         (["prune"], "prune takes one name, not none"),
         ([GRU, "--seeds", "x"], "argument --seeds: invalid int value: 'x'"),
         (["configs/mnist/shalow_mlp.yaml"], "there is no config configs/mnist/shalow_mlp.yaml; type configs/mnist/"),
-        ([SMALL, "configs/plane/bumps.yaml"], "compare each task by itself"),
+        ([SMALL, "configs/plane/bumps.yaml"], "compare each task separately"),
         ([SMALL, "--vary", "model.hidden_size=8,9", "--match", "parameters"], "--match chooses --model.hidden_size"),
-        ([SMALL, "--vary", "lr=0.1,0.2"], "--vary lr is not an option; type --vary model.lr="),
+        ([SMALL, "--vary", "lr=0.1,0.2"], "type --vary model.lr="),
         ([SMALL, "--vary", "model.num_layer=1,2"], "model.num_layers"),
         ([SMALL, "--", "--trainer.max_epoch=2"], "trainer.max_epochs"),
         ([SMALL, "--vary", "model.lr=0.1,-1"], "lr=-1"),
@@ -387,7 +387,7 @@ def test_failed_run_is_shown_and_runs_again_on_resume(tmp_path: Path, capsys: py
         compare.main([*place, *again])
         assert "lr=0.1, seed 0 failed: ZeroDivisionError: a bug in forward" in capsys.readouterr().out
     assert compare.main([*arguments, "--resume", *SMALL_FLAGS]) == 1
-    assert "lr=0.1, seed 0 failed and starts again" in capsys.readouterr().out
+    assert "Restarting lr=0.1, seed 0, which failed" in capsys.readouterr().out
 
 
 def test_diverged_runs_are_failed_rows(tmp_path: Path) -> None:

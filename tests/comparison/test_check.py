@@ -58,7 +58,7 @@ def test_width_is_matched_to_the_parameters_of_the_first() -> None:
     ("flags", "message"),
     [
         (["--model.lr=-1"], "run_0: "),
-        (["--trainer.devices=2", "--trainer.accelerator=cpu"], "gives each run one device, not 2"),
+        (["--trainer.devices=2", "--trainer.accelerator=cpu"], "uses one device per run, not 2"),
     ],
 )
 def test_run_that_cannot_start_is_refused(flags: list[str], message: str) -> None:
@@ -68,6 +68,21 @@ def test_run_that_cannot_start_is_refused(flags: list[str], message: str) -> Non
 def test_varied_option_without_its_part_is_refused_with_the_full_name() -> None:
     for option, full in (("lr", "model.lr"), ("batch_size", "data.batch_size"), ("hiden_size", "model.hidden_size")):
         run = Run(Entry("a", ["fit", "-c", SPIRAL, f"--{option}=8"], {option: 8}), 0, Path("unused", "a", "seed_0"))
-        assert check.inspect_runs([run], False) == {
-            "error": f"--vary {option} is not an option; type --vary {full}=..."
-        }
+        assert check.inspect_runs([run], False) == {"error": f"a: type --vary {full}=..."}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("checkpoint:\n  dirpath: x\n", "leave ckpt_path, checkpoint.dirpath and fast_dev_run out"),
+        (
+            "trainer:\n  logger:\n    class_path: CSVLogger\n    init_args:\n      save_dir: x\n",
+            "needs a TensorBoardLogger",
+        ),
+    ],
+)
+def test_config_that_sets_what_the_comparison_decides_is_refused(config: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(config)
+    run = Run(Entry("a", ["fit", "-c", SPIRAL, "-c", str(path)], {}), 0, tmp_path / "a" / "seed_0")
+    assert message in check.inspect_runs([run], False)["error"]
