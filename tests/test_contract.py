@@ -1,5 +1,6 @@
 """Tests of every config, and so of every model and every data module. New configs are found by themselves."""
 
+import copy
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from models import BaseModel
 from tests.conftest import CONFIGS, ONE_OF_EACH, SMOKE, Fit, build, config_id, expected_to
 
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=config_id)
+every_built_config = pytest.mark.parametrize("built", CONFIGS, ids=config_id, indirect=True)
 one_of_each = pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
 every_moving_config = pytest.mark.parametrize("path", [expected_to("move", path) for path in CONFIGS], ids=config_id)
 every_learning_config = pytest.mark.parametrize("path", [expected_to("learn", path) for path in CONFIGS], ids=config_id)
@@ -44,9 +46,15 @@ def train_on(model: BaseModel, batch: Batch, steps: int, until: float = 0.0) -> 
     return loss.detach()
 
 
-@every_config
-def test_logits_are_finite_and_of_the_right_shape(path: Path) -> None:
-    cli = build(path)
+@pytest.fixture(scope="module")
+def built(request: pytest.FixtureRequest) -> CLI:
+    """Built once for all tests of a config that do not change the model."""
+    return build(request.param)
+
+
+@every_built_config
+def test_logits_are_finite_and_of_the_right_shape(built: CLI) -> None:
+    cli = built
     inputs, targets = first_batch(cli)
     before = inputs.clone()
     outputs = cli.model.eval()(inputs)
@@ -61,12 +69,13 @@ def test_logits_are_finite_and_of_the_right_shape(path: Path) -> None:
     assert torch.equal(inputs, before), "forward changed its input"
 
 
-@every_config
-def test_initial_loss_is_that_of_a_constant_output(path: Path) -> None:
-    cli = build(path, "--model.label_smoothing=0")
+@every_built_config
+def test_initial_loss_is_that_of_a_constant_output(built: CLI) -> None:
+    cli = built
     inputs, targets = first_batch(cli, 256)
-    model = cli.model.train()
-    loss = model.loss(model(inputs), targets)
+    model = copy.deepcopy(cli.model).train()
+    outputs = model(inputs)
+    loss = model.eval().loss(outputs, targets)  # without label smoothing
     if cli.datamodule.task == "regression":
         assert loss.item() == pytest.approx(targets.square().mean().item(), abs=0.6)
     else:
@@ -93,11 +102,10 @@ def test_model_overfits_one_batch(path: Path) -> None:
     assert train_on(cli.model, batch, 150, until=enough) < enough
 
 
-@every_config
-def test_output_does_not_depend_on_the_other_samples(path: Path) -> None:
-    cli = build(path)
-    inputs, _ = first_batch(cli)
-    model = cli.model.eval()
+@every_built_config
+def test_output_does_not_depend_on_the_other_samples(built: CLI) -> None:
+    inputs, _ = first_batch(built)
+    model = built.model.eval()
     with torch.no_grad():
         expected = model(inputs[:4])
         others = torch.cat([inputs[:4], 3 * inputs[4:].flip(0)])
@@ -115,12 +123,16 @@ def test_initial_weights_depend_only_on_the_seed(path: Path) -> None:
 
 
 @every_config
+def test_config_trains_in_a_run_of_its_name(path: Path, fit: Fit, tmp_path: Path) -> None:
+    cli = fit(path, "-c", SMOKE, "--trainer.limit_train_batches=5", "--test_checkpoint=none")
+    assert cli.result["train_loss"] > 0
+    assert next(tmp_path.rglob("best.ckpt")).parents[2].name == path.stem
+
+
+@one_of_each
 def test_checkpoint_of_fit_can_be_tested_and_loaded(path: Path, fit: Fit, tmp_path: Path) -> None:
     cli = fit(path, "-c", SMOKE, "--trainer.limit_train_batches=5")
-    assert cli.result["train_loss"] > 0
     checkpoint = next(tmp_path.rglob("best.ckpt"))
-    assert checkpoint.parents[2].name == path.stem, "the config's file name is the run's name"
-
     again = main(["test", f"--ckpt_path={checkpoint}", "-c", SMOKE, "--trainer.accelerator=cpu"])
     assert float(again.trainer.callback_metrics["test/loss"]) == pytest.approx(cli.result["test_loss"])
 

@@ -12,7 +12,7 @@ import datamodules
 import models
 from engine.paths import PROJECT
 from engine.usage import extras
-from tests.conftest import CONFIGS, config_id, expected_to, why_it_cannot
+from tests.conftest import CONFIGS, config_id
 
 # what a part of the tree may import of the others
 MAY_IMPORT = {
@@ -50,11 +50,6 @@ def test_every_model_has_a_config(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(datamodules.__all__) - {"BaseDataModule"}))
 def test_every_data_module_has_a_config(name: str) -> None:
     assert not without_config("data", {name})
-
-
-def test_a_model_without_a_config_is_told_what_to_add() -> None:
-    (sentence,) = without_config("model", {"ShallowMLP", "Nameless"})
-    assert sentence.startswith("Nameless has no config: add configs/<data>/nameless.yaml")
 
 
 @pytest.mark.parametrize("package", [models, datamodules])
@@ -105,33 +100,11 @@ def test_a_config_is_short_and_headed_by_its_command(path: Path) -> None:
     assert not linked & {*options["model"].get("init_args", {}), *options["data"].get("init_args", {})}
 
 
-def test_the_workflow_runs_what_the_makefile_offers() -> None:
-    (job,) = yaml.safe_load((PROJECT / ".github" / "workflows" / "test.yml").read_text())["jobs"].values()
-    commands = [step["run"] for step in job["steps"] if "run" in step]
-    assert commands == ["make setup", "make lint", "make test"]
-    makefile = (PROJECT / "Makefile").read_text()
-    assert all(f"\n{command.removeprefix('make ')}: " in makefile for command in commands)
-    assert "TORCH_INDEX" in job["env"]
-    assert "\nTORCH_INDEX ?=" in makefile
-
-
 @pytest.mark.parametrize("path", extras(), ids=config_id)
 def test_extras_name_no_model_and_no_data(path: Path) -> None:
     options = yaml.safe_load(path.read_text())
     assert not [part for part in ("model", "data") if "class_path" in options.get(part, {})]
     assert path.read_text().splitlines()[1] == f"# python train.py fit -c CONFIG -c {path.relative_to(PROJECT)}"
-
-
-def test_a_config_that_cannot_learn_says_why(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text("# python train.py fit -c config.yaml\n# cannot learn: it is straight\nmodel: {}\n")
-    assert why_it_cannot("learn", path) == "it is straight"
-    assert why_it_cannot("move", path) is None
-    (mark,) = expected_to("learn", path).marks
-    assert mark.kwargs == {"reason": "it is straight", "strict": True}
-    assert not expected_to("move", path).marks
-    path.write_text("# cannot move: its gradient is 0\n")
-    assert why_it_cannot("move", path) == why_it_cannot("learn", path) == "its gradient is 0"
 
 
 def test_documents_name_files_that_exist() -> None:

@@ -182,25 +182,6 @@ def test_fit_tests_the_checkpoint_it_was_told(
     assert all(torch.equal(weights[name], value) for name, value in cli.model.state_dict().items())
 
 
-@pytest.mark.parametrize("which", ["best", "last"])
-def test_a_resumed_run_equals_an_unbroken_one(which: str, fit: Fit, tmp_path: Path) -> None:
-    # dropout and batch norm are on, but nothing restores PyTorch's generators yet: dropout is switched off
-    flags = [
-        NARROW,
-        "--model.dropout=0.0",
-        "--model.schedule=constant",
-        "--model.warmup_ratio=0",
-    ]
-    whole = fit(DEEP, *flags, "--trainer.max_epochs=3")
-    fit(DEEP, *flags, "--trainer.max_epochs=1", "--trainer.logger.init_args.name=half")
-    checkpoint = tmp_path / "half" / "version_0" / "checkpoints" / f"{which}.ckpt"
-    resumed = fit(DEEP, *flags, "--trainer.max_epochs=3", f"--ckpt_path={checkpoint}", "--test_checkpoint=last")
-    last = {name: value.clone() for name, value in resumed.model.state_dict().items()}
-    unbroken = torch.load(tmp_path / "deep_mlp" / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert whole.trainer.global_step == resumed.trainer.global_step
-    assert all(torch.equal(last[name], value) for name, value in unbroken["state_dict"].items())
-
-
 def test_without_validation_the_last_epoch_is_tested(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     cli = fit(SHALLOW, "--data.val_size=0", "--trainer.max_epochs=2")
     assert cli.trainer.global_step == 2 * (4500 // 256)
@@ -237,24 +218,6 @@ def test_limit_train_batches_accepts_a_fraction(share: float, num_steps: int, fi
     cli = fit(SHALLOW, f"--trainer.limit_train_batches={share}", "--trainer.max_epochs=2", "--test_checkpoint=none")
     assert cli.trainer.global_step == 2 * num_steps
     assert list(cli.history.validation) == [num_steps, 2 * num_steps]
-
-
-def test_accumulate_grad_batches_equals_larger_batches(fit: Fit) -> None:
-    flags = ["--trainer.max_epochs=2", "--test_checkpoint=none", "--model.schedule=constant", "--model.optimizer=sgd"]
-    small = fit(SHALLOW, *flags, "--data.batch_size=200", "--trainer.accumulate_grad_batches=2")
-    large = fit(SHALLOW, *flags, "--data.batch_size=400")
-    assert small.trainer.global_step == large.trainer.global_step == 20
-    for name, value in large.model.named_parameters():
-        torch.testing.assert_close(dict(small.model.named_parameters())[name], value, rtol=1e-3, atol=1e-5)
-
-
-def test_gradient_clip_val_limits_the_update(fit: Fit) -> None:
-    flags = ["--trainer.max_steps=1", "--model.optimizer=sgd", "--model.momentum=0", "--model.weight_decay=0"]
-    flags += ["--model.schedule=constant", "--model.warmup_ratio=0", "--model.lr=1", "--test_checkpoint=none"]
-    before = fit(SHALLOW, *flags, "--model.lr=0").model.state_dict()
-    after = fit(SHALLOW, *flags, "--trainer.gradient_clip_val=0.01").model
-    moves = [(value.detach() - before[name]).norm() for name, value in after.named_parameters()]
-    assert torch.stack(moves).norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_val_check_interval_writes_curves_at_steps(fit: Fit, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.conftest import ONE_OF_EACH, SMOKE, fit_in
 
 
 def fits(folder: Path, *flags: str) -> Iterator[tuple[str, CLI]]:
-    """Trains a config of each model and data for 20 steps without dropout; gives its name and itself."""
+    """Trains a config of each model and data for 10 steps without dropout; gives its name and itself."""
     for path in ONE_OF_EACH:
         name = f"{path.parent.name}-{path.stem}"
         config = yaml.safe_load(path.read_text())
@@ -26,7 +26,7 @@ def fits(folder: Path, *flags: str) -> Iterator[tuple[str, CLI]]:
             own.append("--model.dropout=0")
         # AdamW divides a gradient that is only rounding by its own size, so that single weights come apart in 32 bits
         own.append("--trainer.precision=64-true")
-        own += ["--trainer.max_epochs=2", "--trainer.max_steps=20", "--test_checkpoint=none"]
+        own += ["--trainer.max_epochs=2", "--trainer.max_steps=10", "--test_checkpoint=none"]
         yield name, fit_in(folder, path, "-c", SMOKE, *own, *flags)
 
 

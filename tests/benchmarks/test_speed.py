@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import against, committed, overhead, pipeline, scaling, time_to_accuracy, timing
-from benchmarks.timing import in_a_process, interleaved, ratio
+from benchmarks.timing import interleaved, ratio
 from engine.paths import PROJECT
 from tests.test_train import DEEP, SHALLOW
 
@@ -42,9 +42,9 @@ def test_the_hand_written_loop_takes_the_steps_of_fit(config: str) -> None:
     )
 
 
-def test_a_round_measures_both_in_a_process_of_their_own() -> None:
+def test_a_round_measures_both() -> None:
     config = str(PROJECT / "configs" / SHALLOW)
-    taken = in_a_process("benchmarks.overhead", "1", "-c", config, "--data.source=subset", "--trainer.max_epochs=1")
+    taken = overhead.one_round(1, ["-c", config, "--data.source=subset", "--trainer.max_epochs=1"])
     assert set(taken) == {"by_hand", "by_hand_cpu", "as_shipped", "as_shipped_cpu"}
     assert all(milliseconds > 0 for milliseconds in taken.values())
 

@@ -47,7 +47,7 @@ def generators() -> list[Any]:
 
 @pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
 def test_training_has_the_same_bits_with_inspection(path: Path, fit: Fit) -> None:
-    flags = ["-c", SMOKE, "--trainer.max_epochs=2", "--data.batch_size=24", "--test_checkpoint=none"]
+    flags = ["-c", SMOKE, "--trainer.max_epochs=1", "--data.batch_size=24", "--test_checkpoint=none"]
 
     def train_with(*more: str) -> tuple[CLI, list[Any]]:
         cli = fit(path, *flags, *more)
