@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
-from scipy import stats
 
 import compare
-from comparison.environment import environment
+from comparison.environment import git
 from engine.paths import PROJECT, RUNS
 from engine.results import Row
 
@@ -25,11 +22,9 @@ FILES = ("results.csv", "differences.csv", "environment.json", "summary.md")
 
 def clean_commit() -> str:
     """The short name of the current commit. Exits if it does not describe the code and the configs."""
-    status = ["git", "status", "--porcelain", "--", "*.py", "*.yaml"]
-    done = subprocess.run(status, cwd=PROJECT, capture_output=True, text=True, check=False)
-    if done.returncode or done.stdout:
+    if git("status", "--porcelain", "--", "*.py", "*.yaml") != "":
         sys.exit("results belong to a commit: commit the changes that `git status` lists, then measure again")
-    return str(environment()["commit"])[:7]
+    return str(git("rev-parse", "HEAD"))[:7]
 
 
 def run(name: str, arguments: Sequence[str], flags: Sequence[str] = ()) -> Path:
@@ -62,29 +57,15 @@ def rows(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "results.csv")
 
 
-def hardware(folder: Path) -> str:
-    """The machine that the results in this folder were measured on."""
-    where: Row = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+def machine(where: Row) -> str:
+    """The machine of a measurement."""
     cores = f"{where['cores']} cores of a shared {where['machine']}"
     return cores if where["device"] == "cpu" else f"{where['device']}, {cores}"
 
 
-class Difference(NamedTuple):
-    """Difference of two means, with the bounds of its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def is_significant(self) -> bool:
-        return self.low > 0 or self.high < 0
-
-
-def difference(first: pd.Series[float], second: pd.Series[float]) -> Difference:
-    """The mean of the second minus the mean of the first, with the interval of Welch's t-test."""
-    interval = stats.ttest_ind(second, first, equal_var=False).confidence_interval()
-    return Difference(second.mean() - first.mean(), interval.low, interval.high)
+def hardware(folder: Path) -> str:
+    """The machine that the results in this folder were measured on."""
+    return machine(json.loads((folder / "environment.json").read_text(encoding="utf-8")))
 
 
 def markdown(columns: Iterable[str], lines: Iterable[Iterable[object]]) -> str:

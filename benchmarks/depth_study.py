@@ -12,8 +12,9 @@ import sys
 import pandas as pd
 
 from benchmarks import committed
-from benchmarks.committed import difference, markdown
+from benchmarks.committed import markdown
 from callbacks.drawing import COLOURS, MARKS, panels
+from comparison.table import difference
 from engine.paths import PROJECT
 
 PAGE = PROJECT / "docs" / "depth.md"
@@ -88,8 +89,9 @@ def differences(data: str) -> str:
 def difference_table(pairs: dict[str, tuple[pd.DataFrame, pd.DataFrame]]) -> str:
     lines = []
     for name, (first, second) in pairs.items():
-        mean, low, high = found = difference(first.test, second.test)
-        lines.append([name, f"{mean:+z.1f}", f"{low:+z.1f} to {high:+z.1f}", "yes" if found.is_significant else "no"])
+        found = difference(first.test, second.test)
+        interval, verdict = f"{found.low:+z.1f} to {found.high:+z.1f}", "yes" if found.is_significant else "no"
+        lines.append([name, f"{found.mean:+z.1f}", interval, verdict])
     return markdown(["test accuracy", "difference in points", "95 % interval", "significant?"], lines)
 
 
@@ -110,16 +112,13 @@ def rates() -> str:
     return markdown(["data", "hidden layers", *(f"lr {rate}" for rate in (*RATES, "0.01"))], lines)
 
 
-def best_rate(data: str, depth: int) -> tuple[str, pd.DataFrame]:
-    """The learning rate that is best on validation, and its runs."""
-    return max(by_rate(data, depth).items(), key=lambda one: one[1].val.mean())
-
-
 def best_rates() -> str:
-    """The deepest plain ReLU network and one layer, each at its best learning rate."""
+    """One layer and the deepest plain ReLU network, each at the learning rate that is best on validation."""
     pairs = {}
     for data, name in DATA.items():
-        (rate, one), (deep_rate, deep) = best_rate(data, 1), best_rate(data, DEPTHS[-1])
+        (rate, one), (deep_rate, deep) = (
+            max(by_rate(data, depth).items(), key=lambda runs: runs[1].val.mean()) for depth in (1, DEPTHS[-1])
+        )
         pairs[f"{name}: {DEPTHS[-1]} layers at lr {deep_rate} - 1 at lr {rate}"] = (one, deep)
     return difference_table(pairs)
 

@@ -11,6 +11,7 @@ Stop it at any time: the same command resumes.
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 from pathlib import Path
@@ -24,8 +25,7 @@ from scipy import stats
 
 from benchmarks import committed
 from benchmarks.committed import RESULTS, markdown
-from callbacks.drawing import COLOURS, name_marks, panels
-from engine.names import nearest
+from callbacks.drawing import COLOURS, panels
 from engine.paths import CONFIGS, PROJECT
 from engine.results import Row
 
@@ -204,32 +204,23 @@ def panel(config: str) -> str:
 
 
 def draw(found: list[Result]) -> None:
-    """Error against seconds of training, with published numbers as hollow marks above or below ours."""
+    """The error of each config, with the published error as a hollow mark."""
     titles = list(dict.fromkeys(panel(one.config) for one in found))
-    figure, axes = panels(8, 6, math.ceil(len(titles) / 2), 2)
+    figure, axes = panels(8, 5, math.ceil(len(titles) / 2), 2)
     for ax, title in zip(axes, titles, strict=True):
-        marks = {}
         shown = [one for one in found if panel(one.config) == title]
         for number, one in enumerate(shown):
-            colour, seconds = COLOURS[number % len(COLOURS)], one.runs.seconds.mean()
             errors = one.scores if one.is_loss else 100 - one.scores
-            ax.errorbar(seconds, errors.mean(), errors.std(), fmt="o", color=colour)
-            marks[Path(one.config).name] = (seconds, errors.mean())
+            ax.errorbar(errors.mean(), number, xerr=errors.std(), fmt="o", color=COLOURS[0])
             if "value" in one.published:
                 other = one.published["value"] if one.is_loss else 100 - one.published["value"]
-                ax.plot([seconds, seconds], [errors.mean(), other], ":", color=colour, linewidth=1)
-                ax.plot(seconds, other, "o", color=colour, markerfacecolor="none", markersize=9)
-        ax.set(
-            title=f"{title}: ours filled, published hollow", xlabel="seconds of training", xscale="log", yscale="log"
-        )
-        ax.set_ylabel("test loss" if title == "memory tasks" else "test error, %")
-        for axis, steps in ((ax.xaxis, (1, 2, 5)), (ax.yaxis, (1, 2, 3, 5, 7))):
-            axis.set_major_locator(LogLocator(subs=steps))
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter("")
-        seconds = [x for x, _ in marks.values()]
-        ax.set_xlim(min(seconds) / 1.6, max(seconds) * 2)  # leaves room for names
-        name_marks(figure, ax, marks)
+                ax.plot(other, number, "o", color=COLOURS[1], markerfacecolor="none", markersize=9)
+        ax.set_yticks(range(len(shown)), [Path(one.config).name for one in shown])
+        ax.invert_yaxis()
+        ax.set(title=title, xscale="log", xlabel="test loss" if title == "memory tasks" else "test error, %")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter("")
     figure.savefig(PAGE.with_suffix("") / "errors.png", dpi=100)
 
 
@@ -254,8 +245,9 @@ def quick() -> str:
     """Trains one seed of each config. Returns its score next to the one on the page."""
     on_page = {one.config: one for one in committed_results()}
     lines = []
-    for one in results({name: measure(name, 1) for name in asked("quick")}):
-        known = on_page[one.config]
+    for one in results({name: measure(name, 1) for name in sets_of("quick")}):
+        if (known := on_page.get(one.config)) is None:
+            continue
         mean, width = known.difference(one.scores.iloc[0])
         change = f"{known.number(-mean, '+')} ± {known.number(width)}"
         lines.append(
@@ -264,26 +256,23 @@ def quick() -> str:
     return markdown(["config", "seed 0, now", "docs/results.md", "difference", "significant?"], lines)
 
 
-def asked(argument: str) -> list[str]:
-    """The sets that a command measures."""
-    if argument in SETS:
-        return [argument]
-    on_gpu = argument == "gpu"
-    if argument not in ("quick", "full", "gpu"):
-        near = nearest(argument, [*SETS, "quick", "full", "gpu"]) or "quick, full, gpu"
-        sys.exit(f"{argument} is not a set of benchmarks/sets.yaml; type {near}")
-    return [name for name, one in SETS.items() if one.get("needs_gpu", False) == on_gpu]
+def sets_of(what: str) -> list[str]:
+    """The sets that a command measures. The sets that need a GPU are named `gpu_...`."""
+    return [what] if what in SETS else [name for name in SETS if name.startswith("gpu_") == (what == "gpu")]
 
 
 def main(arguments: list[str]) -> None:
-    if arguments[1:]:
-        sys.exit(f"{' '.join(arguments)}: type one set, or quick, full or gpu")
-    if arguments == ["quick"]:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.report", description="Measures, and rewrites the pages."
+    )
+    parser.add_argument("what", nargs="?", choices=["quick", "full", "gpu", *SETS], help="without it: rewrite only")
+    what = parser.parse_args(arguments).what
+    if what == "quick":
         print(quick())
         return
-    names = asked(arguments[0]) if arguments else []
-    if any(SETS[name].get("needs_gpu") for name in names) and not torch.cuda.is_available():
-        sys.exit(f"{arguments[0]} needs a CUDA GPU, and PyTorch finds none here; type another set")
+    names = sets_of(what) if what else []
+    if any(name.startswith("gpu_") for name in names) and not torch.cuda.is_available():
+        sys.exit(f"{what} needs a CUDA GPU, and PyTorch finds none here; type another set")
     folders = {name: measure(name, SETS[name]["seeds"]) for name in names}
     for name, folder in folders.items():  # at the end, because they are uncommitted changes
         committed.copy(folder, RESULTS / name)

@@ -11,12 +11,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import Any
 
 import lightning as L
 import torch
 
-from benchmarks.committed import clean_commit, write_tables
+from benchmarks.committed import clean_commit, machine, write_tables
 from comparison.environment import environment
 from engine.cli import CLI, build, main
 from engine.paths import PROJECT
@@ -92,10 +91,8 @@ def load(name: str) -> Row:
 
 def with_source(found: Row, table: str) -> str:
     """A table with the machine and the commit of its numbers below it."""
-    where: Any = found["environment"]
-    device = "" if found["device"] == "cpu" else f"{found['device']}, "
-    machine = f"{device}{where['cores']} cores of a shared {where['machine']}, PyTorch {where['torch']}"
-    return f"{table}\n\nOn {machine}; commit {where['commit'][:7]}."
+    where = {**found["environment"], "device": found["device"]}
+    return f"{table}\n\nOn {machine(where)}, PyTorch {where['torch']}; commit {where['commit'][:7]}."
 
 
 def command_line(name: str, measure: Callable[[int | None], Row], table: Callable[[Row], str]) -> None:

@@ -9,9 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Bbox
 
 # Okabe and Ito's colours, with a mark for each that also works in grey
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -26,14 +24,6 @@ STYLE: Any = {
 }
 HEIGHT = "viridis"  # for values from low to high
 SIGNED: Colormap = LinearSegmentedColormap.from_list("signed", [COLOURS[0], "white", COLOURS[1]])  # white is 0
-PLACES = {  # of a name beside its mark, in points, and the alignment of the text; the first is preferred
-    (6, 4): "left",
-    (6, -12): "left",
-    (0, 8): "center",
-    (0, -17): "center",
-    (-6, 4): "right",
-    (-6, -12): "right",
-}
 
 
 def panels(
@@ -61,39 +51,6 @@ def line_style(number: int, num_points: int) -> dict[str, Any]:
     stroke = ["-", "--", ":", "-."][number // 7 % 4]
     mark = MARKS[number % 7] if num_points <= 12 else ""
     return {"color": COLOURS[number % 7], "linestyle": stroke, "marker": mark, "linewidth": 2}
-
-
-def name_marks(figure: Figure, axes: Axes, marks: dict[str, tuple[float, float]], **options: Any) -> None:
-    """Writes each name beside its mark, where it covers the fewest lines, marks and names.
-
-    Args:
-        figure: The figure. Limits and scales of its axes must be set already.
-        axes: Axes with the marks and everything else that is drawn.
-        marks: x and y of each name.
-        options: Options of `Axes.annotate`.
-    """
-    figure.draw_without_rendering()  # sets the layout
-    lines = [line.get_transform().transform_path(line.get_path()) for line in axes.lines]
-    for bars in axes.collections:
-        lines += [bars.get_transform().transform_path(path) for path in bars.get_paths()]
-    taken: list[Bbox] = []
-
-    def num_covered(text: Annotation) -> int:
-        place = text.get_window_extent().padded(5)  # the radius of a mark
-        crossed = [path.intersects_bbox(place, filled=False) or place.count_contains(path.vertices) for path in lines]
-        is_inside = axes.bbox.count_contains(place.corners()) == 4
-        return (not is_inside) + place.count_overlaps(taken) + sum(map(bool, crossed))
-
-    for name, mark in marks.items():
-        texts = [
-            axes.annotate(name, mark, offset, textcoords="offset points", ha=side, **options)
-            for offset, side in PLACES.items()
-        ]
-        best = min(texts, key=num_covered)
-        taken.append(best.get_window_extent())
-        for text in texts:
-            if text is not best:
-                text.remove()
 
 
 def depth_axis(axes: Axes, label: str, is_relative: bool) -> None:

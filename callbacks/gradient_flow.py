@@ -50,7 +50,8 @@ class GradientFlow(Insight):
     ) -> None:
         if not (self.is_on and self.is_measured(trainer)):
             return
-        norms = [math.nan if weight.grad is None else norm(weight.grad) for weight in self.layers.values()]
+        # float64, because after 50 sigmoid layers the squares are 0 in float32; not every GPU has it
+        norms = [math.nan if w.grad is None else float(w.grad.cpu().double().norm()) for w in self.layers.values()]
         self.norms.append(norms)
         self.weights_before = [weight.detach().clone() for weight in self.layers.values()]
         curves = {f"gradient_norm/{name}": value for name, value in zip(self.layers, norms, strict=True)}
@@ -68,7 +69,7 @@ class GradientFlow(Insight):
     ) -> None:
         if self.weights_before:
             ratios = {
-                f"update_ratio/{name}": float((new.detach() - old).norm() / old.norm())
+                f"update_ratio/{name}": float((new.detach() - old).norm() / old.norm().clamp_min(SMALLEST))
                 for (name, new), old in zip(self.layers.items(), self.weights_before, strict=True)
             }
             log_metrics(trainer, ratios, trainer.global_step)
@@ -87,12 +88,6 @@ class GradientFlow(Insight):
         axes.legend(fontsize=10, loc="lower right")
         self.draw(trainer, "gradient_flow/by_depth", figure)
         self.save_arrays(trainer, norms=latest[label], layers=np.array(list(self.layers)))
-
-
-def norm(gradient: Tensor) -> float:
-    """The norm, relative to the largest entry: after 50 sigmoid layers, the squares are 0 in float32."""
-    largest = float(gradient.abs().max())
-    return largest * float((gradient / largest).norm()) if 0 < largest < math.inf else largest
 
 
 def draw_norms(axes: Axes, norms: dict[str, np.ndarray], is_relative: bool = False) -> None:

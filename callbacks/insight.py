@@ -29,7 +29,8 @@ class Insight(L.Callback):
     A subclass implements `inspect`. It may also implement `reason_to_skip` and `finish`.
 
     Args:
-        every_n_epochs: Epochs between two inspections. None divides the run into `num_intervals` intervals.
+        every_n_epochs: Epochs between two inspections. None divides the run into `num_intervals` intervals; a run
+            without an end is then inspected once, after training.
             TensorBoard's slider keeps 10 pictures, unless it is started with `--samples_per_plugin images=100`.
 
     Attributes:
@@ -75,7 +76,8 @@ class Insight(L.Callback):
         self.is_on = trainer.is_global_zero and reason is None
         if trainer.is_global_zero and reason is not None:
             print(f"{type(self).__name__} is off: {reason}.", flush=True)
-        default = math.ceil(num_epochs(trainer) / self.num_intervals) if self.num_intervals else None
+        ends = math.isfinite(trainer.estimated_stepping_batches)
+        default = math.ceil(num_epochs(trainer) / self.num_intervals) if self.num_intervals and ends else None
         self.interval = self.every_n_epochs or default
         if self.epoch == 0:
             self.inspect_if_due(trainer, pl_module)

@@ -16,7 +16,7 @@ from engine.results import Row
 
 def environment() -> Row:
     """Describes this machine, the versions of the libraries, and the commit of this project."""
-    changes = git("status", "--porcelain")
+    changes = git("status", "--porcelain", "--", "*.py", "*.yaml")
     return {
         "machine": processor(),
         "system": platform.platform(),
