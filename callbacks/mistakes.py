@@ -1,7 +1,6 @@
 """The confusion matrix, and the mistakes with the highest probability."""
 
 import math
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -17,6 +16,7 @@ from callbacks.insight import Insight, class_names, datamodule_of, is_ink
 from callbacks.parts import is_picture, to_numpy, to_pictures
 
 NUM_WORST, COLUMNS = 20, 5
+MOST_SAMPLES = 10_000
 MOST_WRITTEN = 20  # classes; with more, counts and accuracies are not written
 RANGE = LogNorm(1e-3, 1)  # of the fractions in every confusion matrix, so that figures can be compared
 IGNORE_INDEX = -100  # the label of a time step that is not counted, as in PyTorch's cross-entropy
@@ -30,42 +30,24 @@ class Mistakes(Insight):
     - `mistakes/most_confident`: the pictures whose wrong class has the highest probability, after training.
     - Curves `class_acc/<class>` with finished epochs on x.
 
-    It keeps the outputs of the validation. With several devices, it has the samples of the first device only.
+    They use all validation samples, or 10,000 of them.
     """
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
         datamodule = datamodule_of(trainer)
         if datamodule.task == "regression":
             return "regression has no classes"
-        return None if datamodule.val_size and trainer.limit_val_batches else "there is no validation"
+        return None if datamodule.val_size else "there is no validation"
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.batches: list[tuple[Tensor, Tensor]] = []  # of the last validation
-        self.logits: list[Tensor] = []
-        self.last_validation: int | None = None  # number of finished epochs
-        super().on_train_start(trainer, pl_module)
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.is_on:
-            self.batches, self.logits = [], []
-            self.handle = pl_module.register_forward_hook(lambda _, inputs, logits: self.logits.append(logits))
-
-    def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: object
-    ) -> None:
-        if self.is_on:
-            self.batches.append(batch)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.is_on:
-            self.handle.remove()
-            self.last_validation = trainer.current_epoch + 1
+    def evaluate(self, trainer: L.Trainer, model: L.LightningModule) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, logits and targets of the validation samples."""
+        inputs, targets = self.samples(trainer, MOST_SAMPLES)
+        batches = inputs.split(datamodule_of(trainer).batch_size)
+        return inputs, torch.cat([model(batch) for batch in batches]).float(), targets
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        if self.last_validation != self.epoch:  # there was none in this epoch
-            return
-        counts = confusion(torch.cat(self.logits), torch.cat([targets for _, targets in self.batches]))
-        names = class_names(trainer)
+        _, logits, targets = self.evaluate(trainer, model)
+        counts, names = confusion(logits, targets), class_names(trainer)
         if len(names) <= MOST_WRITTEN:
             accuracies = (counts.diagonal() / counts.sum(1)).tolist()
             curves = {
@@ -77,9 +59,8 @@ class Mistakes(Insight):
         self.draw(trainer, "mistakes/confusion", confusion_figure(to_numpy(counts), names))
 
     def finish(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        if model.hparams["task"] == "classification" and self.batches and is_picture(self.batches[0][0]):
-            inputs, targets = (torch.cat(tensors) for tensors in zip(*self.batches, strict=True))
-            logits = torch.cat(self.logits).float()
+        inputs, logits, targets = self.evaluate(trainer, model)
+        if model.hparams["task"] == "classification" and is_picture(inputs):
             figure = worst_figure(inputs, logits, targets, class_names(trainer), is_ink(trainer))
             self.draw(trainer, "mistakes/most_confident", figure)
 
