@@ -50,7 +50,7 @@ def config_id(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
-def why_it_cannot(what: str, path: Path) -> str | None:
+def reason_to_fail(what: str, path: Path) -> str | None:
     """The reason in the header line `# cannot move: <reason>` or `# cannot learn:` of a config that is meant to fail.
 
     What cannot move cannot learn either.
@@ -60,9 +60,9 @@ def why_it_cannot(what: str, path: Path) -> str | None:
     return header[0].partition(":")[2].strip() if header else None
 
 
-def expected_to(what: str, path: Path) -> Any:
+def config_param(what: str, path: Path) -> Any:
     """The config as a parameter of a test that it moves or learns: expected to fail where its header says so."""
-    reason = why_it_cannot(what, path)
+    reason = reason_to_fail(what, path)
     return pytest.param(path, marks=[pytest.mark.xfail(reason=reason, strict=True)] if reason else [])
 
 

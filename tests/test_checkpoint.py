@@ -59,7 +59,7 @@ def drawing(path: Path, size: int = 200) -> None:
 
 
 @pytest.mark.parametrize("command", ["test", "validate"])
-def test_a_copied_checkpoint_is_measured_by_itself(
+def test_copied_checkpoint_can_be_tested(
     command: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train.main([command, "--ckpt_path", "renamed.ckpt"]).model.hparams["hidden_size"] == 32
@@ -73,7 +73,7 @@ def test_a_copied_checkpoint_is_measured_by_itself(
     assert [path.name for path in checkpoint.parent.iterdir()] == ["renamed.ckpt"]
 
 
-def test_the_same_is_measured_as_when_it_was_trained(fit: Fit, tmp_path: Path) -> None:
+def test_checkpoint_contains_its_config_and_the_source_of_data(fit: Fit, tmp_path: Path) -> None:
     trained = fit(SHALLOW, "--trainer.max_epochs=1")
     again = train.main(["test", f"--ckpt_path={next(tmp_path.rglob('best.ckpt'))}"])
     assert float(again.trainer.callback_metrics["test/loss"]) == pytest.approx(trained.result["test_loss"], rel=1e-6)
@@ -108,19 +108,19 @@ def test_loading_may_be_changed(checkpoint: Path) -> None:
         (["--data.variant=kmnist", "--data.source=full"], "data.variant is mnist there and not kmnist"),
     ],
 )
-def test_another_network_or_task_is_refused_by_name(
+def test_checkpoint_of_another_network_or_task_is_refused(
     flags: list[str], differing: str, command: str, checkpoint: Path
 ) -> None:
     with pytest.raises(InputError, match=differing):
         train.main([command, f"--ckpt_path={checkpoint}", *flags])
 
 
-def test_a_misspelt_option_of_the_network_in_the_checkpoint_is_refused(checkpoint: Path) -> None:
+def test_misspelt_option_of_a_checkpoint_is_refused(checkpoint: Path) -> None:
     with pytest.raises(ValueError, match="is not an option of ShallowMLP; type --model"):
         train.main(["test", f"--ckpt_path={checkpoint}", "--model.hiden_size=64"])
 
 
-def test_data_of_another_machine_is_looked_for_here(
+def test_missing_data_folder_of_a_checkpoint_is_replaced(
     fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = tmp_path / "data"
@@ -132,7 +132,7 @@ def test_data_of_another_machine_is_looked_for_here(
     assert str(tmp_path) not in str(cli.datamodule.raw)
 
 
-def test_fit_goes_on_with_the_config_of_the_checkpoint(
+def test_fit_resumes_with_the_config_of_the_checkpoint(
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags = ["--model.schedule=constant", "--model.warmup_ratio=0", "--data.batch_size=200", "--seed_everything=3"]
@@ -175,7 +175,7 @@ def test_last_is_written_once_per_interval_and_at_the_end(
         (["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val/loss", "--model.lr=0"], 3),
     ],
 )
-def test_last_is_where_the_run_ended(
+def test_last_checkpoint_is_the_end_of_the_run(
     flags: list[str], epoch: int, fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "INTERVAL", math.inf)
@@ -184,12 +184,12 @@ def test_last_is_where_the_run_ended(
     assert (saved["epoch"], saved["global_step"]) == (epoch, cli.trainer.global_step)
 
 
-def test_a_run_that_has_ended_is_not_gone_on_with(checkpoint: Path) -> None:
+def test_resume_of_a_finished_run_is_refused(checkpoint: Path) -> None:
     with pytest.raises(ValueError, match=r"max_epochs=1 of 1, .* type --trainer.max_epochs 2 or more"):
         train.main(["fit", f"--ckpt_path={checkpoint}"])
 
 
-def test_a_run_is_gone_on_with_from_a_config_too(checkpoint: Path, tmp_path: Path) -> None:
+def test_ckpt_path_in_a_config_resumes(checkpoint: Path, tmp_path: Path) -> None:
     config = tmp_path / "on.yaml"
     config.write_text(f"ckpt_path: {checkpoint}\n")
     with pytest.raises(ValueError, match="so nothing is left to train"):
@@ -198,12 +198,10 @@ def test_a_run_is_gone_on_with_from_a_config_too(checkpoint: Path, tmp_path: Pat
     assert cli.trainer.current_epoch == 2
     (path,) = (checkpoint.parent / "runs").rglob("config.yaml")
     written = yaml.safe_load(path.read_text())
-    assert written["ckpt_path"] is None, "who runs it again begins anew"
+    assert written["ckpt_path"] is None, "the written config starts a new run"
 
 
-def test_a_run_with_several_loggers_is_not_overwritten(
-    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_with_several_loggers_is_not_overwritten(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = {"save_dir": str(tmp_path), "name": "x", "version": "v"}
     config = tmp_path / "loggers.yaml"
     config.write_text(yaml.safe_dump({"trainer": {"logger": [{"class_path": "CSVLogger", "init_args": place}]}}))
@@ -217,14 +215,14 @@ def test_a_run_with_several_loggers_is_not_overwritten(
     assert last.read_bytes() == before
 
 
-def test_a_folder_of_checkpoints_is_not_overwritten(fit: Fit, tmp_path: Path) -> None:
+def test_folder_of_checkpoints_is_not_overwritten(fit: Fit, tmp_path: Path) -> None:
     flags = ["--trainer.max_epochs=1", f"--checkpoint.dirpath={tmp_path / 'kept'}"]
     fit(SHALLOW, *flags)
     with pytest.raises(ValueError, match=r"kept already contains a run; type another --checkpoint\.dirpath"):
         fit(SHALLOW, *flags)
 
 
-def test_without_held_back_samples_there_is_nothing_to_validate(fit: Fit, tmp_path: Path) -> None:
+def test_validate_without_validation_samples_is_refused(fit: Fit, tmp_path: Path) -> None:
     fit(SHALLOW, "--trainer.max_epochs=1", "--data.val_size=0")
     with pytest.raises(ValueError, match=r"validate has no samples, because --data\.val_size=0; type test instead"):
         train.main(["validate", f"--ckpt_path={next(tmp_path.rglob('last.ckpt'))}"])
@@ -237,7 +235,7 @@ def test_a_tuple_that_a_config_reads_as_a_list_is_no_conflict(fit: Fit, tmp_path
     assert cli.model.hparams["sizes"] in ((4, 5), [4, 5])
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path, checkpoint: Path) -> None:
+def test_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, checkpoint: Path) -> None:
     other = tmp_path / "other.ckpt"
     whole = checkpoint.read_bytes()
     stream = io.BytesIO()
@@ -248,7 +246,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, checkpoint: Path) -> N
             train.main(["test", f"--ckpt_path={other}"])
 
 
-def test_a_checkpoint_of_another_program_needs_a_config(checkpoint: Path, tmp_path: Path) -> None:
+def test_checkpoint_of_another_program_needs_a_config(checkpoint: Path, tmp_path: Path) -> None:
     saved = torch.load(checkpoint, weights_only=True)
     del saved["config"]
     torch.save(saved, tmp_path / "bare.ckpt")
@@ -309,7 +307,7 @@ def test_predictions_on_an_image_and_on_a_folder(
 
 
 @pytest.mark.parametrize("content", ["nothing", "text"])
-def test_no_image_at_all_is_refused(content: str, checkpoint: Path, tmp_path: Path) -> None:
+def test_path_without_images_is_refused(content: str, checkpoint: Path, tmp_path: Path) -> None:
     path = tmp_path / "path"
     if content == "nothing":
         path.mkdir()

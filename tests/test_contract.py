@@ -12,13 +12,15 @@ from torch import Tensor
 import models
 from engine.cli import CLI, main
 from models import BaseModel
-from tests.conftest import CONFIGS, ONE_OF_EACH, SMOKE, Fit, build, config_id, expected_to
+from tests.conftest import CONFIGS, ONE_OF_EACH, SMOKE, Fit, build, config_id, config_param
 
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=config_id)
 every_built_config = pytest.mark.parametrize("built", CONFIGS, ids=config_id, indirect=True)
 one_of_each = pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
-every_moving_config = pytest.mark.parametrize("path", [expected_to("move", path) for path in CONFIGS], ids=config_id)
-every_learning_config = pytest.mark.parametrize("path", [expected_to("learn", path) for path in CONFIGS], ids=config_id)
+every_moving_config = pytest.mark.parametrize("path", [config_param("move", path) for path in CONFIGS], ids=config_id)
+every_learning_config = pytest.mark.parametrize(
+    "path", [config_param("learn", path) for path in CONFIGS], ids=config_id
+)
 
 Batch = tuple[Tensor, Tensor]
 

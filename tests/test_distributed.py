@@ -53,7 +53,7 @@ def furthest(one: dict[str, Any], other: dict[str, Any]) -> float:
     return max(float((torch.as_tensor(one[name]) - torch.as_tensor(other[name])).abs().max()) for name in one)
 
 
-def wrong(name: str, cli: CLI, folder: Path) -> list[str]:
+def differences(name: str, cli: CLI, folder: Path) -> list[str]:
     """What sets the run of two processes apart from that of one, and should not."""
     first, second = (torch.load(folder / f"{name}.{rank}.pt", weights_only=True) for rank in (0, 1))
     parameters = dict(cli.model.named_parameters())
@@ -91,7 +91,7 @@ def wrong(name: str, cli: CLI, folder: Path) -> list[str]:
     return found
 
 
-def test_two_processes_train_every_model_as_one_does(tmp_path: Path) -> None:
+def test_two_processes_equal_one_for_every_model(tmp_path: Path) -> None:
     folders = tmp_path / "one", tmp_path / "two"
     for folder in folders:
         folder.mkdir()
@@ -103,10 +103,10 @@ def test_two_processes_train_every_model_as_one_does(tmp_path: Path) -> None:
     assert code == 0, printed
     assert "Warning" not in printed
     assert printed.count("parameters, on ") == len(alone), "one process tells"
-    assert not {name: found for name, cli in alone if (found := wrong(name, cli, folders[1]))}
+    assert not {name: found for name, cli in alone if (found := differences(name, cli, folders[1]))}
 
 
-def test_two_processes_test_uneven_shares_as_one_tests_all(fit: Fit, tmp_path: Path) -> None:
+def test_two_processes_with_uneven_shares_equal_one(fit: Fit, tmp_path: Path) -> None:
     flags = ["--data.val_size=501", "--trainer.max_epochs=2", "--test_checkpoint=last"]
     place = f"--trainer.logger.init_args.save_dir={tmp_path / 'two'}"
     command = [sys.executable, "train.py", "fit", "-c", f"configs/{SHALLOW}", "--data.source=subset", place, *TWO]
@@ -123,7 +123,7 @@ def test_two_processes_test_uneven_shares_as_one_tests_all(fit: Fit, tmp_path: P
         assert [y for _, y in found[tag]] == pytest.approx([y for _, y in points], abs=1e-5), tag
 
 
-def test_a_run_that_lost_a_machine_ends_and_goes_on(tmp_path: Path) -> None:
+def test_run_ends_and_can_be_resumed_after_a_process_is_lost(tmp_path: Path) -> None:
     node = ["--nnodes", "2", "--nproc_per_node", "1", "--master_port", free_port()]
     fit = ["train.py", "fit", "-c", f"configs/{SHALLOW}", "-c", DDP, "--data.source=subset", "--trainer.num_nodes=2"]
     fit += ["--trainer.accelerator=cpu", "--trainer.max_epochs=100000", "--model.schedule=constant"]

@@ -39,7 +39,7 @@ def hparams_page(folder: Path) -> tuple[Any, Any]:
     return experiment, answer.session_groups
 
 
-def test_hparams_has_a_row_a_run_with_the_same_columns_and_the_best_values(fit: Fit, tmp_path: Path) -> None:
+def test_hparams_has_one_row_per_run_with_best_values(fit: Fit, tmp_path: Path) -> None:
     runs = {}
     for config in ("mnist/shallow_mlp.yaml", "mnist1d/gru.yaml"):
         cli = fit(config, "-c", SMOKE, "--trainer.max_epochs=3", "--model.schedule=constant", "--model.lr=0.02")
@@ -64,7 +64,7 @@ def test_hparams_has_a_row_a_run_with_the_same_columns_and_the_best_values(fit: 
     assert rows["gru"]["activation"].string_value == "gru"
 
 
-def test_the_row_beside_a_run_is_what_the_run_returned(fit: Fit, tmp_path: Path) -> None:
+def test_result_file_equals_the_returned_result(fit: Fit, tmp_path: Path) -> None:
     cli = fit("mnist/resnet.yaml", "-c", SMOKE, "--seed_everything=7")
     folder = tmp_path / "resnet" / "version_0"
     row = results.read(folder)
@@ -86,7 +86,7 @@ def test_regression_has_the_same_columns(fit: Fit) -> None:
     assert scores["run/val_loss"] == cli.result["val_loss"]
 
 
-def test_the_gap_is_that_between_the_curves_it_lies_between(fit: Fit, tmp_path: Path) -> None:
+def test_gap_is_the_difference_of_its_curves(fit: Fit, tmp_path: Path) -> None:
     fit("mnist/shallow_mlp.yaml", "-c", SMOKE, "--trainer.max_epochs=2")
     fit("plane/bumps.yaml", "-c", SMOKE, "--trainer.max_epochs=2")
     found = curves(tmp_path / "shallow_mlp")

@@ -74,7 +74,7 @@ BY_HAND: list[tuple[BaseModel, int]] = [
 
 
 @pytest.mark.parametrize(("model", "multiplications"), BY_HAND, ids=lambda value: type(value).__name__)
-def test_operations_are_those_counted_by_hand(model: BaseModel, multiplications: int) -> None:
+def test_flops_equal_a_count_by_hand(model: BaseModel, multiplications: int) -> None:
     assert sizes.flops(model) == 2 * multiplications
 
 

@@ -97,14 +97,14 @@ def test_commands_after_a_run_can_be_typed(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("lr", "has_doubt"), [("1.0", True), ("0.01", False)])
-def test_run_that_ends_above_the_loss_of_a_constant_output_says_so(
+def test_fit_warns_if_the_loss_is_above_a_constant_output(
     lr: str, has_doubt: bool, fit: Fit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit(SHALLOW, "--trainer.max_epochs=1", "--data.batch_size=400", f"--model.lr={lr}", "--model.schedule=constant")
     assert ("the loss of a constant output: the network has not learned" in capsys.readouterr().out) == has_doubt
 
 
-def test_doubt_tells_overfitting_from_not_learning(fit: Fit) -> None:
+def test_warning_distinguishes_overfitting_from_not_learning(fit: Fit) -> None:
     cli = fit(SHALLOW, "-c", SMOKE)
     constant = cli.datamodule.constant_loss()
     assert doubt(cli.model, cli.datamodule, 0.1, constant - 0.1) == ""
@@ -131,7 +131,7 @@ def test_nan_of_any_validation_loader_ends_the_run() -> None:
         StopWhenDiverged().on_validation_end(trainer, L.LightningModule())
 
 
-def test_axes_and_tags(fit: Fit, tmp_path: Path) -> None:
+def test_curves_have_their_axes_and_tags(fit: Fit, tmp_path: Path) -> None:
     fit(SHALLOW, "--trainer.max_epochs=3", "--data.batch_size=1000", "--trainer.log_every_n_steps=5")
     found = curves(tmp_path)
     for tag in ("train/loss", "train/acc", "val/loss", "val/acc", "gap/acc"):
@@ -154,7 +154,7 @@ def test_validation_accuracy_is_a_count_over_all_samples(fit: Fit) -> None:
     assert cli.result["val_acc"] == pytest.approx(correct / 500)
 
 
-def test_the_run_says_what_its_data_was(fit: Fit, tmp_path: Path) -> None:
+def test_run_records_its_data(fit: Fit, tmp_path: Path) -> None:
     fit(SHALLOW, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
     written = texts(tmp_path)
     assert "MNIST-5k" in written
@@ -323,7 +323,7 @@ def test_typed_monitor_chooses_the_best_epoch(monitor: str, mode: str, fit: Fit)
     assert (cli.best.monitor, cli.best.mode) == (monitor, mode)
 
 
-def test_a_run_is_not_written_into_another(fit: Fit) -> None:
+def test_existing_run_is_not_overwritten(fit: Fit) -> None:
     flags = ["--trainer.max_epochs=1", "--trainer.logger.init_args.version=seed_0"]
     fit(SHALLOW, *flags)
     with pytest.raises(
@@ -332,7 +332,7 @@ def test_a_run_is_not_written_into_another(fit: Fit) -> None:
         fit(SHALLOW, *flags)
 
 
-def test_the_config_that_a_run_wrote_can_be_run_again(fit: Fit, tmp_path: Path) -> None:
+def test_written_config_can_be_run_again(fit: Fit, tmp_path: Path) -> None:
     first = fit(SHALLOW, "--trainer.max_epochs=1", "--seed_everything=3")
     written = next(tmp_path.rglob("config.yaml"))
     second = train.main(["fit", "-c", str(written), f"--trainer.logger.init_args.save_dir={tmp_path / 'again'}"])
@@ -340,12 +340,12 @@ def test_the_config_that_a_run_wrote_can_be_run_again(fit: Fit, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("subcommand", ["test", "validate"])
-def test_weights_that_nobody_trained_are_not_measured(subcommand: str) -> None:
+def test_test_without_a_checkpoint_is_refused(subcommand: str) -> None:
     with pytest.raises(ValueError, match=f"{subcommand} needs a trained model"):
         train.main([subcommand, "-c", "configs/mnist/shallow_mlp.yaml", "--trainer.logger=false"])
 
 
-def test_an_error_of_ours_is_not_hidden(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bug_keeps_its_traceback(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("a bug")
 
@@ -354,7 +354,7 @@ def test_an_error_of_ours_is_not_hidden(fit: Fit, monkeypatch: pytest.MonkeyPatc
         fit(SHALLOW)
 
 
-def test_everything_is_built_without_running() -> None:
+def test_build_runs_nothing() -> None:
     cli = build(["fit", "-c", "configs/mnist/shallow_mlp.yaml", "--model.hidden_size=32"])
     assert cli.model.hparams["hidden_size"] == 32
     assert cli.model.hparams["input_shape"] == [1, 28, 28]
@@ -379,13 +379,13 @@ class Hooked(ShallowMLP):
         self.called = {*getattr(self, "called", ()), "on_before_optimizer_step"}
 
 
-def test_hooks_of_a_model_are_called_too(fit: Fit) -> None:
+def test_hooks_of_a_model_are_called(fit: Fit) -> None:
     cli = fit(SHALLOW, f"--model={__name__}.Hooked", "--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
     assert cli.model.called == {"on_after_backward", "on_before_optimizer_step"}
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")
-def test_memory_that_a_step_frees_is_there_for_the_next(fit: Fit) -> None:
+def test_freed_memory_is_reused(fit: Fit) -> None:
     import resource  # noqa: PLC0415  # Windows has none
 
     fit("plane/bumps.yaml", "-c", SMOKE)
@@ -400,7 +400,7 @@ def test_memory_that_a_step_frees_is_there_for_the_next(fit: Fit) -> None:
 
 
 @pytest.mark.skipif(not torch.set_flush_denormal(False), reason="this CPU has no such mode")
-def test_numbers_too_small_to_matter_are_zero(fit: Fit) -> None:
+def test_denormal_numbers_are_flushed_to_zero(fit: Fit) -> None:
     torch.set_flush_denormal(False)
     smallest = torch.tensor(1.2e-38)
     assert smallest / 2 > 0

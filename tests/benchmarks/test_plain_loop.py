@@ -15,7 +15,7 @@ NETWORKS = ["mnist/shallow_mlp", "mnist/resnet", "sequence/lstm", "memory/adding
 
 
 @pytest.mark.parametrize("path", [CONFIGS / f"{name}.yaml" for name in NETWORKS], ids=config_id)
-def test_a_loop_written_by_hand_gives_the_same_losses(path: Path, fit: Fit, tmp_path: Path) -> None:
+def test_plain_loop_gives_the_same_losses_as_fit(path: Path, fit: Fit, tmp_path: Path) -> None:
     cut = ["--data.batch_size=400", "--trainer.max_epochs=2"]
     options = yaml.safe_load(path.read_text())["data"].get("init_args", {})
     cut += [f"--data.{name}=0" for name in AUGMENTATION & set(options)]  # the plain loop does not augment

@@ -26,12 +26,12 @@ def test_subjects_take_turns_and_the_first_round_warms_up() -> None:
     assert found == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
 
 
-def test_a_ratio_is_the_median_of_pairs() -> None:
+def test_ratio_is_the_median_of_pairs() -> None:
     assert ratio([2.0, 6.0, 40.0], [1.0, 2.0, 10.0]) == {"ratio": 3.0, "lowest": 2.0, "highest": 4.0}
 
 
 @pytest.mark.parametrize("config", [SHALLOW, DEEP, "mnist/resnet.yaml", "sequence/lstm.yaml"])
-def test_the_hand_written_loop_takes_the_steps_of_fit(config: str) -> None:
+def test_hand_written_loop_takes_the_steps_of_fit(config: str) -> None:
     flags = ["--trainer.max_epochs=2", "--data.source=subset", "--data.batch_size=500"]
     flags += ["--model.dropout=0"] if config in (DEEP, "sequence/lstm.yaml") else []
     arguments = ["-c", str(PROJECT / "configs" / config), *flags]
