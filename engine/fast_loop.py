@@ -70,9 +70,9 @@ def use_fast_loop(trainer: L.Trainer) -> None:
 
 def fingerprint() -> str:
     """A hash of the source that `FastEpochLoop` follows."""
-    classes = (_TrainingEpochLoop, _AutomaticOptimization, Closure, ClosureResult, Precision)
-    classes += (_DataFetcher, _PrefetchDataFetcher, CombinedLoader, _MaxSizeCycle)
-    sources = [*map(inspect.getsource, classes), inspect.getsource(ModelCheckpoint.on_train_batch_end)]
+    loop = [_TrainingEpochLoop, _AutomaticOptimization, Closure, ClosureResult, Precision]
+    fetching = [_DataFetcher, _PrefetchDataFetcher, CombinedLoader, _MaxSizeCycle]
+    sources = [*map(inspect.getsource, [*loop, *fetching]), inspect.getsource(ModelCheckpoint.on_train_batch_end)]
     return hashlib.md5("".join(sources).encode()).hexdigest()
 
 
