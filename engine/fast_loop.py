@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -39,8 +40,7 @@ from torch import Tensor
 from torch.optim.optimizer import _global_optimizer_pre_hooks
 
 log = logging.getLogger(__name__)
-
-# sources that tests/engine/test_fast_loop.py passed with; `make test-lightning` tries the oldest and the newest version
+# `make test-lightning` runs the tests with the oldest and the newest version
 TESTED = {"2.6.4 to 2.6.6": "d0ddfe3b6115af616b799b3e6d81f814"}
 HOOKS = (
     "on_train_batch_start",
@@ -78,10 +78,9 @@ def fingerprint() -> str:
 
 def make_fetch(data_fetcher: Any) -> Callable[[], Any]:
     """What returns the next batch: the iterator of a single loader with a length, otherwise the fetcher itself."""
-    loader, length = data_fetcher.iterator, data_fetcher.length
-    cycle = loader._iterator
+    loader, cycle = data_fetcher.iterator, data_fetcher.iterator._iterator
     is_single = type(cycle) is _MaxSizeCycle and loader.iterables is loader.flattened[0]
-    if not is_single or length is None or data_fetcher.batches:
+    if not is_single or data_fetcher.length is None or data_fetcher.batches:
         return lambda: next(data_fetcher)[0]
 
     def fetch() -> Any:
@@ -92,7 +91,7 @@ def make_fetch(data_fetcher: Any) -> Callable[[], Any]:
             raise
         cycle._idx += 1
         data_fetcher.fetched += 1
-        data_fetcher.done = data_fetcher.fetched >= length
+        data_fetcher.done = data_fetcher.fetched >= data_fetcher.length
         return batch
 
     return fetch
@@ -172,25 +171,18 @@ class FastEpochLoop(_TrainingEpochLoop):
         schedulers = [
             one for one in trainer.lr_scheduler_configs if one.interval == "step" and not one.reduce_on_plateau
         ]
-        clip = {
-            "gradient_clip_val": trainer.gradient_clip_val,
-            "gradient_clip_algorithm": trainer.gradient_clip_algorithm,
-        }
-        batches, steps = self.batch_progress, self.automatic_optimization.optim_progress.optimizer.step
-        zero_grads = self.automatic_optimization.optim_progress.optimizer.zero_grad
+        clip = {name: getattr(trainer, name) for name in ("gradient_clip_val", "gradient_clip_algorithm")}
+        batches, optimizer_progress = self.batch_progress, self.automatic_optimization.optim_progress.optimizer
+        steps, zero_grads = optimizer_progress.step, optimizer_progress.zero_grad
         num_batches, signals = trainer.num_training_batches, trainer._signal_connector
         num_results, logs_steps = 0, False
 
         attributes = module.__dict__  # `module.name = value` takes nn.Module 2 µs
         outer_hook = attributes["_current_fx_name"]
-        callback_hooks = {
-            name: [
-                functools.partial(getattr(one, name), trainer, module)
-                for one in trainer.callbacks
-                if is_written(one, name, L.Callback)
-            ]
-            for name in HOOKS
-        }
+        callback_hooks: dict[str, list[Callable[..., Any]]] = {name: [] for name in HOOKS}
+        for callback, name in itertools.product(trainer.callbacks, HOOKS):
+            if is_written(callback, name, L.Callback):
+                callback_hooks[name].append(functools.partial(getattr(callback, name), trainer, module))
         own_hooks = {name: getattr(module, name) for name in HOOKS if is_written(module, name, ModelHooks)}
         written = {name for name in HOOKS if callback_hooks[name] or name in own_hooks}
         training_step, needs_outputs = module.training_step, "on_train_batch_end" in written
