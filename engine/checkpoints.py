@@ -148,7 +148,7 @@ def find_checkpoint(path: str | None, command: str) -> Path:
     complaint = f"there is no checkpoint {path}" if path else f"{command} needs a trained model"
     saved = {str(file): file for file in sorted(RUNS.rglob("*.ckpt"), key=lambda file: file.stat().st_mtime)}
     if not saved:
-        raise InputError(f"{complaint}, and {RUNS} holds none; train one: python train.py fit -c {FIRST}")
+        raise InputError(f"{complaint}, and {RUNS} contains none; train a model: python train.py fit -c {FIRST}")
     newest = [name for name, file in saved.items() if file.stem == "best"] or list(saved)
     near = (path and nearest(path, saved)) or newest[-1]
     raise InputError(f"{complaint}; type: python train.py {command} --ckpt_path {near}")

@@ -76,6 +76,8 @@ def run(cli: CLI) -> None:
     command = str(cli.subcommand)
     try:
         getattr(commands, command)(cli, **cli._prepare_subcommand_kwargs(command))
+    except SIGTERMException:  # its own exit code is 0
+        raise SystemExit(128 + signal.SIGTERM) from None
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         if cli.trainer.interrupted:
             raise KeyboardInterrupt from error
@@ -87,8 +89,6 @@ def run(cli: CLI) -> None:
         raise wrong_input(error, cli.options) from error
     except Diverged as error:
         raise RunFailed(str(error)) from error
-    except SIGTERMException:  # its own exit code is 0
-        raise SystemExit(128 + signal.SIGTERM) from None
     except RuntimeError as error:
         if "/gloo/" not in str(error):  # the source file that an error of gloo names; it has no type of its own
             raise

@@ -186,7 +186,7 @@ def test_without_validation_the_last_epoch_is_tested(fit: Fit, capsys: pytest.Ca
     cli = fit(SHALLOW, "--data.val_size=0", "--trainer.max_epochs=2")
     assert cli.trainer.global_step == 2 * (4500 // 256)
     assert "val_acc" not in cli.result
-    assert "test: epoch 2, the last: " in capsys.readouterr().out
+    assert "test: epoch 2, last epoch: " in capsys.readouterr().out
 
 
 def test_overfit_batches_repeats_the_same_batches(fit: Fit) -> None:
@@ -238,7 +238,7 @@ def test_the_row_has_the_validation_of_the_tested_checkpoint(fit: Fit, monkeypat
 
 def test_without_a_best_epoch_the_last_is_tested(fit: Fit, capsys: pytest.CaptureFixture[str]) -> None:
     cli = fit(SHALLOW, "--trainer.check_val_every_n_epoch=2", "--trainer.max_epochs=1")
-    assert "test: epoch 1, the last: " in capsys.readouterr().out
+    assert "test: epoch 1, last epoch: " in capsys.readouterr().out
     assert "val_acc" not in cli.result
     assert "test_acc" in cli.result
 

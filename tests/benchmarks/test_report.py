@@ -166,7 +166,7 @@ def test_failed_runs_and_the_subset_are_not_results(
 
 
 def test_results_need_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(committed, "PROJECT", tmp_path)  # no repository
+    monkeypatch.setattr("comparison.environment.PROJECT", tmp_path)  # no repository
     with pytest.raises(SystemExit, match="commit the changes that `git status` lists"):
         committed.clean_commit()
 

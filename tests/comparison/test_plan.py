@@ -90,7 +90,7 @@ def test_two_configs_with_one_name_are_refused(names: list[str], tmp_path: Path)
 
 
 def test_name_of_another_folder_is_refused() -> None:
-    with pytest.raises(InputError, match="figures has another use"):
+    with pytest.raises(InputError, match="figures is a reserved folder name"):
         plan.expand(["figures.yaml"], [], [])
 
 

@@ -34,7 +34,7 @@ WRONG = [
     ("fit configs/mnist/resnet.yaml", "type -c configs/mnist/resnet.yaml"),
     ("test last.ckpt", "type --ckpt_path last.ckpt"),
     ("predict digit.png", "type --images digit.png"),
-    (f"fit {CONFIG} faster", "'faster' belongs to no option"),
+    (f"fit {CONFIG} faster", "'faster' is not an option"),
     ("fit -c", "-c needs a config file; type -c configs/mnist/"),
     (f"fit {CONFIG} --model.lr", "--model.lr needs a value"),
     ("fit -c README.md", "README.md is not a config"),
@@ -70,7 +70,10 @@ WRONG = [
     (f"fit {CONFIG} --model.lr fast", "--model.lr: 'fast' is not a number, such as 0.1"),
     ("fit -c configs/mnist/deep_mlp.yaml --model.batch_norm on_", "--model.batch_norm: 'on_' is not true or false"),
     (f"fit {CONFIG} --model.num_outputs 7", "model.num_outputs=7 cannot be used, because MNIST has num_outputs=10"),
-    (f"fit {CONFIG} --data.seed 7", "--data.seed cannot be set, because all seeds are one; type --seed_everything"),
+    (
+        f"fit {CONFIG} --data.seed 7",
+        "--data.seed cannot be set; one seed is used for everything: type --seed_everything",
+    ),
     (f"fit {CONFIG} --ckpt_path gone.ckpt", "there is no checkpoint gone.ckpt"),
     ("test", "test needs a trained model"),
     (f"fit {CONFIG} --images README.md", "--images belongs to predict"),
@@ -139,7 +142,7 @@ def test_right_input_is_built(typed: str) -> None:
         ("data:\n  init_args:\n    variant: kminst\n", "data.variant: 'kminst' is not known; type kmnist"),
         ("modle:\n  class_path: ShallowMLP\n", "modle is not an option; write model"),
         ("trainer: [1\n", "is not a config: while parsing"),
-        ("model:\n  class_path: RNN\n  lr: 0.1\n", "has an option beside class_path; write it below init_args:"),
+        ("model:\n  class_path: RNN\n  lr: 0.1\n", "has options next to class_path; move them below init_args:"),
         ("only words\n", "is not a config: only words"),
     ],
 )
@@ -235,7 +238,7 @@ def test_help_names_every_command(typed: str, capsys: pytest.CaptureFixture[str]
 
 def test_answer_to_a_missing_checkpoint_names_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"and runs holds none; train one: python train.py fit -c configs/"):
+    with pytest.raises(InputError, match=r"and runs contains none; train a model: python train.py fit -c configs/"):
         build(["test"])
     for number, name in enumerate(("best", "best", "last")):
         folder = tmp_path / "runs" / f"version_{number}"
