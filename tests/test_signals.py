@@ -31,17 +31,20 @@ class Preempt(L.Callback):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to answer")
-def test_sigterm_saves_a_checkpoint_and_has_an_exit_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_run_names_its_checkpoint_and_has_an_exit_code(stop: signal.Signals, tmp_path: Path) -> None:
     command = [sys.executable, "train.py", "fit", "-c", f"configs/{SHALLOW}", "--data.source=subset"]
     flags = ["--trainer.max_epochs=100000", f"--trainer.logger.init_args.save_dir={tmp_path}"]
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where it is ignored
     with subprocess.Popen([*command, *flags], cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        signal.signal(signal.SIGINT, previous)
         assert process.stdout is not None
         for line in process.stdout:
-            if line.startswith("epoch"):
-                process.send_signal(signal.SIGTERM)
+            if line.startswith("epoch  2"):  # the checkpoint of the first epoch is saved
+                process.send_signal(stop)
                 break
         rest = process.stdout.read()
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + stop
     (path,) = re.findall(r"Stopped\. To resume: python train\.py fit --ckpt_path (.*)", rest)
     steps = torch.load(path, weights_only=True)["global_step"]
     resumed = train.main(["fit", "--ckpt_path", path, f"--trainer.max_steps={steps + 1}", flags[-1]])
