@@ -60,7 +60,7 @@ def test_output_of_compare_in_the_readme_is_committed() -> None:
     rows = committed.rows(committed.RESULTS / "mnist").query("seed == 0").set_index("config")
     for config, row in rows.loc[list(SHOWN_BY_COMPARE)].iterrows():
         (line,) = re.findall(rf"^    \| {config} .*$", text, re.MULTILINE)
-        assert f"{100 * row.val_acc:.2f} % | {100 * row.test_acc:.2f} %" in line
+        assert f"{100 * row.val_acc:.2f}%  | {100 * row.test_acc:.2f}%" in line
 
 
 def test_committed_rows_are_those_of_the_sets() -> None:
