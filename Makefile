@@ -1,7 +1,7 @@
-# Every target is one command that the README also gives for machines without make.
+# The README has the same commands for machines without make.
 PYTHON ?= python3
 RUN = .venv/bin/python
-# an index with another build of PyTorch than the usual one, such as the small one for CPUs
+# the package index of another build of PyTorch, such as the smaller build for CPUs
 TORCH_INDEX ?=
 
 .PHONY: setup compare results results-gpu depth-study inside bench test test-lightning lint
@@ -9,17 +9,17 @@ TORCH_INDEX ?=
 setup: .venv/installed
 
 .venv/installed: pyproject.toml
-	@echo "Installing PyTorch, Lightning, TensorBoard and the tools of the tests into .venv."
+	@echo "Installing PyTorch, Lightning, TensorBoard and the test tools into .venv."
 ifeq ($(TORCH_INDEX),)
 	@if [ "$$(uname)" = Linux ]; then \
-	  echo "That fetches about 3.2 GB and takes 6.1 GB, most of it the CUDA libraries of PyTorch."; \
-	  command -v nvidia-smi > /dev/null || echo "No NVIDIA driver was found: the build of PyTorch for CPUs is a fraction" \
-	    "of that. To take it, stop this and type: make setup TORCH_INDEX=ADDRESS" \
-	    "with the address that https://pytorch.org/get-started/locally/ shows for CPU behind --index-url."; \
+	  echo "This downloads about 3.2 GB and needs 6.1 GB of disk space, mostly for PyTorch's CUDA libraries."; \
+	  command -v nvidia-smi > /dev/null || echo "No NVIDIA driver was found. PyTorch's build for CPUs is much smaller." \
+	    "To install it instead, press Ctrl-C and type: make setup TORCH_INDEX=ADDRESS" \
+	    "ADDRESS is the --index-url that https://pytorch.org/get-started/locally/ shows for CPU."; \
 	fi
 	$(PYTHON) -m venv .venv
 else
-	@echo "PyTorch comes from $(TORCH_INDEX), all else from the usual index; without CUDA that is a fraction of 3.2 GB."
+	@echo "Installing PyTorch from $(TORCH_INDEX), the rest from the default index. Without CUDA, this is far less than 3.2 GB."
 	$(PYTHON) -m venv .venv
 	$(RUN) -m pip install --index-url '$(TORCH_INDEX)' torch torchvision
 endif
@@ -29,7 +29,7 @@ endif
 compare: setup
 	$(RUN) compare.py configs/mnist/shallow_mlp.yaml configs/mnist/deep_mlp.yaml configs/mnist/resnet.yaml configs/sequence/lstm.yaml
 
-# rewrites tables from committed results; SET=quick trains one seed of each config, SET=full all, SET=mnist one set
+# rewrites the tables from committed results; SET=quick trains one seed per config, SET=full all seeds, SET=mnist one set
 results: setup
 	$(RUN) -m benchmarks.report $(SET)
 
@@ -42,7 +42,7 @@ depth-study: setup
 inside: setup
 	$(RUN) -m benchmarks.inside_page
 
-# FLAGS=--write saves the results and rewrites the tables; the default is a first look
+# The default runs one round. FLAGS=--write runs all rounds, saves the results and rewrites the tables.
 FLAGS ?= --rounds 1
 bench: setup
 	for name in overhead against pipeline time_to_accuracy scaling; do $(RUN) -m benchmarks.$$name $(FLAGS) || exit; done
@@ -50,7 +50,7 @@ bench: setup
 test: setup
 	$(RUN) -m pytest
 
-# the fast loop follows private code of Lightning, so it is tried with the oldest and the newest one that is supported
+# The fast loop depends on private code of Lightning, so it is tested with the oldest and the newest supported version.
 TRY_LIGHTNING = rm -rf .venv-$(1) && $(PYTHON) -m venv .venv-$(1) \
 	$(if $(TORCH_INDEX),&& .venv-$(1)/bin/python -m pip install --index-url '$(TORCH_INDEX)' torch torchvision) \
 	&& .venv-$(1)/bin/python -m pip install --editable '.[dev]' $(2) \
