@@ -125,7 +125,7 @@ def table(found: list[Result]) -> str:
     for one in found:
         compared = ["-", "-"]
         value = one.published.get("value")
-        if value and one.is_loss:  # the spread of a much lower loss is not that of ours
+        if value and one.is_loss:  # the spread of a much lower loss cannot be taken from ours
             compared = [f"{one.scores.mean() / value:.2g} times as high", "-"]
         elif value:
             mean, width = one.difference(value, one.published.get("runs", 1))

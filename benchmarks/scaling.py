@@ -38,7 +38,7 @@ AXES: dict[str, tuple[Build, tuple[int, ...]]] = {
     "length, GRU of 128": (lambda n: (RNN([n, 1], 10, cell="gru"), 64), (28, 98, 392, 784)),
 }
 ROUNDS = 5
-TOLERANCE = 0.1  # by which an exponent may exceed that of the work
+TOLERANCE = 0.1  # the exponent of time or memory may exceed the exponent of the work by this much
 
 
 def step(axis: str, size: int) -> Row:

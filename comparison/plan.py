@@ -20,7 +20,7 @@ from engine.usage import missing_config
 
 FILE = "plan.json"
 ERROR = "error.txt"  # in the folder of a run that failed
-RESERVED_NAMES = ("comparison", "figures")  # folders beside those of the runs
+RESERVED_NAMES = ("comparison", "figures")  # folders that a comparison makes itself
 SET_BY_COMPARISON = {  # options that a comparison sets itself, and what to type instead
     "seed_everything": "type --seeds",
     "trainer.logger": "compare.py chooses the folder of each run; leave it out",

@@ -67,16 +67,16 @@ def taken(folder: Path) -> str:
 
 def unfinished(plan: Plan, folder: Path) -> list[Run]:
     """The runs without a result. Removes the folders of interrupted and failed runs."""
-    waiting = {run.dir: (run, run.row()["status"]) for run in plan.runs(folder)}
-    waiting = {path: pair for path, pair in waiting.items() if pair[1] != "finished"}
-    for path, (run, _) in waiting.items():
+    waiting = [run for run in plan.runs(folder) if run.row()["status"] != "finished"]
+    for run in waiting:
         if plan.is_printed and run.is_recent():
-            raise InputError(f"{path} changed within the last hour; wait until the run ends, or remove it")
-    for path, (run, status) in waiting.items():
-        if path.exists():
-            print(f"Restarting {run}, which {'failed' if status == 'failed' else 'was interrupted'}.", flush=True)
-            shutil.rmtree(path)
-    return [run for run, _ in waiting.values()]
+            raise InputError(f"{run.dir} changed within the last hour; wait until the run ends, or remove it")
+    for run in waiting:
+        if run.dir.exists():
+            reason = "failed" if run.row()["status"] == "failed" else "was interrupted"
+            print(f"Restarting {run}, which {reason}.", flush=True)
+            shutil.rmtree(run.dir)
+    return waiting
 
 
 def train(argv: list[str]) -> Row:

@@ -153,7 +153,7 @@ def difference(first: Any, second: Any, names: tuple[str, str] = ("", "")) -> Di
 
 
 def comparable(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The runs of each config that has at least 3, none of which diverged."""
+    """The runs of each config with at least 3 finished runs, if none of them diverged."""
     score = main_score(runs)
     groups = {str(config): own for config, own in runs.groupby("config", sort=False)}
     is_finite = {config: np.isfinite(own[score].astype(float)).all() for config, own in groups.items()}

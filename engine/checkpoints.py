@@ -59,7 +59,7 @@ class Resume(L.Callback):
     - If `max_steps` or `max_time` ends a run inside an epoch, Lightning saves that epoch as finished. Here it is saved
       as unfinished.
     - With `max_steps`, Lightning ends the last epoch a second time, without a batch. Here the next epoch begins.
-    - Lightning replaces the optimizer options of this run by those of the checkpoint. Here they are kept.
+    - Lightning replaces the optimizer options with the saved ones. Here the options of this run are used.
     - Lightning counts `max_time` over all runs. Here each run has that time.
     """
 

@@ -159,7 +159,7 @@ def likely(name: str, known: list[str]) -> str | None:
 
 
 def parameters(kind: type[Any]) -> set[str]:
-    """The names that a constructor and those of its bases take."""
+    """The parameter names of a class and its bases."""
     bases = [one for one in kind.__mro__ if one not in (L.LightningModule, L.LightningDataModule, object)]
     signatures = [inspect.signature(one).parameters.values() for one in bases if "__init__" in vars(one)]
     named = {one.name for own in signatures for one in own if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}

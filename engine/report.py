@@ -21,9 +21,8 @@ def metrics_table(rows: dict[str, dict[str, float]]) -> str:
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     lines = [f"{'':8}" + "".join(f"{name:>10}" for name in names)]
     for title, row in rows.items():
-        cells = [
-            "" if name not in row else f"{row[name]:.2%}" if name == "acc" else f"{row[name]:.4f}" for name in names
-        ]
+        shown = {name: f"{value:.2%}" if name == "acc" else f"{value:.4f}" for name, value in row.items()}
+        cells = [shown.get(name, "") for name in names]
         lines.append(f"{title:8}" + "".join(f"{cell:>10}" for cell in cells).rstrip())
     return "\n".join(lines)
 

@@ -1,8 +1,7 @@
 """Mean loss and accuracy of an epoch.
 
 Differences from torchmetrics' own means: the mean stays weighted if it contains NaN, and several batches are added up
-together. Adding up each batch alone would take 0.07 ms, which slows down the training of small networks
-(benchmarks/README.md).
+together. Adding up each batch alone takes time that slows down the training of small networks.
 """
 
 from __future__ import annotations
