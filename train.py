@@ -28,6 +28,12 @@ def command_line(arguments: list[str]) -> int:
     if not arguments or arguments[-1] in ("-h", "--help") or arguments == ["help"]:
         print(help_text() if arguments else overview())
         return 0
+    if arguments == ["doctor"]:
+        from engine.doctor import doctor  # noqa: PLC0415
+
+        problems = doctor()
+        print("\nProblems:" if problems else "\nNo problems found.", *problems, sep="\n  ")
+        return 1 if problems else 0
     if mistake := find_mistake(arguments):
         print(f"train.py: {mistake}", file=sys.stderr)
         return 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -54,6 +55,8 @@ def next_commands(cli: Any) -> str:
     checkpoint = shlex.quote(cli.checkpoint)
     commands = {}
     if isinstance(cli.trainer.logger, TensorBoardLogger):
+        for animation in sorted(Path(str(cli.trainer.logger.log_dir), "insight").glob("*.gif")):
+            commands[f"python -m webbrowser {animation.absolute().as_uri()}"] = "watch the network learn"
         commands[f"python -m tensorboard.main --logdir {shlex.quote(str(cli.trainer.logger.save_dir))}"] = "curves"
     commands[f"python train.py test --ckpt_path {checkpoint}"] = "evaluate on the test set"
     predict = f"python train.py predict --ckpt_path {checkpoint}"

@@ -54,6 +54,7 @@ def help_text() -> str:
 python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
 
 {commands}
+  doctor    print versions, devices and data, and what is wrong
 
   -c CONFIG              listed by `python train.py`; later files override earlier ones, flags override both
   --ckpt_path FILE       a checkpoint: `fit` resumes from it; the other commands need nothing else
@@ -77,8 +78,8 @@ def find_mistake(arguments: list[str]) -> str | None:
         typed = [*(["-c"] if command.endswith(".yaml") else []), *arguments]
         return f"a command comes first: python train.py fit {' '.join(typed)}"
     if command not in COMMANDS:
-        near = nearest(command, COMMANDS)
-        return f"{command!r} is not a command; type {near or 'one of ' + ', '.join(COMMANDS)}"
+        known = [*COMMANDS, "doctor"]
+        return f"{command!r} is not a command; type {nearest(command, known) or 'one of ' + ', '.join(known)}"
     missing = [path for path in typed_configs(arguments) if not Path(path).expanduser().exists()]
     return missing_config(missing[0]) if missing else None
 

@@ -19,7 +19,7 @@ CONFIG = "-c configs/mnist/shallow_mlp.yaml"
 SLIPS = [  # answered before PyTorch is loaded
     ("fitt", "'fitt' is not a command; type fit"),
     ("tset --ckpt_path x.ckpt", "'tset' is not a command; type test"),
-    ("train", "'train' is not a command; type one of fit, validate, test, predict"),
+    ("train", "'train' is not a command; type one of fit, validate, test, predict, doctor"),
     (CONFIG, f"a command comes first: python train.py fit {CONFIG}"),
     ("configs/mnist/resnet.yaml", "a command comes first: python train.py fit -c configs/mnist/resnet.yaml"),
     ("fit -c configs/mnist/shalow_mlp.yaml", "shalow_mlp.yaml; type -c configs/mnist/shallow_mlp.yaml"),
