@@ -14,13 +14,7 @@ NUM_SAMPLES = 256
 MOST_HISTOGRAMS = 10
 MOST_VALUES = 10_000  # per histogram
 RANGE = (1e-6, 1e4)  # of the standard deviation in every figure, so that figures can be compared
-BOUNDS: dict[type[nn.Module], tuple[float, float]] = {
-    nn.Sigmoid: (0.0, 1.0),
-    nn.Tanh: (-1.0, 1.0),
-    nn.LSTM: (-1.0, 1.0),
-    nn.GRU: (-1.0, 1.0),
-    nn.RNN: (-1.0, 1.0),
-}
+BOUNDED = (nn.Sigmoid, nn.Tanh, nn.RNNBase)
 MARGIN = 0.01  # a value is saturated within this fraction of the range from a bound
 
 
@@ -53,7 +47,7 @@ class ActivationStats(Insight):
             called = {key: layers[key] for key in outputs if key.startswith(f"{name}/")} or {name: parts[name]}
             inactive.append(float(np.mean([inactive_fraction(outputs[key], called[key], model) for key in called])))
             deviations.append(float(outputs[name].float().std(correction=0)))
-            is_bounded = any(type(layer) in BOUNDS for layer in inner[name])
+            is_bounded = any(isinstance(layer, BOUNDED) for layer in inner[name])
             curves[f"activation_mean/{name}"] = float(outputs[name].float().mean())
             curves[f"activation_std/{name}"] = deviations[-1]
             curves[f"{'saturated' if is_bounded else 'dead'}/{name}"] = inactive[-1]
@@ -62,26 +56,25 @@ class ActivationStats(Insight):
             values = outputs[name].flatten()
             values = values[:: -(-len(values) // MOST_VALUES)]
             if values.isfinite().all():  # add_histogram raises an error otherwise
-                self.writer(trainer).add_histogram(f"activations/{name}", to_numpy(values), self.epoch, bins=64)
+                self.board.experiment.add_histogram(f"activations/{name}", to_numpy(values), self.epoch, bins=64)
         signal = np.array(deviations), np.array(inactive)
         figure, (upper, lower) = panels(4.8, 2.5, rows=2)
         draw_signal(upper, lower, {"": signal})
-        self.draw(trainer, "activations/by_depth", figure)
-        self.save_arrays(trainer, deviations=signal[0], inactive=signal[1], parts=np.array(names))
+        self.draw("activations/by_depth", figure)
+        self.save_arrays(deviations=signal[0], inactive=signal[1], parts=np.array(names))
 
 
 def nonlinearities(stage: nn.Module) -> list[nn.Module]:
     """The nonlinear layers of a stage, or the stage itself, which may call nonlinear functions."""
-    layers = [layer for layer in stage.modules() if type(layer) in BOUNDS or isinstance(layer, NONLINEARITIES)]
-    return layers or [stage]
+    return [layer for layer in stage.modules() if isinstance(layer, (*BOUNDED, *NONLINEARITIES))] or [stage]
 
 
 def inactive_fraction(output: Tensor, layer: nn.Module, model: nn.Module) -> float:
     """The fraction of saturated values if the layer is bounded, otherwise of units that are 0 for every sample."""
-    if type(layer) in BOUNDS:
-        low, high = BOUNDS[type(layer)]
-        margin = MARGIN * (high - low)
-        return float(((output < low + margin) | (output > high - margin)).float().mean())
+    if isinstance(layer, BOUNDED):
+        low = 0 if isinstance(layer, nn.Sigmoid) else -1
+        margin = MARGIN * (1 - low)
+        return float(((output < low + margin) | (output > 1 - margin)).float().mean())
     return float((by_unit(output, model) == 0).all(dim=(0, 2)).float().mean())
 
 

@@ -67,9 +67,7 @@ class EpochCurves(L.Callback):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self.has_validated = True
-        every: Any = trainer.val_check_batch
-        is_by_epoch = trainer.check_val_every_n_epoch is not None and every is not None
-        is_once = is_by_epoch and every >= trainer.num_training_batches
+        is_once = trainer.val_check_batch == trainer.num_training_batches  # per epoch
         log_metrics(trainer, unlogged(trainer, "val"), trainer.current_epoch + 1 if is_once else trainer.global_step)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

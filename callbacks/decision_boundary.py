@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from callbacks.drawing import COLOURS, SIGNED, colour_scale, panels, symmetric
-from callbacks.insight import Insight, datamodule_of
+from callbacks.insight import Insight
 from callbacks.parts import to_numpy
 
 NUM_POINTS = 100  # of the grid along each axis
@@ -44,10 +44,9 @@ class DecisionBoundary(Insight):
         super().on_train_start(trainer, pl_module)
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        datamodule = datamodule_of(trainer)
-        samples = {name: datamodule.splits[name] for name in ("train", "test")}
+        samples = {name: self.data.splits[name] for name in ("train", "test")}
         reach = MARGIN * max(float(inputs.abs().max()) for inputs, _ in samples.values())
-        num_classes = 0 if datamodule.task == "regression" else datamodule.num_outputs
+        num_classes = 0 if self.data.task == "regression" else self.data.num_outputs
         arrays = {
             "values": plane_outputs(model, reach),
             "reach": np.array(reach),
@@ -61,13 +60,13 @@ class DecisionBoundary(Insight):
         axes.set_title(f"finished epochs: {self.epoch}")
         if num_classes <= 2:
             colour_scale(figure, axes, drawn, "value" if num_classes == 0 else "probability of class 1")
-        self.frames.append(Image.fromarray(self.draw(trainer, "decision_boundary/plane", figure)))
-        self.save_arrays(trainer, **arrays)
+        self.frames.append(Image.fromarray(self.draw("decision_boundary/plane", figure)))
+        self.save_arrays(**arrays)
 
     def finish(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         first, *others = self.frames
         durations = [*[MILLISECONDS] * len(others), 4 * MILLISECONDS]
-        path = self.folder(trainer) / "decision_boundary.gif"
+        path = self.folder() / "decision_boundary.gif"
         first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
 
 

@@ -67,9 +67,16 @@ def colour_scale(figure: Figure, axes: Axes | list[Axes], drawn: ScalarMappable,
     figure.colorbar(drawn, ax=axes, label=label, shrink=0.8, format="{x:g}").minorticks_off()
 
 
-def mosaic(pictures: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Puts pictures `(N, H, W)` or `(N, H, W, C)` into one picture, with `columns` per row and NaN between them."""
+def mosaic(pictures: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:
+    """Puts pictures `(N, H, W)` or `(N, H, W, C)` into one picture, with NaN between them.
+
+    Args:
+        pictures: Of the same size.
+        columns: Pictures per row. None fills a square, or a rectangle twice as wide as high, if N is a power of two.
+        gap: Pixels between two pictures.
+    """
     num_pictures, height, width = pictures.shape[:3]
+    columns = columns or 2 ** math.ceil(math.log2(num_pictures) / 2)
     rows = math.ceil(num_pictures / columns)
     canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, *pictures.shape[3:]), np.nan)
     for number, picture in enumerate(pictures):
@@ -127,10 +134,3 @@ def symmetric(values: np.ndarray) -> Normalize:
     power = 10.0 ** math.floor(math.log10(largest))
     limit = next(step * power for step in (1, 2, 5, 10) if largest <= 1.0001 * step * power)
     return Normalize(-limit, limit)
-
-
-def columns_for(number: int) -> int:
-    """Columns of a full rectangle of pictures, at most four times as wide as high, or of a square with empty places."""
-    least = math.ceil(math.sqrt(number))
-    whole = [columns for columns in range(least, 2 * least + 1) if number % columns == 0]
-    return whole[0] if whole else least

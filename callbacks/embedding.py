@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from callbacks.insight import Insight, class_names, datamodule_of, is_ink
+from callbacks.insight import Insight
 from callbacks.parts import is_picture, to_pictures
 
 MOST_SAMPLES = 1000
@@ -34,18 +34,15 @@ class Embedding(Insight):
             lambda _, args, kwargs: head_inputs.append([*args, *kwargs.values()][0]), with_kwargs=True
         ):
             model(inputs)
-        if not head_inputs:
-            print("No embedding: the network does not call its head.", flush=True)
-            return
-        if datamodule_of(trainer).task == "classification":
-            names = class_names(trainer)
+        if self.data.task == "classification":
+            names = self.class_names()
             labels = [names[label] if label >= 0 else "" for label in targets.tolist()]
         else:
             labels = [", ".join(f"{value:g}" for value in target) for target in targets.view(len(targets), -1).tolist()]
-        self.writer(trainer).add_embedding(
+        self.board.experiment.add_embedding(
             head_inputs[0].flatten(1).float(),
             metadata=labels,
-            label_img=sprites(inputs, is_ink(trainer)) if is_picture(inputs) else None,
+            label_img=sprites(inputs, self.data.is_ink) if is_picture(inputs) else None,
             global_step=self.epoch,
             tag="penultimate",
         )

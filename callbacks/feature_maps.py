@@ -9,13 +9,12 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
-from callbacks.drawing import HEIGHT, SIGNED, columns_for, enlarged, mosaic, panels, show, show_samples, symmetric
-from callbacks.insight import Insight, class_names, is_ink
+from callbacks.drawing import HEIGHT, SIGNED, colour_scale, enlarged, mosaic, panels, show, show_samples, symmetric
+from callbacks.insight import Insight
 from callbacks.parts import by_unit, evenly_spaced, recorded, stages, to_numpy, to_pictures
 
 NUM_SAMPLES = 3
@@ -45,33 +44,31 @@ class FeatureMaps(Insight):
         rows = [to_pictures(inputs), *(tiles(outputs[name], model) for name in names)]
         is_over_time = [False, *(outputs[name].ndim == 3 for name in names)]
         ratios = [0.4 if over else row.shape[1] / row.shape[2] for row, over in zip(rows, is_over_time, strict=True)]
-        heights = [*(min(max(ratio, 0.2), 1.0) for ratio in ratios), 0.06]
+        heights = [min(max(ratio, 0.2), 1.0) for ratio in ratios]
         size = 0.4 + 1.3 * sum(heights) / len(heights)
-        figure, (*every_axes, bar_axes) = panels(4.8, size, len(heights), is_plot=False, height_ratios=heights)
-        show_samples(every_axes[0], rows[0], len(inputs), gap=gap_of(rows[0]), is_ink=is_ink(trainer))
+        figure, every_axes = panels(4.8, size, len(heights), is_plot=False, height_ratios=heights)
+        show_samples(every_axes[0], rows[0], len(inputs), gap=gap_of(rows[0]), is_ink=self.data.is_ink)
         every_axes[0].set_ylabel("input", **LABEL)
         every_axes[0].set_title(title)
         for name, axes, row in zip(names, every_axes[1:], rows[1:], strict=True):
-            draw_row(axes, row, name)
+            scale = symmetric(row)
+            show(axes, mosaic(row, len(row), gap_of(row)), scale, SIGNED)
+            axes.set_ylabel(f"{name}\n±{scale.vmax:g}", **LABEL)
         for axes, row, over in zip(every_axes, rows, is_over_time, strict=True):
             axes.set_aspect("auto" if over or row.shape[1] == 1 else "equal")
-        scale = ScalarMappable(Normalize(-1, 1), SIGNED)
-        bar = figure.colorbar(scale, cax=bar_axes, orientation="horizontal", ticks=[-1, 0, 1])
-        bar.set_ticklabels(["-limit", "0", "limit"], fontsize=9)
-        if any(is_over_time):
-            bar.set_label("stages over time: a line per unit, time steps from left to right", fontsize=9)
-        self.draw(trainer, "feature_maps/layers", figure)
+        colour_scale(figure, every_axes, ScalarMappable(Normalize(-1, 1), SIGNED), "output / limit of its row")
+        self.draw("feature_maps/layers", figure)
         for name, maps in attention.items():
-            self.draw_attention(trainer, f"attention/{name}", to_numpy(maps))
+            self.draw_attention(f"attention/{name}", to_numpy(maps))
 
-    def draw_attention(self, trainer: L.Trainer, tag: str, maps: np.ndarray) -> None:
+    def draw_attention(self, tag: str, maps: np.ndarray) -> None:
         """Draws attention weights `(B, heads, T, T)`, with a row per sample."""
         figure, every_axes = panels(4.8, 1.6, rows=len(maps), is_plot=False)
         for axes, heads in zip(every_axes, maps, strict=True):
             show(axes, mosaic(heads, len(heads)), Normalize(0, 1), HEIGHT)
             axes.set_ylabel("from step", fontsize=10)
         every_axes[-1].set_xlabel("to step, head by head")
-        self.draw(trainer, tag, figure)
+        self.draw(tag, figure)
 
     def samples_of_different_classes(self, trainer: L.Trainer) -> tuple[Tensor, str]:
         """Three samples and a title for them."""
@@ -81,26 +78,19 @@ class FeatureMaps(Insight):
         classes = targets[targets >= 0].unique()
         chosen = classes[torch.linspace(0, len(classes) - 1, min(NUM_SAMPLES, len(classes))).long()]
         indices = torch.stack([(targets == label).nonzero()[0, 0] for label in chosen])
-        return inputs[indices], "samples of class " + ", ".join(class_names(trainer)[int(label)] for label in chosen)
+        return inputs[indices], "samples of class " + ", ".join(self.class_names()[int(label)] for label in chosen)
 
 
 def tiles(output: Tensor, model: nn.Module) -> np.ndarray:
     """The output of a stage as one picture per sample, `(B, H, W)`."""
     if output.ndim == 4:
         channels = to_numpy(output[:, :MOST_CHANNELS])
-        return np.stack([mosaic(enlarged(sample), columns_for(len(sample))) for sample in channels])
+        return np.stack([mosaic(enlarged(sample)) for sample in channels])
     units = to_numpy(by_unit(output, model))  # (B, U, P)
     if output.ndim == 3:
         return units[:, :MOST_LINES]
     squares = units[:, :MOST_UNITS, :, None]  # (B, U, 1, 1)
-    return np.stack([mosaic(sample, columns_for(len(sample)), gap=0) for sample in squares])
-
-
-def draw_row(axes: Axes, row: np.ndarray, name: str) -> None:
-    """Draws pictures `(B, H, W)` side by side on one scale, with its limit beside them."""
-    scale = symmetric(row)
-    show(axes, mosaic(row, len(row), gap_of(row)), scale, SIGNED)
-    axes.set_ylabel(f"{name}\n±{scale.vmax:g}", **LABEL)
+    return np.stack([mosaic(sample, gap=0) for sample in squares])
 
 
 def gap_of(row: np.ndarray) -> int:

@@ -4,9 +4,10 @@ import lightning as L
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from callbacks.drawing import SIGNED, enlarged, mosaic, panels, show, show_samples, symmetric
-from callbacks.insight import Insight, class_names, datamodule_of, is_ink
+from callbacks.insight import Insight
 from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_pictures
 
 NUM_UNITS = 8
@@ -50,13 +51,12 @@ class Features(Insight):
             responses = by_unit(recording["layer"], model).mean(-1)[:, :NUM_UNITS]  # (B, U)
             strongest = responses.topk(min(NUM_SAMPLES, len(samples)), dim=0).indices  # (S, U)
             found = ascend(model, layer, responses.shape[1], samples)
-            self.draw_units(trainer, name, to_pictures(found), to_pictures(samples[strongest.T.flatten()]))
+            self.draw_units(name, to_pictures(found), to_pictures(samples[strongest.T.flatten()]))
 
-    def draw_units(self, trainer: L.Trainer, stage: str, found: np.ndarray, samples: np.ndarray) -> None:
+    def draw_units(self, stage: str, found: np.ndarray, samples: np.ndarray) -> None:
         """Draws a row per unit: the found input, and samples.
 
         Args:
-            trainer: Trainer of the run.
             stage: Name of the stage.
             found: Pictures of U units.
             samples: `S * U` pictures, unit by unit.
@@ -69,15 +69,15 @@ class Features(Insight):
             show_samples(left, found, 1)
         else:
             show(left, mosaic(found, 1), symmetric(found), SIGNED)
-        show_samples(right, samples, columns, is_ink=is_ink(trainer))
+        show_samples(right, samples, columns, is_ink=self.data.is_ink)
         names = [f"unit {number + 1}" for number in range(len(found))]
-        if stage == "head" and datamodule_of(trainer).task != "regression":
-            names = [f"class {name}" if name.isdigit() else name for name in class_names(trainer)[: len(found)]]
+        if stage == "head" and self.data.task != "regression":
+            names = [f"class {name}" if name.isdigit() else name for name in self.class_names()[: len(found)]]
         left.set_yticks((np.arange(len(found)) + 0.5) * (found.shape[1] + 1) - 1, names)
         left.tick_params(length=0)
         left.set_title("found")
         right.set_title(f"the {columns} samples with the strongest response")
-        self.draw(trainer, f"features/{stage}", figure)
+        self.draw(f"features/{stage}", figure)
 
 
 def layer_before_activation(stage: nn.Module) -> nn.Module:
@@ -110,6 +110,5 @@ def ascend(model: nn.Module, layer: nn.Module, num_units: int, samples: Tensor) 
 
 def with_norm(inputs: Tensor, norm: Tensor) -> Tensor:
     """Each input scaled to this norm. Zeros stay zeros."""
-    norms = inputs.flatten(1).norm(dim=1)
-    factors = torch.where(norms > 0, norm / norms, 0.0)
-    return inputs * factors.view(-1, *[1] * (inputs.ndim - 1))
+    smallest = torch.finfo(inputs.dtype).tiny  # gradients may be far below the usual 1e-12
+    return norm * F.normalize(inputs.flatten(1), eps=smallest).view_as(inputs)

@@ -1,13 +1,12 @@
 """The weights of the first layer, as pictures."""
 
 import math
-from itertools import islice
 
 import lightning as L
 import numpy as np
 from torch import Tensor
 
-from callbacks.drawing import SIGNED, colour_scale, columns_for, enlarged, in_colour, mosaic, panels, show, symmetric
+from callbacks.drawing import SIGNED, colour_scale, enlarged, in_colour, mosaic, panels, show, symmetric
 from callbacks.insight import Insight
 from callbacks.parts import is_picture, to_numpy, to_pictures, weights
 
@@ -23,7 +22,7 @@ class Filters(Insight):
     """
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        ((name, weight),) = islice(weights(model, self.samples(trainer, 2)[0]).items(), 1)
+        name, weight = next(iter(weights(model).items()))
         units = weight_pictures(weight[:MOST_UNITS], list(model.hparams["input_shape"]))
         numbers = f"units 1 to {len(units)} of {len(weight)}"
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)
@@ -31,14 +30,14 @@ class Filters(Insight):
             drawn = show(axes, units, symmetric(units), SIGNED)
             axes.set(aspect="auto", xlabel=f"{units.shape[1]} inputs", ylabel=numbers)
         else:
-            canvas = mosaic(enlarged(units), columns_for(len(units)))
+            canvas = mosaic(enlarged(units))
             drawn = show(axes, canvas if units.ndim == 3 else in_colour(canvas), symmetric(units), SIGNED)
             axes.set(title=f"{name}: {units.shape[1]} x {units.shape[2]} weights per unit", xlabel=numbers)
         if units.ndim == 4:
             axes.set_xlabel(f"{numbers}, each colour from its lowest to its highest weight")
         else:
             colour_scale(figure, axes, drawn, "weight")
-        self.draw(trainer, f"filters/{name}", figure)
+        self.draw(f"filters/{name}", figure)
 
 
 def weight_pictures(weight: Tensor, input_shape: list[int]) -> np.ndarray:

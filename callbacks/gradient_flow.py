@@ -11,7 +11,7 @@ from torch import Tensor
 
 from callbacks.curves import log_metrics
 from callbacks.drawing import COLOURS, depth_axis, line_style, panels
-from callbacks.insight import Insight, evaluation_mode
+from callbacks.insight import Insight
 from callbacks.parts import weights
 
 SMALLEST = 1e-45  # the smallest positive float32, which replaces 0 in a logarithm
@@ -41,9 +41,7 @@ class GradientFlow(Insight):
         self.weights_before: list[Tensor] = []  # of the step being measured
         super().on_train_start(trainer, pl_module)
         if self.is_on:
-            with evaluation_mode(pl_module):
-                found = weights(pl_module, self.samples(trainer, 2)[0])
-            self.layers = {name: weight for name, weight in found.items() if weight.requires_grad}
+            self.layers = weights(pl_module)
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
@@ -78,16 +76,15 @@ class GradientFlow(Insight):
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if not self.norms:  # before the first step
             return
-        start = 1 + (self.first_epoch if self.last_inspection is None else self.last_inspection)
-        label = f"epoch {self.epoch}" if start >= self.epoch else f"epochs {start} to {self.epoch}"
+        label = f"up to epoch {self.epoch}"
         latest = {label: np.mean(self.norms, axis=0)}
         self.first_figure = self.first_figure or latest
         self.norms = []
         figure, (axes,) = panels(4.8, 3.8)
         draw_norms(axes, self.first_figure | latest)
         axes.legend(fontsize=10, loc="lower right")
-        self.draw(trainer, "gradient_flow/by_depth", figure)
-        self.save_arrays(trainer, norms=latest[label], layers=np.array(list(self.layers)))
+        self.draw("gradient_flow/by_depth", figure)
+        self.save_arrays(norms=latest[label], layers=np.array(list(self.layers)))
 
 
 def draw_norms(axes: Axes, norms: dict[str, np.ndarray], is_relative: bool = False) -> None:

@@ -15,8 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.parts import has_weights
-
 FOLDER = "insight"  # in the folder of a run
 
 
@@ -29,11 +27,13 @@ class Insight(L.Callback):
     A subclass implements `inspect`. It may also implement `reason_to_skip` and `finish`.
 
     Args:
-        every_n_epochs: Epochs between two inspections. None divides the run into `num_intervals` intervals; a run
-            without an end is then inspected once, after training.
+        every_n_epochs: Epochs between two inspections. None divides `max_epochs` into `num_intervals` intervals; a run
+            without `max_epochs` is then inspected once, after training.
             TensorBoard's slider keeps 10 pictures, unless it is started with `--samples_per_plugin images=100`.
 
     Attributes:
+        data: The data module of the run.
+        board: The TensorBoard logger of the run.
         epoch: Number of finished epochs.
         seconds: Time of all inspections, which the seconds of a run leave out.
 
@@ -63,21 +63,21 @@ class Insight(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seconds = 0.0
-        self.first_epoch = self.epoch = trainer.current_epoch
+        self.epoch = trainer.current_epoch
         self.last_inspection: int | None = None  # its `epoch`
-        if not hasattr(datamodule_of(trainer), "splits") or not hasattr(pl_module, "loss"):
+        self.data: Any = getattr(trainer, "datamodule", None)
+        self.board: Any = tensorboard_logger(trainer)
+        if not hasattr(self.data, "splits") or not hasattr(pl_module, "loss"):
             reason: str | None = "it needs a BaseModel and a BaseDataModule"
-        elif not has_weights(pl_module):
-            reason = "the network has no trainable weights"
-        elif tensorboard_logger(trainer) is None:
+        elif self.board is None:
             reason = "there is no TensorBoard logger"
         else:
             reason = self.reason_to_skip(trainer, pl_module)
         self.is_on = trainer.is_global_zero and reason is None
         if trainer.is_global_zero and reason is not None:
             print(f"{type(self).__name__} is off: {reason}.", flush=True)
-        ends = math.isfinite(trainer.estimated_stepping_batches)
-        default = math.ceil(num_epochs(trainer) / self.num_intervals) if self.num_intervals and ends else None
+        max_epochs = trainer.max_epochs or -1
+        default = math.ceil(max_epochs / self.num_intervals) if self.num_intervals and max_epochs > 0 else None
         self.interval = self.every_n_epochs or default
         if self.epoch == 0:
             self.inspect_if_due(trainer, pl_module)
@@ -106,34 +106,32 @@ class Insight(L.Callback):
 
     def samples(self, trainer: L.Trainer, most: int, split: str = "val") -> tuple[Tensor, Tensor]:
         """At most `most` samples and targets, evenly spaced over a split. Without validation, training samples."""
-        splits = datamodule_of(trainer).splits
+        splits = self.data.splits
         inputs, targets = splits[split if len(splits[split][1]) else "train"]
         chosen = torch.linspace(0, len(targets) - 1, min(most, len(targets))).long().to(targets.device)
         return trainer.precision_plugin.convert_input(inputs[chosen]), targets[chosen]
 
-    def draw(self, trainer: L.Trainer, tag: str, figure: Figure) -> np.ndarray:
+    def class_names(self) -> list[str]:
+        """The names of the classes, or their numbers if the data has no names."""
+        return self.data.classes or [str(label) for label in range(self.data.num_outputs)]
+
+    def draw(self, tag: str, figure: Figure) -> np.ndarray:
         """Writes a figure to TensorBoard's IMAGES page and returns its pixels `(H, W, 3)`."""
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-        self.writer(trainer).add_image(tag, pixels, self.epoch, dataformats="HWC")
+        self.board.experiment.add_image(tag, pixels, self.epoch, dataformats="HWC")
         return pixels
 
-    def writer(self, trainer: L.Trainer) -> Any:
-        """The SummaryWriter of the run."""
-        logger: Any = tensorboard_logger(trainer)
-        return logger.experiment
-
-    def folder(self, trainer: L.Trainer) -> Path:
+    def folder(self) -> Path:
         """The folder for files of the inspection callbacks, `insight/` in the folder of the run."""
-        logger: Any = tensorboard_logger(trainer)
-        folder = Path(logger.log_dir, FOLDER)
+        folder = Path(self.board.log_dir, FOLDER)
         folder.mkdir(exist_ok=True)
         return folder
 
-    def save_arrays(self, trainer: L.Trainer, **arrays: np.ndarray) -> None:
+    def save_arrays(self, **arrays: np.ndarray) -> None:
         """Saves the data of the last picture as `insight/<callback>.npz`, for figures that compare several runs."""
-        np.savez_compressed(self.folder(trainer) / f"{type(self).__name__}.npz", allow_pickle=False, **arrays)
+        np.savez_compressed(self.folder() / f"{type(self).__name__}.npz", allow_pickle=False, **arrays)
 
 
 @contextmanager
@@ -147,28 +145,6 @@ def evaluation_mode(model: L.LightningModule) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
-
-
-def datamodule_of(trainer: Any) -> Any:
-    return trainer.datamodule
-
-
-def is_ink(trainer: L.Trainer) -> bool:
-    """Whether the samples are strokes, light on dark, which are drawn as ink on paper."""
-    return bool(getattr(datamodule_of(trainer), "is_ink", False))
-
-
-def class_names(trainer: L.Trainer) -> list[str]:
-    """The names of the classes, or their numbers if the data has no names."""
-    data = datamodule_of(trainer)
-    return list(getattr(data, "classes", None) or map(str, range(data.num_outputs)))
-
-
-def num_epochs(trainer: L.Trainer) -> int:
-    """Epochs of the whole run, or 1 if it has no end."""
-    steps = trainer.estimated_stepping_batches
-    steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    return max(1, math.ceil(steps / steps_per_epoch)) if math.isfinite(steps) else 1
 
 
 def tensorboard_logger(trainer: L.Trainer) -> TensorBoardLogger | None:

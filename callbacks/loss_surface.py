@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from torch import Tensor
+from torch.nn import functional as F
 
 from callbacks.drawing import HEIGHT, colour_scale, panels
 from callbacks.insight import Insight
@@ -42,15 +43,15 @@ class LossSurface(Insight):
         drawn = draw_surface(axes, losses)
         axes.set_title("loss around the final weights")
         colour_scale(figure, axes, drawn, f"loss of {NUM_SAMPLES} training samples")
-        self.draw(trainer, "loss_surface/around_the_end", figure)
-        self.save_arrays(trainer, losses=losses)
+        self.draw("loss_surface/around_the_end", figure)
+        self.save_arrays(losses=losses)
 
 
 def surface(model: L.LightningModule, batch: tuple[Tensor, Tensor]) -> np.ndarray:
     """The losses `(NUM_POINTS, NUM_POINTS)` on a grid; the first axis is the first direction."""
     inputs, targets = batch
     copied: Any = copy.deepcopy(model)
-    parameters = list(weights(copied, inputs).values())
+    parameters = list(weights(copied).values())
     final = [parameter.detach().clone() for parameter in parameters]
     generator = torch.Generator().manual_seed(SEED)
     first, second = ([filter_normalised(weight, generator) for weight in final] for _ in range(2))
@@ -64,9 +65,8 @@ def surface(model: L.LightningModule, batch: tuple[Tensor, Tensor]) -> np.ndarra
 
 def filter_normalised(weight: Tensor, generator: torch.Generator) -> Tensor:
     """A random direction with the norm of the weights in every filter."""
-    direction = torch.randn(weight.shape, generator=generator).to(weight)
-    norms = direction.flatten(1).norm(dim=1)
-    return direction * (weight.flatten(1).norm(dim=1) / norms).view(-1, *[1] * (weight.ndim - 1))
+    direction = F.normalize(torch.randn(weight.shape, generator=generator).to(weight).flatten(1))
+    return (direction * weight.flatten(1).norm(dim=1, keepdim=True)).view_as(weight)
 
 
 def draw_surface(axes: Axes, losses: np.ndarray) -> ScalarMappable:

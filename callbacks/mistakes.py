@@ -11,8 +11,8 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from callbacks.curves import log_metrics
-from callbacks.drawing import colour_scale, enlarged, panels, show, show_samples
-from callbacks.insight import Insight, class_names, datamodule_of, is_ink
+from callbacks.drawing import colour_scale, panels, show, show_samples
+from callbacks.insight import Insight
 from callbacks.parts import is_picture, to_numpy, to_pictures
 
 NUM_WORST, COLUMNS = 20, 5
@@ -34,20 +34,15 @@ class Mistakes(Insight):
     """
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        datamodule = datamodule_of(trainer)
-        if datamodule.task == "regression":
+        if self.data.task == "regression":
             return "regression has no classes"
-        return None if datamodule.val_size else "there is no validation"
-
-    def evaluate(self, trainer: L.Trainer, model: L.LightningModule) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs, logits and targets of the validation samples."""
-        inputs, targets = self.samples(trainer, MOST_SAMPLES)
-        batches = inputs.split(datamodule_of(trainer).batch_size)
-        return inputs, torch.cat([model(batch) for batch in batches]).float(), targets
+        return None if self.data.val_size else "there is no validation"
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        _, logits, targets = self.evaluate(trainer, model)
-        counts, names = confusion(logits, targets), class_names(trainer)
+        inputs, targets = self.samples(trainer, MOST_SAMPLES)
+        logits = torch.cat([model(batch) for batch in inputs.split(self.data.batch_size)]).float()
+        self.latest = inputs, logits, targets
+        counts, names = confusion(logits, targets), self.class_names()
         if len(names) <= MOST_WRITTEN:
             accuracies = (counts.diagonal() / counts.sum(1)).tolist()
             curves = {
@@ -56,13 +51,12 @@ class Mistakes(Insight):
                 if math.isfinite(accuracy)  # a class may have no samples
             }
             log_metrics(trainer, curves, self.epoch)
-        self.draw(trainer, "mistakes/confusion", confusion_figure(to_numpy(counts), names))
+        self.draw("mistakes/confusion", confusion_figure(to_numpy(counts), names))
 
     def finish(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        inputs, logits, targets = self.evaluate(trainer, model)
-        if model.hparams["task"] == "classification" and is_picture(inputs):
-            figure = worst_figure(inputs, logits, targets, class_names(trainer), is_ink(trainer))
-            self.draw(trainer, "mistakes/most_confident", figure)
+        if self.data.task == "classification" and is_picture(self.latest[0]):
+            figure = worst_figure(*self.latest, self.class_names(), self.data.is_ink)
+            self.draw("mistakes/most_confident", figure)
 
 
 def confusion(logits: Tensor, targets: Tensor) -> Tensor:
@@ -110,23 +104,13 @@ def worst_figure(inputs: Tensor, logits: Tensor, targets: Tensor, names: list[st
     probabilities, predicted = logits.softmax(-1).max(-1)
     is_wrong = (predicted != targets) & (targets >= 0)
     num_wrong = int(is_wrong.sum())
-    worst = (probabilities * is_wrong).argsort(descending=True)[: min(NUM_WORST, num_wrong)]
-    figure, (axes,) = panels(4.8, 4.6, is_plot=False)
-    axes.set_title(f"{num_wrong:,} of {len(targets):,} are wrong; true class as predicted, probability", fontsize=10)
-    if num_wrong == 0:
+    worst = (probabilities * is_wrong).argsort(descending=True)[: min(NUM_WORST, num_wrong)].tolist()
+    figure, every_axes = panels(0.96, 1.1, NUM_WORST // COLUMNS, COLUMNS, is_plot=False)
+    figure.suptitle(f"{num_wrong:,} of {len(targets):,} are wrong; true class as predicted, probability", fontsize=10)
+    for axes in every_axes:
         axes.set_axis_off()
-        return figure
-    pictures = enlarged(to_pictures(inputs[worst]))
-    tiles = np.full((NUM_WORST, *pictures.shape[1:]), np.nan)  # the same layout with fewer mistakes
-    tiles[: len(worst)] = pictures
-    gap = math.ceil(tiles.shape[1] / 3)
-    show_samples(axes, tiles, COLUMNS, gap, is_ink)
-    height, width = tiles.shape[1] + gap, tiles.shape[2] + gap
-    axes.set_ylim(axes.get_ylim()[0], -gap)  # space for the text of the first row
-    separator, size = (" ", 7) if max(map(len, names)) <= 2 else ("\n", 6)
-    for number, index in enumerate(worst.tolist()):
-        row, column = divmod(number, COLUMNS)
-        classes = f"{names[int(targets[index])]}{separator}as {names[int(predicted[index])]}"
-        x, y = column * width + (width - gap) / 2, row * height - 1
-        axes.text(x, y, f"{classes}, {probabilities[index]:.1%}", ha="center", va="bottom", fontsize=size)
+    for axes, index in zip(every_axes, worst, strict=False):
+        show_samples(axes, to_pictures(inputs[index, None]), columns=1, is_ink=is_ink)
+        true_class, wrong_class = names[int(targets[index])], names[int(predicted[index])]
+        axes.set_title(f"{true_class} as\n{wrong_class}, {probabilities[index]:.1%}", fontsize=6)
     return figure

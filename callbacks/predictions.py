@@ -1,6 +1,5 @@
 """The prediction for each sample, as a table in a file."""
 
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,13 @@ class Predictions(L.Callback):
     Lightning's `BasePredictionWriter` is not used, because it warns about every loader that is not a `DataLoader`.
 
     Args:
-        parent: A new folder is made in this folder.
+        path: The file. Its folder is made.
         files: Names of the images, in the order of the samples. None if the samples come from a data set.
         classes: Names of the classes. None writes their numbers.
     """
 
-    path: Path
-
-    def __init__(self, parent: Path, files: list[str] | None, classes: list[str] | None = None) -> None:
-        self.parent = parent
+    def __init__(self, path: Path, files: list[str] | None, classes: list[str] | None = None) -> None:
+        self.path = path
         self.files = files
         self.classes = classes
         self.outputs: list[Tensor] = []
@@ -48,7 +45,7 @@ class Predictions(L.Callback):
         outputs, targets = torch.cat(self.outputs).numpy(), torch.cat(self.targets).numpy()
         is_regression = pl_module.hparams["task"] == "regression"
         table = self.value_table(outputs, targets) if is_regression else self.class_table(outputs, targets)
-        self.path = new_folder(self.parent) / "predictions.csv"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(self.path, index=False, float_format=None if is_regression else "%.6f")
         if not is_regression:
             self.print_summary(table)
@@ -90,15 +87,3 @@ class Predictions(L.Callback):
                 print(f"{row['file']}: {row['predicted']}  ({probability:.1%}{', unsure' * row['unsure']})")
         if table["unsure"].any():
             print(f"{table['unsure'].sum():,} predictions are unsure (probability below {UNSURE:.0%})")
-
-
-def new_folder(parent: Path) -> Path:
-    """Makes the first folder `version_<n>` that does not exist yet."""
-    for number in itertools.count():
-        folder = parent / f"version_{number}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("unreachable")

@@ -184,10 +184,9 @@ def stored_config(path: Path, command: str) -> str | None:
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             for name in ("save_dir", "version") if isinstance(logger, dict) else ():
                 logger["init_args"].pop(name, None)  # a new run, in the usual folder of this machine
-        for part, name in (("trainer", "default_root_dir"), ("checkpoint", "dirpath")):
-            config[part].pop(name)
-        for name in ("devices", "num_nodes", "strategy"):  # a resumed process would wait for those that it had
-            config["trainer"].pop(name)
+        del config["checkpoint"]["dirpath"]
+        for name in ("default_root_dir", "devices", "num_nodes", "strategy"):  # this machine may have other devices
+            del config["trainer"][name]
     return str(yaml.safe_dump(config, sort_keys=False))
 
 

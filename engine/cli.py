@@ -55,10 +55,8 @@ def build(arguments: list[str]) -> CLI:
         return CLI([command, *options])
     stored = stored_config(find_checkpoint(path, command), command)
     options.append(f"--ckpt_path={path}")
-    if stored is not None:
+    if stored is not None:  # else another program wrote the checkpoint
         options = ["--config", stored, *options]
-    elif not configs and not any(flag.partition("=")[0] == "--model" for flag in flags):
-        raise InputError(f"{path} contains no config, because train.py did not write it; {HINT}")
     if command != "fit":
         if any(flag.startswith("--trainer.logger") for flag in flags):
             raise InputError(f"--trainer.logger belongs to fit, because {command} prints its metrics; leave it out")

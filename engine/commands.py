@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from callbacks import Predictions
 from callbacks.history import stage_metrics
-from callbacks.predictions import new_folder
 from datamodules.loader import TensorLoader
 from engine import report, results
 from engine.parser import CLI
@@ -35,9 +33,8 @@ def fit(cli: CLI, **arguments: Any) -> None:
     train = stage_metrics("train", trainer.callback_metrics)
     rows = {"train": train, "val": cli.history.validation.get(saved["global_step"], {})}
     if which != "none":
-        if "SLURM_JOB_ID" in os.environ and trainer.is_global_zero:  # else Lightning would test this checkpoint
-            for file in Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt"):
-                file.unlink()
+        for file in Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt"):  # Lightning would test it in a SLURM job
+            file.unlink(missing_ok=True)
         trainer.strategy.barrier()
         # with ckpt_path, Lightning would test the original weights instead of averaged ones
         cli.model.load_state_dict(saved["state_dict"])
@@ -85,16 +82,10 @@ def predict(cli: CLI, **arguments: Any) -> None:
 
     For a model that is not a `BaseModel`, the outputs of `predict_step` are saved.
     """
-    trainer, images, files = cli.trainer, cli.options.images, None
+    trainer: Any = cli.trainer
+    images, files = cli.options.images, None
     if trainer.world_size > 1:
         raise ValueError(f"predict takes one device, not {trainer.world_size}; type --trainer.devices 1")
-    if images is not None and not isinstance(cli.model, BaseModel):
-        raise ValueError("images are predicted by a BaseModel only; leave out --images")
-    if not isinstance(cli.model, BaseModel):
-        cli.predictions = new_folder(RUNS / "predictions") / "predictions.pt"
-        torch.save(trainer.predict(**arguments), cli.predictions)
-        print(f"Predictions are in {cli.predictions}", flush=True)
-        return
     if images is not None:
         if not Path(images).expanduser().exists():
             raise ValueError(f"there is no images={images}; type the path of an image, or of a folder of images")
@@ -104,8 +95,13 @@ def predict(cli: CLI, **arguments: Any) -> None:
         unknown = torch.full((len(inputs),), IGNORE_INDEX)
         del arguments["datamodule"]
         arguments["dataloaders"] = TensorLoader((inputs, unknown), cli.datamodule.batch_size)
-    writer = Predictions(RUNS / "predictions", files, getattr(cli.datamodule, "classes", None))
-    callbacks: Any = trainer
-    callbacks.callbacks.append(writer)
+    folder = Path(TensorBoardLogger(RUNS, "predictions").log_dir)  # a new one, by Lightning's numbering
+    if not isinstance(cli.model, BaseModel):
+        folder.mkdir(parents=True)
+        cli.predictions = folder / "predictions.pt"
+        torch.save(trainer.predict(**arguments), cli.predictions)
+        print(f"Predictions are in {cli.predictions}", flush=True)
+        return
+    cli.predictions = folder / "predictions.csv"
+    trainer.callbacks.append(Predictions(cli.predictions, files, getattr(cli.datamodule, "classes", None)))
     trainer.predict(**arguments, return_predictions=False)
-    cli.predictions = writer.path

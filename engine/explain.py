@@ -17,10 +17,13 @@ from lightning.pytorch.loggers import Logger
 
 import datamodules
 import models
+from datamodules import BaseDataModule
 from engine.errors import SIZES
 from engine.names import nearest
 from engine.usage import HINT, missing_config, typed_configs
+from models import BaseModel
 
+LIGHTNING = (L.LightningModule, L.LightningDataModule)
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 COMMAND_OF_OPTION = {"images": "predict", "test_checkpoint": "fit"}
 SYNONYMS = {"gpus": "trainer.devices", "learning_rate": "model.lr", "resume": "ckpt_path"}  # names in other programs
@@ -60,9 +63,8 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> str:
     if part and (value := re.search(r"(?:Got value|Given value): (.*)", message)):
         return wrong_value(message, part, value[1], arguments)
     if "expected one argument" in message:
-        pairs = pairwise([*arguments, "-"])
-        is_flag = re.compile(r"-(?!\d)")  # not a negative number
-        name = next(word for word, after in pairs if is_flag.match(word) and is_flag.match(after) and "=" not in word)
+        pairs = pairwise([*arguments, "--"])
+        name = next(word for word, after in pairs if word.startswith("--") and "=" not in word and after[:2] == "--")
         return f"{name} needs a value: {name} VALUE"
     if "arguments are required" in message:
         missing = [part for part in ("model", "data") if f".{part}" in message]
@@ -97,7 +99,7 @@ def unknown_option(part: str, class_path: str, option: str, value: str, argument
         return f"{place_of(part, arguments)} has options next to class_path; move them below init_args:"
     chosen: Any = locate(class_path)
     kind, own = chosen.__name__, parameters(chosen)
-    if chosen in (L.LightningModule, L.LightningDataModule):  # no class was chosen yet
+    if chosen in LIGHTNING:  # no class was chosen yet
         return f"{place_of(name, arguments)} is not an option of {kind}; type --{part} NAME before its options"
     near = nearest(option, own)
     offer = f"type --{part}.{near}{value}" if near else f"{kind} has {', '.join(sorted(own))}"
@@ -111,6 +113,15 @@ def unknown_class(part: str, name: str, arguments: list[str]) -> str:
     close = list(dict.fromkeys(one for one in near if one))
     everything = f"one of {', '.join(sorted(names))}" if part in ("model", "data") else "the import path of the class"
     return f"{place_of(part, arguments)}: there is no {name}; type {' or '.join(close) or everything}"
+
+
+def reason_against_class(part: str, class_path: str, arguments: list[str]) -> str | None:
+    """Error message if the class is an abstract base class, otherwise None."""
+    if locate(class_path) not in (*LIGHTNING, BaseModel, BaseDataModule):
+        return None
+    names = ", ".join(sorted(one.__name__ for one in choices(part)))
+    kind = class_path.rsplit(".", maxsplit=1)[-1]
+    return f"{place_of(part, arguments)}: {kind} is an abstract base class; choose one of {names}"
 
 
 def wrong_value(message: str, part: str, value: str, arguments: list[str]) -> str:
@@ -160,7 +171,7 @@ def likely(name: str, known: list[str]) -> str | None:
 
 def parameters(kind: type[Any]) -> set[str]:
     """The parameter names of a class and its bases."""
-    bases = [one for one in kind.__mro__ if one not in (L.LightningModule, L.LightningDataModule, object)]
+    bases = [one for one in kind.__mro__ if one not in (*LIGHTNING, object)]
     signatures = [inspect.signature(one).parameters.values() for one in bases if "__init__" in vars(one)]
     named = {one.name for own in signatures for one in own if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
     return named - {"seed", *SIZES}

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import os
+import zlib
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
 import yaml
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from callbacks import BroadcastBuffers, EpochCurves, History, ModelGraph, StepCurves, StopWhenDiverged
-from callbacks.predictions import new_folder
 from callbacks.progress import progress
 from engine.checkpoints import (
     LastCheckpoint,
@@ -29,7 +30,7 @@ from engine.checkpoints import (
     refuse_another_network,
 )
 from engine.errors import SIZES, InputError, wrong_input
-from engine.explain import explain, set_in
+from engine.explain import explain, reason_against_class, set_in
 from engine.fast_loop import use_fast_loop
 from engine.paths import DEFAULTS, RUNS
 from engine.results import Row
@@ -167,6 +168,9 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         options = self.options
+        for part in ("model", "data"):
+            if reason := reason_against_class(part, options[part].class_path, self.arguments):
+                raise InputError(reason)
         if options.ckpt_path is not None:
             options.ckpt_path = str(find_checkpoint(options.ckpt_path, str(self.subcommand)))
         if self.stored:
@@ -181,33 +185,19 @@ class CLI(LightningCLI):
         """Names the run after its config file, or after its model if there is none.
 
         Raises:
-            InputError: a folder of the run is a file, or already contains a run.
+            InputError: the folder for checkpoints already contains a run.
         """
-        folder, given = options.checkpoint.dirpath, options.trainer.logger
-        loggers = [one for one in (given if isinstance(given, list) else [given]) if not isinstance(one, bool | None)]
-        for path in [folder, options.trainer.default_root_dir, *(one.init_args.get("save_dir") for one in loggers)]:
-            if path is not None and Path(path).expanduser().is_file():
-                raise InputError(f"{path} is a file; type the path of a folder")
-        if folder is not None:
-            options.checkpoint.dirpath = str(Path(folder).expanduser())
-            if Path(options.checkpoint.dirpath, "last.ckpt").exists():
-                raise InputError(f"{folder} already contains a run; type another --checkpoint.dirpath")
         configs = [Path(os.fspath(path)) for path in options.config or [] if path is not None]
         configs = [path for path in configs if path.parent.name != "extras" and path != DEFAULTS]
         name = configs[0].stem if configs else options.model.class_path.split(".")[-1]
-        if given is False and folder is None:
-            options.checkpoint.dirpath = str(new_folder(RUNS / name) / "checkpoints")
-        for one in loggers:
-            if "name" not in one.init_args:
-                continue
-            if one.init_args.name == "lightning_logs":
-                one.init_args.name = name
-            version = one.init_args.get("version")
-            if version is not None:
-                version = version if isinstance(version, str) else f"version_{version}"
-                place = Path(one.init_args.save_dir, one.init_args.name, version).expanduser()
-                if place.exists():
-                    raise InputError(f"{place} already contains a run; type another --trainer.logger.init_args.version")
+        checkpoint, loggers = options.checkpoint, options.trainer.logger
+        if loggers is False and checkpoint.dirpath is None:  # a new folder, by Lightning's numbering
+            checkpoint.dirpath = str(Path(TensorBoardLogger(RUNS, name).log_dir, "checkpoints"))
+        if checkpoint.dirpath and Path(checkpoint.dirpath, "last.ckpt").expanduser().exists():
+            raise InputError(f"{checkpoint.dirpath} already contains a run; type another --checkpoint.dirpath")
+        for logger in loggers if isinstance(loggers, list) else [loggers]:
+            if not isinstance(logger, bool | None) and logger.init_args.get("name") == "lightning_logs":
+                logger.init_args.name = name
 
     def instantiate_classes(self) -> None:
         try:
@@ -217,6 +207,9 @@ class CLI(LightningCLI):
             while original.__cause__ is not None:  # jsonargparse wraps what a constructor raised
                 original = original.__cause__
             raise wrong_input(original, self.options) from error
+        for folder in (logger.log_dir for logger in self.trainer.loggers):
+            if folder is not None and Path(folder).exists():
+                raise InputError(f"{folder} already contains a run; type another --trainer.logger.init_args.version")
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         given, options = self.options.trainer, dict(self.options.checkpoint)
@@ -234,10 +227,13 @@ class CLI(LightningCLI):
         if given.enable_progress_bar is not False and not any("ProgressBar" in str(one) for one in typed):
             callbacks.append(progress(self.history))
         self.trainer_defaults["callbacks"] = callbacks
-        if "SLURM_JOB_ID" in os.environ:
-            kwargs["default_root_dir"] = str(slurm_folder(Path(given.default_root_dir or RUNS), self.arguments))
+        if job := os.environ.get("SLURM_JOB_ID"):
+            # Lightning resumes from the checkpoint in this folder, so a requeued job must find only its own
+            run = zlib.crc32(" ".join(self.arguments).encode())
+            kwargs["default_root_dir"] = str(Path(given.default_root_dir or RUNS, "slurm", f"{job}_{run:08x}"))
         trainer = super().instantiate_trainer(**kwargs)
-        refuse_other_processes(trainer)
+        if TorchElasticEnvironment.detect():  # Lightning checks this only with a strategy for several processes
+            TorchElasticEnvironment().validate_settings(trainer.num_devices, trainer.num_nodes)
         use_fast_loop(trainer)
         return trainer
 
@@ -252,25 +248,3 @@ def best_metric(data: L.LightningDataModule, model: L.LightningModule) -> dict[s
     usual = "val/loss" if model.task == "regression" else "val/acc"
     metric = getattr(data, "monitor", usual if is_overridden("val_dataloader", data) else None)
     return {"monitor": metric, "mode": getattr(data, "monitor_mode", "max" if metric == "val/acc" else "min")}
-
-
-def refuse_other_processes(trainer: L.Trainer) -> None:
-    """Raises a ValueError if torchrun started more or fewer processes than the trainer expects."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return
-    here, in_all = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-    if (here, in_all) != (trainer.num_devices, trainer.num_devices * trainer.num_nodes):
-        raise ValueError(
-            f"{in_all} processes, {here} on this machine, were started for trainer.devices={trainer.num_devices} "
-            f"and trainer.num_nodes={trainer.num_nodes}; type torchrun's --nproc_per_node and --nnodes there"
-        )
-
-
-def slurm_folder(root: Path, arguments: list[str]) -> Path:
-    """The folder for the checkpoint that Lightning saves when SLURM requeues a job. Each run has its own.
-
-    A requeued job has the same number and the same arguments. Any other run must not load its checkpoint.
-    """
-    job = os.environ.get("SLURM_ARRAY_JOB_ID", os.environ["SLURM_JOB_ID"])
-    run = hashlib.sha256(" ".join(arguments).encode()).hexdigest()[:8]
-    return root / "slurm" / "_".join([job, os.environ.get("SLURM_ARRAY_TASK_ID", "0"), run])

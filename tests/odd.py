@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from models import BaseModel
@@ -55,17 +54,3 @@ class Attending(BaseModel):
         x = self.embed(x[..., None])
         x, _ = self.attention(x, x, x, None, False)
         return self.last(x.mean(1))
-
-
-class Scaled(BaseModel):
-    """Nothing but a vector."""
-
-    def __init__(self, input_shape: list[int], num_outputs: int, **training: Any) -> None:
-        super().__init__(input_shape, num_outputs, **training)
-        self.scale = nn.Parameter(torch.ones(input_shape[0]))
-
-    depth = 0
-    width_option = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (x * self.scale).sum(-1, keepdim=True)

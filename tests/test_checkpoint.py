@@ -250,7 +250,7 @@ def test_checkpoint_of_another_program_needs_a_config(checkpoint: Path, tmp_path
     saved = torch.load(checkpoint, weights_only=True)
     del saved["config"]
     torch.save(saved, tmp_path / "bare.ckpt")
-    with pytest.raises(ValueError, match=r"contains no config, .*; type -c configs/"):
+    with pytest.raises(ValueError, match=r"test needs a config; type -c configs/"):
         train.main(["test", f"--ckpt_path={tmp_path / 'bare.ckpt'}"])
     config = str(PROJECT / "configs" / "mnist" / "shallow_mlp.yaml")
     flags = ["-c", config, "--model.hidden_size=32", "--data.source=subset"]
@@ -329,7 +329,7 @@ class Fixed(L.LightningModule):
 
 
 def written(task: str, outputs: Tensor, targets: Tensor, folder: Path) -> list[dict[str, str]]:
-    writer = Predictions(folder, None)
+    writer = Predictions(folder / "predictions.csv", None)
     trainer = L.Trainer(
         callbacks=[writer], logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu"
     )

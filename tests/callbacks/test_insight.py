@@ -138,15 +138,6 @@ def test_a_diverged_run_keeps_its_pictures(fit: Fit, tmp_path: Path) -> None:
     assert epochs_of(tmp_path, "decision_boundary/plane") == [0]
 
 
-def test_a_network_without_weights_is_not_inspected(
-    fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "scaled.yaml"
-    path.write_text(f"model:\n  class_path: tests.odd.Scaled\n{BUMPS}")
-    fit(path, "-c", SMOKE, "-c", INSIGHT, "--test_checkpoint=none")
-    assert capsys.readouterr().out.count(" is off: the network has no trainable weights.") == len(ALL)
-
-
 def test_seconds_of_a_run_leave_out_inspection(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     def inspect(self: Insight, *_: object) -> None:
         self.seconds += 1000  # as if this took so long

@@ -55,6 +55,8 @@ WRONG = [
     ("fit --model deepmlp --data MNIST", "--model: there is no deepmlp; type DeepMLP"),
     ("fit --model CNN --data MNIST", "--model: there is no CNN; type CNN1D or FastCNN"),
     ("fit --model Nothing --data MNIST", "type one of AlexNet, CNN1D, DeepMLP, "),
+    ("fit --model BaseModel --data MNIST", "--model: BaseModel is an abstract base class; choose one of AlexNet,"),
+    ("fit --model Linear --data BaseDataModule", "--data: BaseDataModule is an abstract base class; choose one of Add"),
     ("fit --model.help DeepMPL", "--model: there is no DeepMPL; type DeepMLP"),
     ("fit --model DeepMLP --data MINST", "--data: there is no MINST; type MNIST"),
     ("fit --model.lr 0.1 --model ShallowMLP --data MNIST", "type --model NAME before its options"),
@@ -165,14 +167,6 @@ def test_batch_norm_with_one_sample_is_refused(fit: Fit) -> None:
     flags = ["--model=DeepMLP", "--model.batch_norm=true", "--data.batch_size=1"]
     with pytest.raises(InputError, match="needs at least 2 samples per device in training; use a larger --data"):
         fit("mnist/shallow_mlp.yaml", *flags)
-
-
-@pytest.mark.parametrize("option", ["trainer.logger.init_args.save_dir", "checkpoint.dirpath", "data.data_dir"])
-def test_file_in_place_of_a_folder_is_refused(option: str, fit: Fit, tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.touch()
-    with pytest.raises(InputError, match=f"{path} is a file; "):
-        fit("mnist/shallow_mlp.yaml", f"--{option}={path}")
 
 
 def test_tilde_is_the_home_directory(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
