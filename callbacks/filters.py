@@ -22,7 +22,7 @@ class Filters(Insight):
     """
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        name, weight = next(iter(weights(model).items()))
+        name, weight = next(iter(weights(model, self.samples(trainer, 2)[0]).items()))
         units = weight_pictures(weight[:MOST_UNITS], list(model.hparams["input_shape"]))
         numbers = f"units 1 to {len(units)} of {len(weight)}"
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from callbacks.curves import log_metrics
 from callbacks.drawing import COLOURS, depth_axis, line_style, panels
-from callbacks.insight import Insight
+from callbacks.insight import Insight, evaluation_mode
 from callbacks.parts import weights
 
 SMALLEST = 1e-45  # the smallest positive float32, which replaces 0 in a logarithm
@@ -41,7 +41,9 @@ class GradientFlow(Insight):
         self.weights_before: list[Tensor] = []  # of the step being measured
         super().on_train_start(trainer, pl_module)
         if self.is_on:
-            self.layers = weights(pl_module)
+            with evaluation_mode(pl_module):
+                found = weights(pl_module, self.samples(trainer, 2)[0])
+            self.layers = {name: weight for name, weight in found.items() if weight.requires_grad}
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer

@@ -51,7 +51,7 @@ def surface(model: L.LightningModule, batch: tuple[Tensor, Tensor]) -> np.ndarra
     """The losses `(NUM_POINTS, NUM_POINTS)` on a grid; the first axis is the first direction."""
     inputs, targets = batch
     copied: Any = copy.deepcopy(model)
-    parameters = list(weights(copied).values())
+    parameters = list(weights(copied, inputs).values())
     final = [parameter.detach().clone() for parameter in parameters]
     generator = torch.Generator().manual_seed(SEED)
     first, second = ([filter_normalised(weight, generator) for weight in final] for _ in range(2))

@@ -35,16 +35,24 @@ def evenly_spaced(names: Iterable[str], most: int) -> list[str]:
     return [listed[number] for number in chosen]
 
 
-def weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The trainable weights with two or more dimensions by the name of their layer, in the order of definition.
+def weights(model: nn.Module, inputs: Tensor) -> dict[str, nn.Parameter]:
+    """The weight tensors (two or more dimensions) by the name of their layer, in the order of the forward pass.
 
-    Parameters without `weight` in their name, such as an embedding of positions, are left out.
+    Weights of modules that are not called themselves, such as the output projection of attention, come last.
     """
-    return {
-        name.removesuffix(".weight"): parameter
-        for name, parameter in model.named_parameters()
-        if "weight" in name and parameter.ndim >= 2 and parameter.requires_grad
+    owners = {
+        name: module
+        for name, module in model.named_modules()
+        if any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False))
     }
+    with recorded(owners) as called:
+        model(inputs)
+    found = {}
+    for owner in dict.fromkeys([*called, *owners]):
+        for name, parameter in owners[owner].named_parameters(recurse=False):
+            if parameter.ndim >= 2:
+                found[f"{owner}.{name}".strip(".").removesuffix(".weight")] = parameter
+    return found
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ def fit(cli: CLI, **arguments: Any) -> None:
     train = stage_metrics("train", trainer.callback_metrics)
     rows = {"train": train, "val": cli.history.validation.get(saved["global_step"], {})}
     if which != "none":
-        for file in Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt"):  # Lightning would test it in a SLURM job
-            file.unlink(missing_ok=True)
+        if "SLURM_JOB_ID" in os.environ:  # else Lightning would test this checkpoint
+            for file in Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt"):
+                file.unlink(missing_ok=True)
         trainer.strategy.barrier()
         # with ckpt_path, Lightning would test the original weights instead of averaged ones
         cli.model.load_state_dict(saved["state_dict"])

@@ -185,18 +185,27 @@ class CLI(LightningCLI):
         """Names the run after its config file, or after its model if there is none.
 
         Raises:
-            InputError: the folder for checkpoints already contains a run.
+            InputError: a folder of the run is a file, or the folder for checkpoints already contains a run.
         """
         configs = [Path(os.fspath(path)) for path in options.config or [] if path is not None]
         configs = [path for path in configs if path.parent.name != "extras" and path != DEFAULTS]
         name = configs[0].stem if configs else options.model.class_path.split(".")[-1]
         checkpoint, loggers = options.checkpoint, options.trainer.logger
-        if loggers is False and checkpoint.dirpath is None:  # a new folder, by Lightning's numbering
+        loggers = [] if isinstance(loggers, bool | None) else loggers if isinstance(loggers, list) else [loggers]
+        given = [
+            checkpoint.dirpath,
+            options.trainer.default_root_dir,
+            *(one.init_args.get("save_dir") for one in loggers),
+        ]
+        for path in given:
+            if path is not None and Path(path).expanduser().is_file():
+                raise InputError(f"{path} is a file; type the path of a folder")
+        if options.trainer.logger is False and checkpoint.dirpath is None:  # a new folder, by Lightning's numbering
             checkpoint.dirpath = str(Path(TensorBoardLogger(RUNS, name).log_dir, "checkpoints"))
         if checkpoint.dirpath and Path(checkpoint.dirpath, "last.ckpt").expanduser().exists():
             raise InputError(f"{checkpoint.dirpath} already contains a run; type another --checkpoint.dirpath")
-        for logger in loggers if isinstance(loggers, list) else [loggers]:
-            if not isinstance(logger, bool | None) and logger.init_args.get("name") == "lightning_logs":
+        for logger in loggers:
+            if logger.init_args.get("name") == "lightning_logs":
                 logger.init_args.name = name
 
     def instantiate_classes(self) -> None:

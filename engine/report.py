@@ -27,21 +27,24 @@ def metrics_table(rows: dict[str, dict[str, float]]) -> str:
     return pd.DataFrame.from_dict(shown, orient="index").fillna("").to_string(col_space=9)
 
 
-def loss_warning(model: L.LightningModule, data: L.LightningDataModule, loss: float | None) -> str:
-    """A warning if the loss is not below the loss of a constant output, else an empty string.
+def loss_warning(model: L.LightningModule, data: L.LightningDataModule, train: float | None, last: float | None) -> str:
+    """A warning if the last loss is not below the loss of a constant output, else an empty string.
 
     Args:
         model: Models with a loss of their own are not judged.
         data: The data of the run.
-        loss: Last validation loss, or the training loss without validation.
+        train: Training loss of the last epoch.
+        last: Last validation loss, or the training loss without validation.
     """
     has_own_loss = not isinstance(model, BaseModel) or type(model).loss is not BaseModel.loss
-    if has_own_loss or loss is None or not isinstance(data, BaseDataModule) or loss < data.constant_loss():
+    if has_own_loss or not isinstance(data, BaseDataModule) or last is None:
         return ""
-    return (
-        f"\nThe loss ended at {loss:.4f}, not below {data.constant_loss():.4f}, the loss of a constant output. "
-        "The network overfits, or --model.lr is too high or too low.\n"
-    )
+    constant = data.constant_loss()
+    if last < constant or constant == 0:
+        return ""
+    has_learned = train is not None and train < constant
+    reason = "the network overfits" if has_learned else "the network has not learned; try another --model.lr"
+    return f"\nThe loss ended at {last:.4f}, not below {constant:.4f}, the loss of a constant output: {reason}.\n"
 
 
 def next_commands(cli: Any) -> str:
@@ -103,7 +106,7 @@ def summary(cli: Any, rows: dict[str, dict[str, float]], checkpoint: str) -> str
         f"\n{result['model']}, {result['parameters']:,} parameters, on {result['data']}: "
         f"{epochs} in {history.seconds:.1f} s\n\n"
         f"{metrics_table({split: row for split, row in rows.items() if row})}\n"
-        f"{loss_warning(cli.model, cli.datamodule, last.get('loss'))}"
+        f"{loss_warning(cli.model, cli.datamodule, rows['train'].get('loss'), last.get('loss'))}"
         f"\ntrain: epoch {cli.trainer.current_epoch}{smoothed}\n{measured}: {checkpoint}"
     )
 

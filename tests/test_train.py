@@ -16,7 +16,7 @@ from callbacks import StopWhenDiverged
 from callbacks.divergence import Diverged
 from engine.cli import CLI, InputError, RunFailed, build
 from engine.paths import PROJECT
-from engine.report import next_commands
+from engine.report import loss_warning, next_commands
 from models import ShallowMLP
 from tests.conftest import SMOKE, Fit
 from tests.test_checkpoint import drawing
@@ -96,12 +96,20 @@ def test_commands_after_a_run_can_be_typed(tmp_path: Path, monkeypatch: pytest.M
     assert train.main([*predict[2:-1], str(digit)]).predictions.is_file()
 
 
-@pytest.mark.parametrize(("lr", "has_warning"), [("1.0", True), ("0.01", False)])
+@pytest.mark.parametrize(("lr", "has_doubt"), [("1.0", True), ("0.01", False)])
 def test_fit_warns_if_the_loss_is_above_a_constant_output(
-    lr: str, has_warning: bool, fit: Fit, capsys: pytest.CaptureFixture[str]
+    lr: str, has_doubt: bool, fit: Fit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit(SHALLOW, "--trainer.max_epochs=1", "--data.batch_size=400", f"--model.lr={lr}", "--model.schedule=constant")
-    assert ("the loss of a constant output. The network overfits, or" in capsys.readouterr().out) == has_warning
+    assert ("the loss of a constant output: the network has not learned" in capsys.readouterr().out) == has_doubt
+
+
+def test_warning_distinguishes_overfitting_from_not_learning(fit: Fit) -> None:
+    cli = fit(SHALLOW, "-c", SMOKE)
+    constant = cli.datamodule.constant_loss()
+    assert loss_warning(cli.model, cli.datamodule, 0.1, constant - 0.1) == ""
+    assert "the network overfits" in loss_warning(cli.model, cli.datamodule, 0.1, constant + 0.1)
+    assert "has not learned" in loss_warning(cli.model, cli.datamodule, constant + 0.1, constant + 0.1)
 
 
 @pytest.mark.parametrize("log_every", [1, 1000])

@@ -28,7 +28,7 @@ def test_evenly_spaced_names_include_first_and_last() -> None:
 
 def test_weights_have_two_dimensions_or_more() -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
-    assert list(weights(model)) == ["0", "2"]
+    assert list(weights(model, torch.zeros(4, 2))) == ["0", "2"]
 
 
 class Backwards(nn.Module):
@@ -46,8 +46,9 @@ class Backwards(nn.Module):
         return self.head(x)
 
 
-def test_recorded_outputs_are_in_the_order_of_the_forward_pass() -> None:
+def test_layers_are_in_the_order_of_the_forward_pass() -> None:
     model = Backwards()
+    assert list(weights(model, torch.zeros(4, 2))) == ["blocks.0", "blocks.1", "head", "unused"]
     with recorded(stages(model)) as outputs:
         model(torch.zeros(4, 2))
     assert list(outputs) == ["blocks.0", "blocks.1", "head"]
