@@ -132,8 +132,9 @@ def expand(configs: list[str], vary: list[str], flags: list[str]) -> list[Entry]
     options = dict(parse_vary(text) for text in vary)
     if len(options) < len(vary):
         raise InputError(f"--vary {' '.join(vary)} contains an option twice; list all its values once, with commas")
-    if any("seed_everything" in word for word in [*options, *flags]):
-        raise InputError("a comparison sets seed_everything for each run; type --seeds instead")
+    for name, instead in {"seed_everything": "type --seeds", "trainer.logger": "leave it out"}.items():
+        if any(word.removeprefix("--").startswith(name) for word in [*options, *flags]):
+            raise InputError(f"a comparison sets {name} for each run; {instead}")
     last_parts = [option.rpartition(".")[2] for option in options]
     shown = [last if last_parts.count(last) == 1 else option for option, last in zip(options, last_parts, strict=True)]
     entries = []

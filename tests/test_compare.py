@@ -339,7 +339,7 @@ def test_varied_options_are_columns_of_results_and_hparams(tmp_path: Path) -> No
         ([SMALL, "--vary", "lr=0.1,0.2"], "lr=0.1: --lr is not an option; type --model.lr"),
         ([SMALL, "--vary", "model.num_layer=1,2"], "model.num_layers"),
         ([SMALL, "--", "--trainer.max_epoch=2"], "trainer.max_epochs"),
-        ([SMALL, "--", "--trainer.logger=false"], "leave out trainer.logger"),
+        ([SMALL, "--", "--trainer.logger=false"], "sets trainer.logger for each run; leave it out"),
         ([SMALL, "--vary", "model.lr=0.1,-1"], "lr=-1"),
     ],
 )
