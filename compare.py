@@ -14,12 +14,13 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from comparison import manage, plan, run
-from engine.errors import InputError
-from engine.names import nearest
-from engine.paths import PROJECT, RUNS
+from filelock import Timeout
 
-INSIGHT = ["-c", "configs/extras/insight.yaml"]
+from comparison import manage, plan, run
+from engine.errors import InputError, RunFailed
+from engine.paths import CONFIGS, PROJECT, RUNS
+
+INSIGHT = ["-c", str(CONFIGS / "extras" / "insight.yaml")]
 EPILOG = """\
 Flags after -- go to train.py for every run: -- --trainer.max_epochs 3
 After Ctrl-C or a crash, the same command with --resume runs what is missing. It accepts more --seeds.
@@ -32,13 +33,8 @@ class Parser(argparse.ArgumentParser):
     """argparse with error messages of one line."""
 
     def error(self, message: str) -> NoReturn:
-        unknown = message.removeprefix("unrecognized arguments: ").split()
-        if message.startswith("unrecognized") and unknown[0].startswith("--"):
-            near = nearest(unknown[0].partition("=")[0], self._option_string_actions)
-            is_for_training = near is None or "." in unknown[0].partition("=")[0]
-            hint = f"for train.py, type it at the end: -- {' '.join(unknown)}" if is_for_training else f"type {near}"
-            message = f"{unknown[0].partition('=')[0]} is not an option of compare.py; {hint}"
-        raise InputError(message)
+        hint = "; flags for train.py come at the end, after --" if message.startswith("unrecognized") else ""
+        raise InputError(message + hint)
 
 
 def command_line() -> Parser:
@@ -48,7 +44,6 @@ def command_line() -> Parser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=EPILOG,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("configs", nargs="*", metavar="CONFIG", help="config files, one per model")
@@ -86,27 +81,21 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, interrupt)
     try:
         options = command_line().parse_intermixed_args(own)
-        options.runs_dir = options.runs_dir.expanduser().absolute()
-        if options.runs_dir.is_file():
-            raise InputError(f"--runs_dir {options.runs_dir} is a file; type the path of a folder")
-        is_command = bool(options.collect or (options.configs and options.configs[0] in manage.COMMANDS))
-        typed = [flag for flag in own if flag.startswith("--")]
-        unused = [flag for flag in typed if flag.partition("=")[0] not in ("--runs_dir", "--yes", "--collect")]
-        if is_command and (unused or flags):
-            raise InputError(f"{' '.join([*unused, *flags])} has no effect here; leave it out")
+        options.runs_dir = options.runs_dir.absolute()
         if options.configs and options.configs[0] in manage.COMMANDS:
             return manage.manage(options.configs[0], options.configs[1:], options.runs_dir, options.yes)
         if options.collect:
-            if options.configs:
-                raise InputError(f"--collect takes only a name; leave out {' '.join(options.configs)}")
             folder = plan.find(options.collect, options.runs_dir)
-            with run.locked(folder):
+            with plan.lock(folder):
                 return run.collect(plan.read(folder), folder)
         return start(options, own, flags)
-    except InputError as error:
+    except (InputError, RunFailed) as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt as stop:  # before the first run
+    except Timeout as error:
+        print(f"compare.py: {Path(error.lock_file).parent} is running; wait until it ends, or stop it", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
         return 128 + (stop.args[0] if stop.args else signal.SIGINT)
 
 
@@ -126,7 +115,7 @@ def start(options: argparse.Namespace, own: list[str], flags: list[str]) -> int:
         raise InputError("type the configs to compare, such as configs/mnist/*.yaml; `python train.py` lists them")
     if options.jobs < 1:
         raise InputError(f"--jobs {options.jobs} must be at least 1")
-    if options.name is not None and (Path(options.name).name != options.name or options.name in ("", "..")):
+    if options.name and Path(options.name).name != options.name:
         raise InputError(f"--name {options.name!r} must be the name of a folder, without /")
     extras = INSIGHT if options.insight else []
     new_plan = plan.make(options.configs, options.vary, options.match, [*extras, *flags], options.seeds or [0])
@@ -138,7 +127,7 @@ def start(options: argparse.Namespace, own: list[str], flags: list[str]) -> int:
             folder = plan.find(options.name, options.runs_dir)
         else:
             folder = plan.find_command(new_plan.command, new_plan.seeds, options.runs_dir)
-        with run.locked(folder):
+        with plan.lock(folder):
             if options.resume:
                 new_plan = plan.resume(folder, new_plan, options.seeds or [])
                 new_plan.is_printed |= options.print_commands

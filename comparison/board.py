@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 import shutil
@@ -54,42 +53,40 @@ def how_to_open(folder: Path) -> str:
     return "\n".join([*lines, f"http://localhost:6006/?{urlencode(view)}#timeseries"])
 
 
-def publish(folder: Path, rows: list[Row], text: str, varied: list[str]) -> Row:
+def publish(folder: Path, rows: list[Row], text: str, varied: list[str]) -> None:
     """Writes the page, in place of an earlier one. Call it in a child process, as it loads PyTorch.
 
     Args:
         folder: Folder of the comparison.
-        rows: One per run.
+        rows: One per finished run.
         text: The table, as Markdown.
         varied: Options of `--vary`. They become columns of the HPARAMS page.
     """
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
 
-    from comparison import figures, inside  # noqa: PLC0415
+    from comparison import figures  # noqa: PLC0415
 
-    finished = [row for row in rows if row["status"] == "finished"]
-    curves = {
-        config: read_curves([folder / config / f"seed_{row['seed']}" for row in finished if row["config"] == config])
-        for config in dict.fromkeys(row["config"] for row in finished)
-    }
-    for row in finished if varied else []:
-        write_hyperparameters(folder / row["config"] / f"seed_{row['seed']}", row, varied)
+    runs: dict[str, list[Path]] = {}
+    for row in rows:
+        run = folder / row["config"] / f"seed_{row['seed']}"
+        runs.setdefault(row["config"], []).append(run)
+        if varied:
+            write_hyperparameters(run, row, varied)
+    curves = {config: read_curves(own) for config, own in runs.items()}
     for path in [folder / SUMMARY_RUN, *folder.glob(f"*/{MEAN_RUN}")]:
         shutil.rmtree(path, ignore_errors=True)
-    has_means = any(len(values.columns) > 1 for own in curves.values() for values in own.values())
+    has_means = max(map(len, runs.values())) > 1
     for config, own in curves.items() if has_means else []:
         with SummaryWriter(str(folder / config / MEAN_RUN)) as writer:
-            write_mean(writer, own, has_band=len(curves) <= MAX_BANDS)
-    drawn = {f"comparison/{name}": figure for name, figure in figures.draw(finished, curves).items()}
-    drawn |= {f"inside/{name}": figure for name, figure in inside.draw(folder, finished).items()}
+            write_mean(writer, own)
     (folder / "figures").mkdir(exist_ok=True)
     with SummaryWriter(str(folder / SUMMARY_RUN)) as writer:
         writer.add_custom_scalars(layout({tag for own in curves.values() for tag in own}, has_means, len(curves)))
         writer.add_text("comparison", text)
-        for name, figure in drawn.items():
-            figure.savefig(folder / "figures" / f"{Path(name).name}.png", dpi=200)
-            writer.add_figure(name, figure)
-    return {}
+        for page, drawn in (("comparison", figures.draw(rows, curves)), ("inside", figures.draw_inside(runs))):
+            for name, figure in drawn.items():
+                figure.savefig(folder / "figures" / f"{name}.png", dpi=200)
+                writer.add_figure(f"{page}/{name}", figure)
 
 
 def read_curves(runs: list[Path]) -> Curves:
@@ -109,12 +106,11 @@ def mean_and_deviation(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return values.mean(axis=1, skipna=False), values.std(axis=1, skipna=False).fillna(0.0)
 
 
-def write_mean(writer: Any, curves: Curves, has_band: bool) -> None:
-    """Writes the mean of each curve under its own tag, beside the seeds, and under a tag that only means have."""
+def write_mean(writer: Any, curves: Curves) -> None:
+    """Writes the mean of each curve under its own tag, beside the seeds, and under tags that only means have."""
     for tag, values in curves.items():
         mean, sd = mean_and_deviation(values)
-        lines = dict(zip([tag, *mean_tags(tag)], [mean, mean, mean - sd, mean + sd], strict=True))
-        for name, line in list(lines.items())[: 4 if has_band and tag in CHARTS else 2]:
+        for name, line in zip([tag, *mean_tags(tag)], [mean, mean, mean - sd, mean + sd], strict=True):
             for epoch, value in line.items():
                 writer.add_scalar(name, value, epoch)
 
@@ -124,21 +120,20 @@ def mean_tags(tag: str) -> list[str]:
 
     The mean of `val/acc` is `acc_mean/val`, so that the SCALARS page begins with the accuracies.
     """
-    stage, _, metric = tag.partition("/")
-    mean = f"{metric}_mean/{stage}" if stage in ("train", "val") else f"{stage}_mean/{metric}"
-    return [mean, f"mean_minus_sd/{tag.replace('/', '_')}", f"mean_plus_sd/{tag.replace('/', '_')}"]
+    section, _, name = tag.partition("/")
+    return [f"{name}_{line}/{section}" for line in ("mean", "mean_minus_sd", "mean_plus_sd")]
 
 
 def layout(tags: set[str], has_means: bool, num_configs: int) -> dict[str, dict[str, list[Any]]]:
     """The charts of the CUSTOM SCALARS page: one line per config, with a band if there are seeds and few configs."""
     titles = {tag: title for tag, title in CHARTS.items() if tag in tags}
-    if not has_means:
-        return {"one seed": {title: ["Multiline", [f"^{tag}$"]] for tag, title in titles.items()}}
-    if num_configs > MAX_BANDS:
-        return {"mean": {title: ["Multiline", [f"^{mean_tags(tag)[0]}$"]] for tag, title in titles.items()}}
-    # TensorBoard shows charts with bands in reverse order
-    bands = {title: ["Margin", mean_tags(tag)] for tag, title in reversed(titles.items())}
-    return {"mean ± standard deviation": bands}
+    if has_means and num_configs <= MAX_BANDS:
+        # TensorBoard shows charts with bands in reverse order
+        bands = {title: ["Margin", mean_tags(tag)] for tag, title in reversed(titles.items())}
+        return {"mean ± standard deviation": bands}
+    shown = {title: mean_tags(tag)[0] if has_means else tag for tag, title in titles.items()}
+    lines = {title: ["Multiline", [f"^{tag}$"]] for title, tag in shown.items()}
+    return {"mean" if has_means else "one seed": lines}
 
 
 def write_hyperparameters(run: Path, row: Row, varied: list[str]) -> None:
@@ -153,9 +148,8 @@ def write_hyperparameters(run: Path, row: Row, varied: list[str]) -> None:
 
     first = min(path.name for path in run.glob("events.out.tfevents.*") if path.name != HPARAMS)
     start = float(first.split(".")[3])  # TensorBoard takes the time of the first event for the start of the run
-    content = io.BytesIO()
-    writer = RecordWriter(content)
-    writer.write(Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
-    for summary in hparams(*hyperparameters(row, varied)):
-        writer.write(Event(wall_time=start, summary=summary).SerializeToString())
-    (run / HPARAMS).write_bytes(content.getvalue())
+    with (run / HPARAMS).open("wb") as file:
+        writer = RecordWriter(file)
+        writer.write(Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
+        for summary in hparams(*hyperparameters(row, varied)):
+            writer.write(Event(wall_time=start, summary=summary).SerializeToString())

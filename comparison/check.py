@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,96 +18,95 @@ def check(plan: Plan) -> None:
 
     Raises:
         InputError: a run cannot start, or the runs cannot be compared.
+        RunFailed: a run cannot start because of a bug.
     """
-    first_runs = [Run(entry, plan.seeds[0], Path("unused", entry.name, "seed")) for entry in plan.entries]
-    answer = in_child(inspect_runs, first_runs, plan.command["match"] is not None)
-    if "error" in answer:
-        raise InputError(answer["error"])
-    for entry, about in zip(plan.entries, answer["entries"], strict=True):
-        entry.argv += about.pop("flags", [])
+    runs = [Run(entry, plan.seeds[0], Path("unused", entry.name, "seed")) for entry in plan.entries]
+    is_matched = plan.command["match"] is not None
+    for entry, about in zip(plan.entries, in_child(inspect_runs, runs, is_matched), strict=True):
+        entry.argv += about.pop("flags")
         entry.about = about
-    if plan.command["match"]:
+    if is_matched:
         plan.parameters = plan.entries[0].about["parameters"]
-    names = {entry.about["task"]: entry.name for entry in plan.entries if entry.about}
+    names = {entry.about["task"]: entry.name for entry in plan.entries if entry.about["task"]}
     if len(names) > 1:
         tasks = ", ".join(f"{name} is {task}" for task, name in names.items())
         raise InputError(f"{tasks}: different tasks have different scores; compare each task separately")
 
 
-def inspect_runs(runs: list[Run], match: bool, sources: dict[tuple[str, ...], str] | None = None) -> Row:
+def inspect_runs(runs: list[Run], match: bool) -> list[Row]:
     """Builds all runs, one per entry, and prepares their data. Runs in the child, and prints to stderr.
 
     Args:
         runs: One per entry.
         match: Whether all models get as many parameters as the first.
-        sources: Source of each data set that is prepared, by the arguments that decide it.
-    """
-    found: list[Row] = []
-    sources = sources or {}
-    with contextlib.redirect_stdout(sys.stderr):
-        for run in runs:
-            try:
-                found.append(inspect_run(run, found[0]["parameters"] if match and found else None, sources))
-            except ValueError as error:
-                unknown = re.match(r"--(\w+) is not an option; type --([\w.]+)", str(error))
-                is_varied = unknown is not None and unknown[1] in run.entry.varied
-                answer = f"type --vary {unknown[2]}=..." if unknown and is_varied else str(error)
-                return {"error": f"{run.entry.name}: {answer}"}
-            except Exception as error:  # a bug, which the run will report, or a class without sizes
-                if match and not found:
-                    return {"error": f"--match needs the size of {run.entry.name}, which fails: {error!r}"}
-                found.append({})
-    if {"full", "subset"} <= set(sources.values()):
-        return inspect_runs(runs, match, {(): "subset"})  # a table never mixes a data set with its subset
-    return {"entries": found}
-
-
-def inspect_run(run: Run, parameters: int | None, sources: dict[tuple[str, ...], str]) -> Row:
-    """Describes a run. `flags` are further arguments of `train.py`: the source of data and the matched width.
 
     Raises:
-        ValueError: the run cannot start.
+        InputError: a run cannot start.
     """
-    import torch  # noqa: PLC0415  # in the child only
+    from engine import cli  # noqa: PLC0415  # in the child only, as it loads PyTorch
+
+    built: list[Any] = []
+    with_subset: list[Any] = []  # data modules
+    rows: list[Row] = []
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            for run in runs:
+                built.append(cli.build(run.argv))
+                data = built[-1].datamodule
+                if getattr(data, "has_subset", False):
+                    with_subset.append(data)
+                    if with_subset[0].source == "subset":  # do not try to download again
+                        data.source = "subset"
+                data.prepare_data()
+                if data in with_subset and data.settle_source() == "subset":
+                    for other in with_subset:  # a table never mixes a data set with its subset
+                        other.source = "subset"
+            for run, one in zip(runs, built, strict=True):
+                rows.append(describe(run, one, rows[0]["parameters"] if match and rows else None))
+        except ValueError as error:
+            raise InputError(f"{run.entry.name}: {error}") from error
+    return rows
+
+
+def describe(run: Run, built: Any, parameters: int | None) -> Row:
+    """What is known of a run before training. `flags` are further arguments of `train.py`.
+
+    Args:
+        run: The run.
+        built: Its model, data and trainer, as `engine.cli.build` returns them.
+        parameters: Number of parameters to match, or None.
+
+    Raises:
+        ValueError: a comparison cannot have such a run.
+    """
+    import torch  # noqa: PLC0415
     from lightning.pytorch.loggers import TensorBoardLogger  # noqa: PLC0415
 
-    from engine import cli, sizes  # noqa: PLC0415
+    from engine import report, sizes  # noqa: PLC0415
 
-    built = cli.build(run.argv)
-    num_devices = built.trainer.num_devices * built.trainer.num_nodes
-    if num_devices > 1:
-        raise ValueError(f"a comparison uses one device per run, not {num_devices}; use train.py instead")
+    trainer, data, model, flags = built.trainer, built.datamodule, built.model, []
+    if trainer.num_devices * trainer.num_nodes > 1:
+        raise ValueError("a comparison uses one device per run; use train.py, or type -- --trainer.devices=1")
     options = built.options
     if options.ckpt_path or options.checkpoint.dirpath or options.trainer.fast_dev_run:
-        raise ValueError("leave ckpt_path, checkpoint.dirpath and fast_dev_run out of the configs of a comparison")
-    if not isinstance(built.trainer.logger, TensorBoardLogger):
-        raise ValueError("a comparison needs a TensorBoardLogger; leave trainer.logger out of its configs")
-    data: Any = built.datamodule
-    has_subset, flags = getattr(data, "has_subset", False), []
-    decided_by = tuple(argument for argument in run.entry.argv if not argument.startswith("--model."))
-    if has_subset:  # once MNIST could not be downloaded, it is not tried again
-        data.source = "subset" if "subset" in sources.values() else sources.get(decided_by, data.source)
-    if decided_by not in sources:
-        data.prepare_data()
-        sources[decided_by] = data.settle_source() if has_subset else ""
-    if has_subset:
+        raise ValueError("a comparison cannot use ckpt_path, checkpoint.dirpath or fast_dev_run; leave them out")
+    if not isinstance(trainer.logger, TensorBoardLogger):
+        raise ValueError("a comparison needs a TensorBoardLogger; leave out trainer.logger")
+    if getattr(data, "has_subset", False):
         flags.append(f"--data.source={data.source}")
-    model: Any = built.model
-    if parameters is not None and model.width_option is not None:
-        option = f"--model.{model.width_option}"
-        if option in [argument.partition("=")[0] for argument in run.entry.argv]:
+    width_option = getattr(model, "width_option", None)
+    if parameters is not None and width_option is not None:
+        option = f"--model.{width_option}"
+        if any(argument.partition("=")[0] == option for argument in run.entry.argv):
             raise ValueError(f"--match chooses {option}; leave out one of the two")
         width: Any = sizes.matched_width(model, parameters)
         flags.append(f"{option}={width}")
-        model = sizes.on_meta(model, **{model.width_option: width})
-    device = built.trainer.strategy.root_device
+        built.model = sizes.on_meta(model, **{width_option: width})
+    described = report.describe(built)
+    device = trainer.strategy.root_device
     return {
-        "model": type(model).__name__,
-        "data": data.title,
-        "task": data.task,
-        "depth": model.depth,
-        "parameters": sizes.num_parameters(model),
-        "flops": sizes.flops(model),
+        **{name: described[name] for name in ("model", "data", "depth", "parameters", "flops")},
+        "task": getattr(data, "task", None),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "flags": flags,
     }

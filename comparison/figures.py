@@ -1,21 +1,30 @@
-"""Figures of a comparison: learning curves, and the score against parameters, seconds and depth."""
+"""Figures of a comparison: learning curves, the score against parameters, seconds and depth, and insides."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
-from callbacks.drawing import line_style, panels
+from callbacks import activation_stats, decision_boundary, gradient_flow, loss_surface
+from callbacks.drawing import colour_scale, line_style, panels
+from callbacks.insight import FOLDER
 from comparison.board import Curves, mean_and_deviation
 from comparison.table import finished, label, main_score, scores
 from engine.results import Row
 
 X_LABELS = {"parameters": "parameters", "seconds": "seconds of training", "depth": "depth (hidden layers)"}
+
+
+Numbers = dict[str, np.ndarray]  # that a callback saves
 
 
 def draw(rows: list[Row], curves: dict[str, Curves]) -> dict[str, Figure]:
@@ -53,10 +62,7 @@ def format_score(axes: Axes, score: str) -> None:
 def draw_score(runs: pd.DataFrame, column: str, score: str) -> Figure:
     """Mean and standard deviation of the score against a column. Configs that differ in depth only form a line."""
     groups = runs.astype({column: float, score: float}).groupby("config", sort=False)
-    points = pd.DataFrame(
-        {"x": groups[column].mean(), "y": groups[score].mean(), "sd": groups[score].std().fillna(0.0)}
-    )
-    points = points.dropna()
+    points = groups.agg(x=(column, "mean"), y=(score, "mean"), sd=(score, "std")).fillna({"sd": 0.0}).dropna()
     series = points.groupby([without_depth(config) for config in points.index], sort=False)
     figure, (axes,) = stacked([str(name) for name, _ in series] or [""])
     for number, (name, own) in enumerate(series):
@@ -98,4 +104,58 @@ def draw_curves(curves: dict[str, Curves], score: str) -> Figure:
         format_score(axes, column)
     plots[-1].set_xlabel("finished epochs")
     add_legend(figure, plots[-1])
+    return figure
+
+
+def draw_inside(runs: dict[str, list[Path]]) -> dict[str, Figure]:
+    """A figure, by name, of each callback that at least two configs ran with. It shows the first seed of a config.
+
+    Args:
+        runs: Folders of the finished runs of each config.
+    """
+    figures = {}
+    flows = read_numbers(runs, "GradientFlow")
+    if len(flows) > 1:
+        figures["gradient_by_depth"], (axes,) = stacked(flows)
+        gradient_flow.draw_norms(axes, {config: own["norms"] for config, own in flows.items()}, is_relative=True)
+        add_legend(figures["gradient_by_depth"], axes)
+    stats = read_numbers(runs, "ActivationStats")
+    if len(stats) > 1:
+        figures["activations_by_depth"], (above, below) = stacked(stats, 2)
+        signals = {config: (own["deviations"], own["inactive"]) for config, own in stats.items()}
+        activation_stats.draw_signal(above, below, signals)
+        add_legend(figures["activations_by_depth"], above)
+    surfaces = read_numbers(runs, "LossSurface")
+    if len(surfaces) > 1:
+        figures["loss_surfaces"] = side_by_side(
+            surfaces, lambda axes, own: loss_surface.draw_surface(axes, own["losses"]), "loss of training samples"
+        )
+    fields = read_numbers(runs, "DecisionBoundary")
+    if len(fields) > 1:
+        limit = max(own["limit"] for own in fields.values())
+        fields = {config: own | {"limit": limit} for config, own in fields.items()}
+        num_classes = max(int(own["num_classes"]) for own in fields.values())
+        label = {0: "value", 2: "probability of class 1"}.get(num_classes)
+        figures["decision_boundaries"] = side_by_side(fields, decision_boundary.draw_field, label)
+    return figures
+
+
+def read_numbers(runs: dict[str, list[Path]], callback: str) -> dict[str, Numbers]:
+    """The numbers of a callback, from the first run of each config."""
+    paths = {config: own[0] / FOLDER / f"{callback}.npz" for config, own in runs.items()}
+    return {config: dict(np.load(path)) for config, path in paths.items() if path.is_file()}
+
+
+def side_by_side(networks: dict[str, Numbers], draw_one: Callable[[Axes, Any], Any], label: str | None) -> Figure:
+    """One panel per network, two in a row, with one scale of colours. Without a label, there is no colour bar."""
+    figure, every_axes = panels(2.2, 2.3, -(-len(networks) // 2), 2, is_plot=False)
+    for axes in every_axes[len(networks) :]:
+        axes.set_axis_off()
+    for axes, (config, own) in zip(every_axes, networks.items(), strict=False):
+        drawn = draw_one(axes, own)
+        axes.set_title("\n".join(textwrap.wrap(config.replace(",", ", "), 20)), fontsize=10)
+        axes.set(xlabel="", ylabel="")
+        axes.label_outer()
+    if label is not None:
+        colour_scale(figure, every_axes, drawn, label)
     return figure

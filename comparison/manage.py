@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from comparison import board, plan, table
-from comparison.run import locked
 from engine.errors import InputError
 
 COMMANDS = {
@@ -19,17 +18,14 @@ COMMANDS = {
 
 def manage(command: str, names: list[str], runs_dir: Path, yes: bool) -> int:
     """Runs a command of `COMMANDS`. With `yes`, prune does not ask."""
-    if len(names) != (command != "list"):
-        expected = "no name" if command == "list" else "one name"
-        raise InputError(
-            f"{command} takes {expected}, not {' '.join(names) or 'none'}; compare.py list prints the names"
-        )
     if command == "list":
         print(list_comparisons(runs_dir))
         return 0
+    if len(names) != 1:
+        raise InputError(f"{command} takes one name; compare.py list prints the names")
     folder = plan.find(names[0], runs_dir)
     if command == "prune":
-        with locked(folder):
+        with plan.lock(folder):
             return prune(folder, yes)
     recorded = plan.read(folder)
     print(table.summary(recorded.rows(folder), recorded.parameters))
@@ -55,25 +51,23 @@ def prune(folder: Path, yes: bool) -> int:
     for run in recorded.runs(folder):
         if run.row()["status"] != "unfinished":
             paths += sorted(run.dir.rglob("*.ckpt"))
-        elif recorded.is_printed and run.is_recent():
-            print(f"{run.dir} is kept: it changed within the last hour and may still be running")
-        elif run.dir.is_dir():
+        elif run.dir.is_dir() and not recorded.is_printed:  # a printed command may still be running
             paths.append(run.dir)
     if not paths:
         print(f"{folder} contains nothing to delete")
         return 0
-    size = megabytes(paths)
-    print("\n".join(f"{path} ({megabytes([path])})" for path in paths))
+    print("\n".join(map(str, paths)))
     if not yes and not sys.stdin.isatty():
         raise InputError("prune asks before it deletes, and there is no terminal to ask; add --yes")
+    size = megabytes(paths)
     if not yes and input(f"Delete these {len(paths)}, {size}? [y/N] ").strip().lower() not in ("y", "yes"):
         return 1
     for path in paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    print(f"Deleted {size}. {folder} now has {megabytes([folder])}.")
+    print(f"Deleted {size}.")
     return 0
 
 
 def megabytes(paths: list[Path]) -> str:
-    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+    files = [file for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
     return f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"

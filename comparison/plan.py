@@ -6,31 +6,22 @@ import hashlib
 import itertools
 import json
 import re
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from engine import results
 from engine.errors import InputError
 from engine.names import nearest
-from engine.paths import DEFAULTS, PROJECT
+from engine.paths import DEFAULTS
 from engine.results import Row, write_atomically
 from engine.usage import missing_config
 
 FILE = "plan.json"
 ERROR = "error.txt"  # in the folder of a run that failed
-RESERVED_NAMES = ("comparison", "figures")  # folders that a comparison makes itself
-SET_BY_COMPARISON = {  # options that a comparison sets itself, and what to type instead
-    "seed_everything": "type --seeds",
-    "trainer.logger": "compare.py chooses the folder of each run; leave it out",
-    "checkpoint.dirpath": "compare.py chooses the folder of each run; leave it out",
-    "ckpt_path": "every run starts from new weights; leave it out",
-    "trainer.fast_dev_run": "type -c configs/extras/smoke.yaml",
-    "print_config": "type it after train.py",
-    "help": "type --help before the --",
-}
-RECENT = 3600  # seconds; a run on another machine that wrote within them may still be running
+OTHER_FOLDERS = ["comparison", "figures"]  # that a comparison makes beside those of its runs
 
 
 @dataclass
@@ -75,11 +66,6 @@ class Run:
         self.dir.mkdir(parents=True, exist_ok=True)
         write_atomically(self.dir / ERROR, f"{error}\n")
 
-    def is_recent(self) -> bool:
-        """Whether an unfinished run wrote a file within the last hour."""
-        paths = [self.dir, *self.dir.rglob("*")] if self.row()["status"] == "unfinished" and self.dir.is_dir() else []
-        return any(time.time() - path.stat().st_mtime < RECENT for path in paths)
-
 
 @dataclass
 class Plan:
@@ -123,46 +109,22 @@ def make(configs: list[str], vary: list[str], match: str | None, flags: list[str
         seeds: Values of `seed_everything`.
 
     Raises:
-        InputError: a file is missing, a name is used twice, or the comparison sets an option itself.
+        InputError: a file is missing, or a name is used twice.
     """
-    for seed in seeds:
-        if not 0 <= seed < 2**32:
-            raise InputError(f"--seeds {seed} must be between 0 and {2**32 - 1}")
-    if len(set(seeds)) < len(seeds):
-        raise InputError(f"--seeds {' '.join(map(str, seeds))} contains a seed twice; type each once")
+    for config in configs:
+        if not Path(config).is_file():
+            raise InputError(missing_config(config, flag=""))
+    configs = absolute_paths(configs)
     flags = absolute_paths(flags)
-    configs = [str(find_config(config)) for config in configs]
-    values = (flag.rpartition("=")[2] for flag in flags)
-    extras = [path for path in values if path.endswith((".yaml", ".yml")) and Path(path).is_file()]
-    files = {path: digest(path) for path in dict.fromkeys([*configs, *extras, str(DEFAULTS)])}
+    files = [path for path in [*configs, *flags, str(DEFAULTS)] if Path(path).is_file()]
+    digests = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files}
     command = {"configs": configs, "vary": vary, "match": match, "flags": flags}
-    return Plan(command, expand(configs, vary, flags), seeds, files)
+    return Plan(command, expand(configs, vary, flags), list(dict.fromkeys(seeds)), digests)
 
 
-def find_config(config: str) -> Path:
-    """The absolute path of a config, which is relative to the working directory or to this project."""
-    for path in (Path(config).expanduser(), PROJECT / config):
-        if path.is_file():
-            return path.absolute()
-    raise InputError(missing_config(config, flag=""))
-
-
-def absolute_paths(flags: list[str]) -> list[str]:
-    """The flags with absolute paths of configs and data, so that the commands run from any folder."""
-    found = []
-    for previous, flag in itertools.pairwise(["", *flags]):
-        option, equals, value = flag.rpartition("=")
-        name = option if equals else previous
-        if name in ("-c", "--config"):
-            value = str(find_config(value))
-        elif name == "--data.data_dir":
-            value = str(Path(value).expanduser().absolute())
-        found.append(f"{option}{equals}{value}")
-    return found
-
-
-def digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def absolute_paths(arguments: list[str]) -> list[str]:
+    """The arguments with absolute paths of files, so that the printed commands run from any folder."""
+    return [str(Path(argument).absolute()) if Path(argument).is_file() else argument for argument in arguments]
 
 
 def expand(configs: list[str], vary: list[str], flags: list[str]) -> list[Entry]:
@@ -170,48 +132,42 @@ def expand(configs: list[str], vary: list[str], flags: list[str]) -> list[Entry]
     options = dict(parse_vary(text) for text in vary)
     if len(options) < len(vary):
         raise InputError(f"--vary {' '.join(vary)} contains an option twice; list all its values once, with commas")
-    typed = ["help" if flag == "-h" else flag[2:].partition("=")[0] for flag in flags if flag.startswith(("--", "-h"))]
-    for name, (option, instead) in itertools.product([*options, *typed], SET_BY_COMPARISON.items()):
-        if name == option or name.startswith(f"{option}."):
-            raise InputError(f"--{name} cannot be used in a comparison: {instead}")
+    for name, instead in {"seed_everything": "type --seeds", "trainer.logger": "leave it out"}.items():
+        if any(word.removeprefix("--").startswith(name) for word in [*options, *flags]):
+            raise InputError(f"a comparison sets {name} for each run; {instead}")
     last_parts = [option.rpartition(".")[2] for option in options]
     shown = [last if last_parts.count(last) == 1 else option for option, last in zip(options, last_parts, strict=True)]
-    entries: dict[str, Entry] = {}
-    for config in configs:
-        for pairs in itertools.product(*(zip(values, as_numbers(values), strict=True) for values in options.values())):
-            texts, numbers = [text for text, _ in pairs], [number for _, number in pairs]
-            parts = [Path(config).stem] if len(configs) > 1 or not options else []
-            parts += [f"{option}={text}" for option, text in zip(shown, texts, strict=True)]
-            name = re.sub(r"[^\w.,=+-]+", "_", ",".join(parts))
-            if name in RESERVED_NAMES:
-                raise InputError(f"{config} cannot be compared: {name} is a reserved folder name; rename the config")
-            if name in entries:
-                raise InputError(f"two runs would have the name {name}; rename one of the configs")
-            varied = [f"--{option}={text}" for option, text in zip(options, texts, strict=True)]
-            entries[name] = Entry(
-                name, ["fit", "-c", config, *flags, *varied], dict(zip(options, numbers, strict=True))
-            )
-    return list(entries.values())
+    entries = []
+    for config, *values in itertools.product(configs, *options.values()):
+        parts = [Path(config).stem] if len(configs) > 1 or not options else []
+        parts += [f"{option}={value}" for option, value in zip(shown, values, strict=True)]
+        varied = dict(zip(options, values, strict=True))
+        argv = ["fit", "-c", config, *flags, *(f"--{option}={value}" for option, value in varied.items())]
+        numbers = {option: options[option][value] for option, value in varied.items()}
+        entries.append(Entry(re.sub(r"[^\w.,=+-]+", "_", ",".join(parts)), argv, numbers))
+    names = [*OTHER_FOLDERS, *(entry.name for entry in entries)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two folders of the comparison would have the name {name}; rename the config")
+    return entries
 
 
-def parse_vary(text: str) -> tuple[str, list[str]]:
-    """The option and the values of `model.num_layers=1,2,4`. A comma inside brackets belongs to a value."""
+def parse_vary(text: str) -> tuple[str, dict[str, Any]]:
+    """The option and the values of `model.num_layers=1,2,4`, as they are typed and as numbers.
+
+    A comma inside brackets belongs to a value. If one value is not a number, all values are text.
+    """
     option, _, listed = text.partition("=")
-    option = option.strip().removeprefix("--")
     values = [value.strip() for value in re.split(r",(?![^\[]*\])", listed)]
     if not option or not all(values):
         raise InputError(f"--vary {text} must be an option with values, such as --vary model.num_layers=1,2,4")
-    if len(set(as_numbers(values))) < len(values):
-        raise InputError(f"--vary {text} contains a value twice; type each once")
-    return option, values
-
-
-def as_numbers(values: list[str]) -> list[Any]:
-    """The values as numbers if all of them are numbers, else as they are."""
     try:
-        return [int(value) if re.fullmatch(r"-?\d+", value) else float(value) for value in values]
+        numbers: list[Any] = [int(value) if re.fullmatch(r"-?\d+", value) else float(value) for value in values]
     except ValueError:
-        return list(values)
+        numbers = values
+    if len(set(numbers)) < len(values):
+        raise InputError(f"--vary {text} contains a value twice; type each once")
+    return option.strip().removeprefix("--"), dict(zip(values, numbers, strict=True))
 
 
 # Comparisons on disk.
@@ -227,9 +183,13 @@ def find(name: str, runs_dir: Path) -> Path:
     names = [folder.name for folder in folders(runs_dir)]
     if name not in names:
         near = nearest(name, names)
-        hint = f"type {near}" if near else f"names: {', '.join(names) or 'none'}"
-        raise InputError(f"{runs_dir} contains no comparison {name}; {hint}")
+        raise InputError(f"{runs_dir} contains no comparison {name}; type {near or 'compare.py list'}")
     return runs_dir / name
+
+
+def lock(folder: Path) -> FileLock:
+    """Keeps other processes of this machine from running or pruning the comparison."""
+    return FileLock(folder / ".lock", timeout=0)
 
 
 def find_command(command: dict[str, Any], seeds: list[int], runs_dir: Path) -> Path:
@@ -247,14 +207,12 @@ def resume(folder: Path, typed: Plan, seeds: list[int]) -> Plan:
         InputError: the command or a config file has changed since the comparison was started.
     """
     recorded = read(folder)
-    for name, value in recorded.command.items():
-        if typed.command[name] != value:
-            raise InputError(
-                f"{folder} was started with {name} {value or 'none'}, not {typed.command[name] or 'none'}; "
-                "type the command that started it, or another --name"
-            )
-    for path, known in recorded.files.items():
-        if not Path(path).is_file() or digest(path) != known:
-            raise InputError(f"{path} has changed since {folder} was started; type another --name")
+    changed = [name for name, value in typed.command.items() if recorded.command[name] != value]
+    changed += [path for path, digest in typed.files.items() if recorded.files.get(path, digest) != digest]
+    if changed:
+        raise InputError(
+            f"{' and '.join(changed)} changed since {folder} was started; "
+            "type the command that started it, or another --name"
+        )
     recorded.seeds = list(dict.fromkeys([*recorded.seeds, *seeds]))
     return recorded

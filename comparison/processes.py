@@ -8,93 +8,92 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import wait
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+from typing import Any
 
-from engine.results import Row
+from engine.errors import InputError, RunFailed
 
 # imported once, by the process that the children are forked from: the imports take as long as a short run
 PRELOADED = ["engine.cli", "lightning.pytorch.cli", "torch._dynamo", "torch.utils.tensorboard", "torchvision", "pandas"]
-
-
-class Task(NamedTuple):
-    """A function that returns a row, its arguments, and a file for its output (None for the console)."""
-
-    function: Callable[..., Row]
-    arguments: tuple[Any, ...]
-    log: Path | None = None
 
 
 def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_child(function: Callable[..., Row], *arguments: Any) -> Row:
-    """The row that the function returns in a child process, or `{"error": ...}` if it fails or the process dies."""
-    ((_, row),) = in_children([Task(function, arguments)])
-    return row
+def in_child(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a function in a child process.
+
+    Raises:
+        InputError: the function raised it.
+        RunFailed: the function raised another error, or the process died.
+    """
+    ((_, answer),) = in_children(function, [arguments])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def in_children(
-    tasks: Sequence[Task], jobs: int = 1, on_start: Callable[[int], None] = lambda number: None
-) -> Iterator[tuple[int, Row]]:
-    """Runs tasks, `jobs` at a time, and yields (number, row) when one ends. After Ctrl-C, the rest is killed."""
+    function: Callable[..., Any], calls: Iterable[tuple[Any, ...]], jobs: int = 1
+) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Calls a function in child processes and yields (arguments, result or error) when a call ends.
+
+    Ctrl-C kills the running children.
+
+    Args:
+        function: Called in a new process each time.
+        calls: The arguments of each call.
+        jobs: Number of processes at the same time, which share the cores.
+    """
     is_linux = sys.platform == "linux"  # elsewhere, a fork after the libraries are loaded is not safe
     context: Any = multiprocessing.get_context("forkserver" if is_linux else "spawn")
     if is_linux:
         context.set_forkserver_preload(PRELOADED)
-    waiting, running = list(enumerate(tasks)), dict[Any, tuple[int, Any]]()
+    num_threads = max(1, num_cores() // jobs)
+    waiting, running = list(calls), dict[Any, tuple[tuple[Any, ...], Any]]()
     try:
         while running or waiting:
             while waiting and len(running) < jobs:
-                number, task = waiting.pop(0)
-                on_start(number)
+                arguments = waiting.pop(0)
                 receiver, sender = context.Pipe(duplex=False)
-                process = context.Process(target=run_task, args=(sender, task, max(1, num_cores() // jobs)))
+                process = context.Process(target=call, args=(sender, num_threads, function, arguments))
                 process.start()
                 sender.close()
-                running[receiver] = number, process
+                running[receiver] = arguments, process
             ended: list[Any] = wait(list(running))
             for receiver in ended:
-                number, process = running[receiver]
+                arguments, process = running.pop(receiver)
                 try:
-                    row = receiver.recv()
+                    answer = receiver.recv()
                     process.join()
                 except EOFError:
                     process.join()
-                    row = {"error": f"the process ended with exit code {process.exitcode} and no result"}
-                del running[receiver]
-                yield number, row
+                    answer = RunFailed(f"the process ended with exit code {process.exitcode} and no result")
+                yield arguments, answer
     finally:
         for _, process in running.values():
             process.kill()
             process.join()
 
 
-def run_task(sender: Any, task: Task, threads: int) -> None:
-    """Sends the row of the task, or its error. Runs in the child."""
+def call(sender: Connection, num_threads: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Sends the result of the function, or its error. Runs in the child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent kills its children
     threading.Thread(target=exit_with_parent, daemon=True).start()
-    if task.log is not None:
-        with task.log.open("w") as log:
-            os.dup2(log.fileno(), 1)  # also the output of libraries in C
-            os.dup2(log.fileno(), 2)
     import torch  # noqa: PLC0415  # the parent does not load PyTorch, so that it starts and answers fast
 
-    from engine.cli import InputError, RunFailed  # noqa: PLC0415
-
-    torch.set_num_threads(min(threads, torch.get_num_threads()))  # fewer if OMP_NUM_THREADS says so
+    torch.set_num_threads(min(num_threads, torch.get_num_threads()))  # fewer if OMP_NUM_THREADS says so
     try:
-        row = task.function(*task.arguments)
+        answer = function(*arguments)
     except (InputError, RunFailed) as error:
-        row = {"error": str(error)}
+        answer = error
     except (Exception, SystemExit) as error:
         traceback.print_exc()
-        row = {"error": f"{type(error).__name__}: {error}"}
+        answer = RunFailed(f"{type(error).__name__}: {error}")
     sys.stdout.flush()
-    sender.send(row)
+    sender.send(answer)
 
 
 def exit_with_parent() -> None:

@@ -20,6 +20,10 @@ KEY = """\
 flops: floating-point operations of a forward pass for one sample. depth: layers with weights, without the output layer;
 a recurrent network counts its layers, not its time steps. {val}, {test}: of the tested checkpoint. seconds: duration of
 training and validation. ±: standard deviation over the seeds."""
+NOTE = (
+    "Intervals are by Welch's t-test over the seeds. They are not corrected for multiple comparisons: "
+    f"at {CONFIDENCE:.0%}, about one in 20 equal pairs will look different."
+)
 
 
 def finished(rows: list[Row]) -> pd.DataFrame:
@@ -81,8 +85,8 @@ def summary(rows: list[Row], parameters: int | None = None) -> str:
     lines = []
     for config in dict.fromkeys(row["config"] for row in rows):
         planned = [row for row in rows if row["config"] == config]
-        about: Row = {name: value for row in planned for name, value in row.items()}
-        size, own = about.get("parameters"), runs[runs["config"] == config]
+        about, own = planned[0], runs[runs["config"] == config]
+        size = about.get("parameters")
         is_off = size and parameters and abs(size - parameters) > MATCH_TOLERANCE * parameters
         lines.append(
             {
@@ -97,22 +101,27 @@ def summary(rows: list[Row], parameters: int | None = None) -> str:
                 "seeds": str(len(own)) if len(own) == len(planned) else f"{len(own)} of {len(planned)}",
             }
         )
-    text = markdown(lines)
-    off = f"≈: more than {MATCH_TOLERANCE:.0%} away from the {parameters or 0:,} parameters of the first config."
     failed = [
         f"{row['config']}, seed {row['seed']} failed: {row['error']}" for row in rows if row["status"] == "failed"
     ]
-    key = KEY.format(val=label(val), test=label(test))
-    paragraphs = [text, key, off if "≈" in text else "", "\n".join(failed), differences_text(runs)]
+    paragraphs = [markdown(lines), KEY.format(val=label(val), test=label(test))]
+    if "≈" in paragraphs[0]:
+        paragraphs.append(
+            f"≈: more than {MATCH_TOLERANCE:.0%} away from the {parameters:,} parameters of the first config."
+        )
+    paragraphs += ["\n".join(failed), differences_text(runs)]
     return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
-def short_number(number: int | None) -> str:
+def short_number(number: float | None) -> str:
     """1234567 as 1.23 M."""
     if number is None:
         return "-"
-    size, unit = next((pair for pair in ((1e9, " G"), (1e6, " M"), (1e3, " k")) if number >= pair[0]), (1, ""))
-    return f"{number / size:.3g}{unit}"
+    for unit in ("", " k", " M"):
+        if number < 1000:
+            return f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:.3g} G"
 
 
 def markdown(rows: list[Row]) -> str:
@@ -152,23 +161,17 @@ def difference(first: Any, second: Any, names: tuple[str, str] = ("", "")) -> Di
     return Difference(*names, mean, low, high, low > 0 or high < 0)
 
 
-def comparable(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The runs of each config with at least 3 finished runs, if none of them diverged."""
-    score = main_score(runs)
-    groups = {str(config): own for config, own in runs.groupby("config", sort=False)}
-    is_finite = {config: np.isfinite(own[score].astype(float)).all() for config, own in groups.items()}
-    return {config: own for config, own in groups.items() if len(own) >= MIN_SEEDS and is_finite[config]}
+def comparable(runs: pd.DataFrame) -> dict[str, pd.Series]:
+    """The scores of each config with at least 3 finished runs, none of which diverged."""
+    scores = runs[main_score(runs)].astype(float).groupby(runs["config"], sort=False)
+    return {str(config): own for config, own in scores if len(own) >= MIN_SEEDS and np.isfinite(own).all()}
 
 
 def differences(runs: pd.DataFrame) -> list[Difference]:
     """All pairs of comparable configs on the same data. MNIST as a sequence is the same data as MNIST."""
-    score, configs = main_score(runs), comparable(runs)
-    data = {config: own["data"].iloc[0].removeprefix("Sequence") for config, own in configs.items()}
-    return [
-        difference(configs[first][score], configs[second][score], (first, second))
-        for first, second in itertools.combinations(configs, 2)
-        if data[first] == data[second]
-    ]
+    data = dict(zip(runs["config"], runs["data"].astype(str).str.removeprefix("Sequence"), strict=True))
+    pairs = itertools.combinations(comparable(runs).items(), 2)
+    return [difference(a, b, (first, second)) for (first, a), (second, b) in pairs if data[first] == data[second]]
 
 
 def differences_text(runs: pd.DataFrame) -> str:
@@ -196,15 +199,14 @@ def differences_text(runs: pd.DataFrame) -> str:
                 "significant?": verdicts[pair.is_significant],
             }
         )
-    missing = ", ".join(config for config in configs if config not in able)
-    notes = {
-        "Intervals are by Welch's t-test over the seeds. They are not corrected for multiple comparisons: "
-        f"at {CONFIDENCE:.0%}, about one in 20 equal pairs will look different.": True,
-        "No verdict: all seeds of each config gave the same value.": any(pair.is_significant is None for pair in shown),
-        f"All {len(pairs)} pairs are in differences.csv.": len(shown) < len(pairs),
-        f"Not compared, without {MIN_SEEDS} finished seeds that did not diverge: {missing}.": bool(missing),
-    }
-    return markdown(lines) + "\n\n" + " ".join(note for note, applies in notes.items() if applies)
+    notes = [NOTE]
+    if any(pair.is_significant is None for pair in shown):
+        notes.append("No verdict: all seeds of each config gave the same value.")
+    if len(shown) < len(pairs):
+        notes.append(f"All {len(pairs)} pairs are in differences.csv.")
+    if missing := ", ".join(config for config in configs if config not in able):
+        notes.append(f"Not compared, without {MIN_SEEDS} finished seeds that did not diverge: {missing}.")
+    return markdown(lines) + "\n\n" + " ".join(notes)
 
 
 def write_differences(path: Path, rows: list[Row]) -> None:

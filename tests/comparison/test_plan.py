@@ -7,7 +7,6 @@ import pytest
 
 from comparison import plan
 from engine.errors import InputError
-from engine.paths import PROJECT
 from tests.conftest import SMOKE
 
 MLP = "configs/mnist/deep_mlp.yaml"
@@ -41,14 +40,14 @@ def test_vary_runs_every_combination() -> None:
 
 @pytest.mark.parametrize(
     ("values", "numbers"),
-    [(["0", "0.5", "-2"], [0, 0.5, -2]), (["null", "3"], ["null", "3"]), (["1e-3"], [0.001])],
+    [("0,0.5,-2", {"0": 0, "0.5": 0.5, "-2": -2}), ("null,3", {"null": "null", "3": "3"}), ("1e-3", {"1e-3": 0.001})],
 )
-def test_values_are_numbers_if_all_are(values: list[str], numbers: list[object]) -> None:
-    assert plan.as_numbers(values) == numbers
+def test_values_are_numbers_if_all_are(values: str, numbers: dict[str, object]) -> None:
+    assert plan.parse_vary(f"model.lr={values}") == ("model.lr", numbers)
 
 
 def test_comma_inside_brackets_belongs_to_the_value() -> None:
-    assert plan.parse_vary("model.sizes=[1,2], [3]") == ("model.sizes", ["[1,2]", "[3]"])
+    assert list(plan.parse_vary("model.sizes=[1,2], [3]")[1]) == ["[1,2]", "[3]"]
 
 
 @pytest.mark.parametrize(
@@ -67,42 +66,27 @@ def test_vary_is_refused(vary: list[str], message: str) -> None:
         plan.expand([MLP], vary, [])
 
 
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--seed_everything=7", "type --seeds"),
-        ("--trainer.logger=false", "chooses the folder"),
-        ("--trainer.logger.init_args.version=x", "chooses the folder"),
-        ("--checkpoint.dirpath=x", "chooses the folder"),
-        ("--print_config", "type it after train.py"),
-        ("-h", "type --help before the --"),
-    ],
-)
-def test_option_that_the_comparison_sets_is_refused(flag: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+@pytest.mark.parametrize("flag", ["--seed_everything=7", "--seed_everything"])
+def test_seed_in_the_flags_is_refused(flag: str) -> None:
+    with pytest.raises(InputError, match="type --seeds"):
         plan.expand([MLP], [], [flag])
 
 
 @pytest.mark.parametrize("names", [("a b.yaml", "a_b.yaml"), ("a.yaml", "other/a.yaml")])
 def test_two_configs_with_one_name_are_refused(names: list[str], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="two runs would have the name a"):
+    with pytest.raises(InputError, match="two folders of the comparison would have the name a"):
         plan.expand([str(tmp_path / name) for name in names], [], [])
 
 
 def test_name_of_another_folder_is_refused() -> None:
-    with pytest.raises(InputError, match="figures is a reserved folder name"):
+    with pytest.raises(InputError, match="would have the name figures"):
         plan.expand(["figures.yaml"], [], [])
 
 
-def test_relative_paths_of_flags_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_of_files_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.yaml").write_text("trainer:\n  max_epochs: 1\n")
     monkeypatch.chdir(tmp_path)
-    flags = ["-c", "mine.yaml", "--config=mine.yaml", "--data.data_dir", "here", "--data.data_dir=here", "--model.lr=1"]
-    assert plan.absolute_paths(flags) == [
-        *("-c", f"{tmp_path}/mine.yaml", f"--config={tmp_path}/mine.yaml"),
-        *("--data.data_dir", f"{tmp_path}/here", f"--data.data_dir={tmp_path}/here", "--model.lr=1"),
-    ]
-    assert plan.absolute_paths(["-c", "configs/extras/smoke.yaml"]) == ["-c", SMOKE], "configs of the project are found"
+    assert plan.absolute_paths(["-c", "mine.yaml", "--model.lr=1"]) == ["-c", f"{tmp_path}/mine.yaml", "--model.lr=1"]
 
 
 def test_plan_is_the_same_after_writing_and_reading(tmp_path: Path) -> None:
@@ -122,10 +106,10 @@ def test_resume_adds_seeds_and_refuses_changes(tmp_path: Path) -> None:
 
     typed().write(tmp_path)
     assert plan.resume(tmp_path, typed(), [1, 0]).seeds == [0, 1]
-    with pytest.raises(InputError, match="was started with flags"):
+    with pytest.raises(InputError, match="flags changed since"):
         plan.resume(tmp_path, typed("--model.lr=1"), [])
     extra.write_text("trainer:\n  max_epochs: 5\n")
-    with pytest.raises(InputError, match=r"extra\.yaml has changed since"):
+    with pytest.raises(InputError, match=r"extra\.yaml changed since"):
         plan.resume(tmp_path, typed(), [])
 
 
@@ -143,4 +127,3 @@ def test_run_has_a_row_in_every_state(tmp_path: Path) -> None:
 def test_missing_config_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(InputError, match=r"no config configs/mnist/deep_mpl\.yaml; type configs/mnist/deep_mlp\.yaml"):
         plan.make(["configs/mnist/deep_mpl.yaml"], [], None, [], [0])
-    assert plan.find_config(MLP) == PROJECT / MLP

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
@@ -10,14 +9,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import compare
-from comparison import inside
+from comparison.figures import draw_inside
 from tests.conftest import SMOKE
 
 CONFIGS = ["configs/depth/spiral_relu.yaml", "configs/depth/spiral_residual.yaml"]
-
-
-def row(config: str, seed: int) -> dict[str, Any]:
-    return {"config": config, "seed": seed, "status": "finished"}
 
 
 def test_insight_draws_all_networks_into_one_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,16 +28,18 @@ def test_insight_draws_all_networks_into_one_figure(tmp_path: Path, capsys: pyte
 
 
 def test_without_insight_there_is_no_figure(tmp_path: Path) -> None:
-    (tmp_path / "relu" / "seed_0").mkdir(parents=True)
-    assert inside.draw(tmp_path, [row("relu", 0), row("residual", 0)]) == {}
+    assert draw_inside({"relu": [tmp_path / "relu" / "seed_0"], "tanh": [tmp_path / "tanh" / "seed_0"]}) == {}
 
 
 def test_figure_shows_the_first_seed_that_finished(tmp_path: Path) -> None:
-    for config, seed in (("relu", 1), ("relu", 2), ("tanh", 1)):
-        folder = tmp_path / config / f"seed_{seed}" / "insight"
-        folder.mkdir(parents=True)
-        np.savez(folder / "GradientFlow.npz", norms=np.full(3, 10.0**-seed))
-    (figure,) = inside.draw(tmp_path, [row("relu", 1), row("relu", 2), row("tanh", 1)]).values()
+    runs = {
+        "relu": [tmp_path / "relu" / "seed_1", tmp_path / "relu" / "seed_2"],
+        "tanh": [tmp_path / "tanh" / "seed_1"],
+    }
+    for run in [*runs["relu"], *runs["tanh"]]:
+        (run / "insight").mkdir(parents=True)
+        np.savez(run / "insight" / "GradientFlow.npz", norms=np.full(3, 10.0 ** -int(run.name[-1])))
+    (figure,) = draw_inside(runs).values()
     lines = figure.axes[0].lines
     assert [line.get_label() for line in lines] == ["relu", "tanh"]
     assert [np.asarray(line.get_ydata())[0] for line in lines] == [0.1, 0.1]
