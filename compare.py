@@ -18,6 +18,7 @@ from filelock import Timeout
 
 from comparison import manage, plan, run
 from engine.errors import InputError, RunFailed
+from engine.names import nearest
 from engine.paths import CONFIGS, PROJECT, RUNS
 
 INSIGHT = ["-c", str(CONFIGS / "extras" / "insight.yaml")]
@@ -33,8 +34,13 @@ class Parser(argparse.ArgumentParser):
     """argparse with error messages of one line."""
 
     def error(self, message: str) -> NoReturn:
-        hint = "; flags for train.py come at the end, after --" if message.startswith("unrecognized") else ""
-        raise InputError(message + hint)
+        unknown = message.removeprefix("unrecognized arguments: ").split()
+        if message.startswith("unrecognized") and unknown[0].startswith("--"):
+            name = unknown[0].partition("=")[0]
+            near = None if "." in name else nearest(name, self._option_string_actions)
+            hint = f"type {near}" if near else f"for train.py, type it at the end: -- {' '.join(unknown)}"
+            message = f"{name} is not an option of compare.py; {hint}"
+        raise InputError(message)
 
 
 def command_line() -> Parser:
@@ -44,6 +50,7 @@ def command_line() -> Parser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=EPILOG,
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("configs", nargs="*", metavar="CONFIG", help="config files, one per model")
@@ -82,6 +89,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = command_line().parse_intermixed_args(own)
         options.runs_dir = options.runs_dir.absolute()
+        is_command = bool(options.collect or (options.configs and options.configs[0] in manage.COMMANDS))
+        typed = [flag.partition("=")[0] for flag in own if flag.startswith("--")]
+        unused = [*(flag for flag in typed if flag not in ("--runs_dir", "--yes", "--collect")), *flags]
+        if is_command and unused:
+            raise InputError(f"{' '.join(unused)} has no effect here; leave it out")
         if options.configs and options.configs[0] in manage.COMMANDS:
             return manage.manage(options.configs[0], options.configs[1:], options.runs_dir, options.yes)
         if options.collect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -44,7 +45,7 @@ def in_children(
 
     Args:
         function: Called in a new process each time.
-        calls: The arguments of each call.
+        calls: The arguments of each call. They are taken one by one, when a call starts.
         jobs: Number of processes at the same time, which share the cores.
     """
     is_linux = sys.platform == "linux"  # elsewhere, a fork after the libraries are loaded is not safe
@@ -52,16 +53,17 @@ def in_children(
     if is_linux:
         context.set_forkserver_preload(PRELOADED)
     num_threads = max(1, num_cores() // jobs)
-    waiting, running = list(calls), dict[Any, tuple[tuple[Any, ...], Any]]()
+    waiting, running = iter(calls), dict[Any, tuple[tuple[Any, ...], Any]]()
     try:
-        while running or waiting:
-            while waiting and len(running) < jobs:
-                arguments = waiting.pop(0)
+        while True:
+            for arguments in itertools.islice(waiting, jobs - len(running)):
                 receiver, sender = context.Pipe(duplex=False)
                 process = context.Process(target=call, args=(sender, num_threads, function, arguments))
                 process.start()
                 sender.close()
                 running[receiver] = arguments, process
+            if not running:
+                return
             ended: list[Any] = wait(list(running))
             for receiver in ended:
                 arguments, process = running.pop(receiver)

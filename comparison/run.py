@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -25,16 +26,14 @@ def create(plan: Plan, name: str | None, runs_dir: Path) -> Path:
     Raises:
         InputError: the name exists, or a run cannot start. Nothing is written then.
     """
-    folder = runs_dir / (name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
-    taken = InputError(f"{folder} exists; add --resume, or type another --name")
-    if folder.exists():
-        raise taken
+    if name and (runs_dir / name).exists():
+        raise InputError(f"{runs_dir / name} exists; add --resume, or type another --name")
     print("Loading ...", flush=True)
     check(plan)
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:  # another comparison was started in the same second
-        raise taken from None
+    folder = runs_dir / (name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    while name is None and folder.exists():  # another comparison was started in the same second
+        folder = folder.with_name(f"{folder.name}_2")
+    folder.mkdir(parents=True)
     plan.write(folder)
     return folder
 
@@ -53,7 +52,7 @@ def unfinished(plan: Plan, folder: Path) -> list[Run]:
     return waiting
 
 
-def train(run: Run, title: str, log: Path | None) -> Row | RunFailed:
+def train(run: Run, log: Path | None) -> Row | RunFailed:
     """Runs in the child: the command that `--print-commands` prints. With a log, it prints to this file."""
     from engine import cli  # noqa: PLC0415  # in the child only, as it loads PyTorch
 
@@ -62,7 +61,6 @@ def train(run: Run, title: str, log: Path | None) -> Row | RunFailed:
         with log.open("w") as file:
             os.dup2(file.fileno(), 1)  # also the output of libraries in C
             os.dup2(file.fileno(), 2)
-    print(f"\n{title}", flush=True)
     return cli.main(run.argv).result or RunFailed("the run ended before its first checkpoint")
 
 
@@ -79,17 +77,19 @@ def run(plan: Plan, folder: Path, jobs: int, to_resume: str) -> int:
     if waiting:
         record_environment(plan, folder, jobs)
         print(board.how_to_open(folder), flush=True)
-    calls = [
-        (one, f"[{number}/{num_runs}] {one}", one.dir.with_suffix(".log") if jobs > 1 else None)
-        for number, one in enumerate(waiting, num_finished + 1)
-    ]
+
+    def calls() -> Iterator[tuple[Run, Path | None]]:
+        for number, one in enumerate(waiting, num_finished + 1):
+            print(f"{'' if jobs > 1 else chr(10)}[{number}/{num_runs}] {one}", flush=True)
+            yield one, one.dir.with_suffix(".log") if jobs > 1 else None
+
     try:
-        for (one, title, log), answer in in_children(train, calls, jobs):
+        for (one, log), answer in in_children(train, calls(), jobs):
             if isinstance(answer, Exception):
                 one.record_failure(str(answer))
-                print(f"{title} failed: {answer}{f'; see {log}' if log else ''}", flush=True)
+                print(f"{one} failed: {answer}{f'; see {log}' if log else ''}", flush=True)
             elif log:
-                print(f"{title}: {table.result_line(answer)}", flush=True)
+                print(f"{one}: {table.result_line(answer)}", flush=True)
             table.write_results(folder / "results.csv", plan.rows(folder), plan.varied)
     except KeyboardInterrupt:
         try:

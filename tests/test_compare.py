@@ -17,7 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 import compare
-from comparison import board
+from comparison import board, plan
+from comparison import run as runs
 from comparison.environment import environment
 from engine import results
 from engine.paths import PROJECT
@@ -328,7 +329,9 @@ def test_varied_options_are_columns_of_results_and_hparams(tmp_path: Path) -> No
     ("arguments", "message"),
     [
         ([], "type the configs to compare"),
-        ([GRU, "--trainer.max_epochs", "3"], "--trainer.max_epochs 3; flags for train.py come at the end, after --"),
+        ([GRU, "--seed", "1"], "--seed is not an option of compare.py; type --seeds"),
+        ([GRU, "--trainer.max_epochs", "3"], "for train.py, type it at the end: -- --trainer.max_epochs 3"),
+        (["list", "--jobs", "2"], "--jobs has no effect here"),
         ([GRU, "--jobs", "0"], "--jobs 0 must be at least 1"),
         ([GRU, "--name", "."], "must be the name of a folder"),
         (["prune"], "prune takes one name"),
@@ -336,7 +339,7 @@ def test_varied_options_are_columns_of_results_and_hparams(tmp_path: Path) -> No
         (["configs/mnist/shalow_mlp.yaml"], "there is no config configs/mnist/shalow_mlp.yaml; type configs/mnist/"),
         ([SMALL, "configs/plane/bumps.yaml"], "compare each task separately"),
         ([SMALL, "--vary", "model.hidden_size=8,9", "--match", "parameters"], "--match chooses --model.hidden_size"),
-        ([SMALL, "--vary", "lr=0.1,0.2"], "lr=0.1: --lr is not an option; type --model.lr"),
+        ([SMALL, "--vary", "lr=0.1,0.2"], "type --vary model.lr="),
         ([SMALL, "--vary", "model.num_layer=1,2"], "model.num_layers"),
         ([SMALL, "--", "--trainer.max_epoch=2"], "trainer.max_epochs"),
         ([SMALL, "--", "--trainer.logger=false"], "sets trainer.logger for each run; leave it out"),
@@ -398,6 +401,12 @@ def test_existing_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert compare.main([SHALLOW, "--runs_dir", str(tmp_path), "--name", "taken", *FLAGS]) == 2
     assert "taken exists; add --resume, or type another --name" in capsys.readouterr().err
     assert not list((tmp_path / "taken").iterdir())
+
+
+def test_unnamed_comparisons_have_different_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "check", lambda made: None)
+    made = plan.make([SMALL], [], None, [], [0])
+    assert len({runs.create(made, None, tmp_path) for _ in range(3)}) == 3
 
 
 def test_environment_without_git_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
