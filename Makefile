@@ -45,7 +45,7 @@ inside: setup
 # The default runs one round. FLAGS=--write runs all rounds, saves the results and rewrites the tables.
 FLAGS ?= --rounds 1
 bench: setup
-	for name in overhead against pipeline time_to_accuracy scaling; do $(RUN) -m benchmarks.$$name $(FLAGS) || exit; done
+	for name in overhead against time_to_accuracy scaling; do $(RUN) -m benchmarks.$$name $(FLAGS) || exit; done
 
 test: setup
 	$(RUN) -m pytest

@@ -5,22 +5,32 @@ python -m benchmarks.against --write    # also saves the result and rewrites the
 
 The contestants take turns, each in a process of its own. Two epochs warm up and the third counts. Every epoch is
 shuffled. All use AdamW except scikit-learn, which has Adam. scikit-learn and Keras also train on the last 96 samples.
+A `fit` of Lightning runs several epochs, with checkpoints. Its time is divided by the number of epochs.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
+import logging
 import os
 import statistics
-import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+import lightning as L
 import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Timer
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.committed import markdown
+from benchmarks.timing import command_line, in_new_process, quietly, ratio
 from engine.results import Row
 
 BATCH_SIZE, NUM_SAMPLES = 128, 60_000
@@ -31,6 +41,8 @@ Epoch = Callable[[], float]  # runs an epoch and returns its seconds
 
 
 def timed(epoch: Callable[[], Any]) -> Epoch:
+    """Wraps a function that trains for an epoch."""
+
     def run() -> float:
         start = time.perf_counter()
         epoch()
@@ -47,8 +59,6 @@ def numbers() -> tuple[np.ndarray, np.ndarray]:
 
 def matrix_products() -> Epoch:
     """Only the products with the inputs: forward, and for the gradient of the first layer. A lower bound."""
-    import torch
-
     inputs, weight, gradient = torch.rand(BATCH_SIZE, 784), torch.rand(784, 128), torch.rand(BATCH_SIZE, 128)
 
     def epoch() -> None:
@@ -65,10 +75,6 @@ def by_hand(fused: bool = False) -> Epoch:
     Args:
         fused: Whether to use the faster calls: AdamW that updates all parameters at once, and `index_select`.
     """
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
-
     inputs, targets = (torch.from_numpy(array) for array in numbers())
     model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
     optimizer = torch.optim.AdamW(model.parameters(), fused=fused or None)
@@ -87,58 +93,50 @@ def by_hand(fused: bool = False) -> Epoch:
     return timed(epoch)
 
 
-def ours(is_compiled: bool = False) -> Epoch:
-    """`train.py fit` as shipped. The time of an epoch is a fifth of a run of 5 epochs, with checkpoints."""
-    from benchmarks.timing import quietly
+class Compile(L.Callback):
+    """Compiles the model after its graph is drawn, because a compiled model cannot be traced."""
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.compile()
+
+
+def ours(is_compiled: bool = False) -> Epoch:
+    """`train.py fit` as shipped, for 5 epochs."""
     flags = [f"--data.batch_size={BATCH_SIZE}", "--data.val_size=0", "--model.label_smoothing=0"]
     flags += ["--trainer.max_epochs=5", "--trainer.accelerator=cpu", "--test_checkpoint=none"]
-    flags += ["--trainer.callbacks+=benchmarks.timing.Compile"] if is_compiled else []
+    flags += ["--trainer.callbacks+=benchmarks.against.Compile"] if is_compiled else []
     return lambda: float(quietly(["-c", "configs/mnist/shallow_mlp.yaml", *flags]).result["seconds"]) / 5
 
 
+class Usual(L.LightningModule):
+    """The network as Lightning's documentation writes it. Every loss is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        loss = F.cross_entropy(self.layers(batch[0]), batch[1])
+        self.log("train_loss", loss)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters())
+
+
 def lightning_as_usual() -> Epoch:
-    """Lightning as its documentation shows it: a DataLoader of tensors, every loss logged."""
-    import logging
-    import warnings
-
-    import lightning as L
-    import torch
-    from torch import Tensor, nn
-    from torch.nn import functional as F
-    from torch.utils.data import DataLoader, TensorDataset
-
-    class Usual(L.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
-            self.epochs: list[float] = []
-
-        def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-            loss = F.cross_entropy(self.layers(batch[0]), batch[1])
-            self.log("train_loss", loss)
-            return loss
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.AdamW(self.parameters())
-
-        def on_train_epoch_start(self) -> None:
-            self.start = time.perf_counter()
-
-        def on_train_epoch_end(self) -> None:
-            self.epochs.append(time.perf_counter() - self.start)
-
+    """Lightning with a DataLoader of tensors, for 3 epochs."""
     warnings.simplefilter("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    inputs, targets = (torch.from_numpy(array) for array in numbers())
+    samples = TensorDataset(*(torch.from_numpy(array) for array in numbers()))
+    loader = DataLoader(samples, BATCH_SIZE, shuffle=True, drop_last=True)
 
     def epoch() -> float:
-        model = Usual()
-        loader = DataLoader(TensorDataset(inputs, targets), BATCH_SIZE, shuffle=True, drop_last=True)
+        timer = Timer()
+        options: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False, "callbacks": [timer]}
         with tempfile.TemporaryDirectory() as folder:
-            trainer = L.Trainer(max_epochs=3, default_root_dir=folder, accelerator="cpu", enable_progress_bar=False)
-            trainer.fit(model, loader)
-        return statistics.median(model.epochs)
+            L.Trainer(max_epochs=3, default_root_dir=folder, **options).fit(Usual(), loader)
+        return timer.time_elapsed("train") / 3
 
     return epoch
 
@@ -203,54 +201,42 @@ def jax_scan() -> Epoch:
     return timed(epoch)
 
 
-CONTESTANTS: dict[str, tuple[Callable[[], Epoch], tuple[str, ...]]] = {  # with the packages that it needs
-    "the two large matrix products alone": (matrix_products, ()),
-    "JAX, one compiled scan": (jax_scan, ("jax",)),
-    "Keras 3 on JAX": (keras_on_jax, ("keras", "jax")),
-    "scikit-learn, MLPClassifier": (scikit_learn, ("sklearn",)),
-    "a loop by hand, eager": (by_hand, ()),
-    "the same, fused AdamW and index_select": (lambda: by_hand(fused=True), ()),
-    "ours, train.py fit": (ours, ()),
-    "ours, train.py fit, model.compile()": (lambda: ours(is_compiled=True), ()),
-    "Lightning as usual, DataLoader": (lightning_as_usual, ()),
+CONTESTANTS: dict[str, Callable[[], Epoch]] = {
+    "the two large matrix products alone": matrix_products,
+    "JAX, one compiled scan": jax_scan,
+    "Keras 3 on JAX": keras_on_jax,
+    "scikit-learn, MLPClassifier": scikit_learn,
+    "a loop by hand, eager": by_hand,
+    "the same, fused AdamW and index_select": lambda: by_hand(fused=True),
+    "ours, train.py fit": ours,
+    "ours, train.py fit, model.compile()": lambda: ours(is_compiled=True),
+    "Lightning as usual, DataLoader": lightning_as_usual,
 }
+OPTIONAL = {"JAX, one compiled scan": "jax", "Keras 3 on JAX": "keras", "scikit-learn, MLPClassifier": "sklearn"}
 
 
 def one_round(name: str) -> Row:
     """Seconds of the first epoch, which includes compilation, and of an epoch after the warm-up."""
-    epoch = CONTESTANTS[name][0]()
-    first = epoch()
-    for _ in range(WARM_UPS - 1):
-        epoch()
-    return {"first": first, "seconds": epoch()}
+    epoch = CONTESTANTS[name]()
+    first, *_, last = [epoch() for _ in range(WARM_UPS + 1)]
+    return {"first": first, "seconds": last}
 
 
 def measure(rounds: int | None = None) -> Row:
-    from benchmarks.timing import in_a_process
-
-    installed = [name for name, (_, needed) in CONTESTANTS.items() if all(map(importlib.util.find_spec, needed))]
-    turns = [{name: in_a_process("benchmarks.against", name) for name in installed} for _ in range(rounds or ROUNDS)]
-    seconds = {name: [turn[name]["seconds"] for turn in turns if name in turn] for name in CONTESTANTS}
+    installed = [name for name in CONTESTANTS if importlib.util.find_spec(OPTIONAL.get(name, "torch"))]
+    turns = [{name: in_new_process(one_round, name) for name in installed} for _ in range(rounds or ROUNDS)]
+    seconds = {name: [turn[name]["seconds"] for turn in turns] for name in installed}
     return {"seconds": seconds, "first": {name: turns[0][name]["first"] for name in installed}}
 
 
 def table(found: Row) -> str:
-    from benchmarks.committed import markdown
-    from benchmarks.timing import ratio, shown
-
     eager = found["seconds"]["a loop by hand, eager"]
     lines = [
-        [name, f"{statistics.median(values):.3f}", shown(ratio(values, eager)), f"{found['first'][name]:.1f}"]
+        [name, f"{statistics.median(values):.3f}", ratio(values, eager), f"{found['first'][name]:.1f}"]
         for name, values in found["seconds"].items()
-        if values
     ]
-    return markdown(["an epoch by", "seconds", "÷ by hand", "first epoch, s"], lines)
+    return markdown(pd.DataFrame(lines, columns=["an epoch by", "seconds", "÷ by hand", "first epoch, s"]))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] and sys.argv[1] in CONTESTANTS:
-        print(json.dumps(one_round(sys.argv[1])))
-    else:
-        from benchmarks.timing import command_line
-
-        command_line("against", measure, table)
+    command_line("against", measure, table)

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -27,29 +27,37 @@ def clean_commit() -> str:
     return str(git("rev-parse", "HEAD"))[:7]
 
 
-def run(name: str, arguments: Sequence[str], flags: Sequence[str] = ()) -> Path:
+def run(name: str, arguments: Sequence[str]) -> Path:
     """Runs a comparison of the current commit, or resumes it. Returns its folder in runs/.
 
     Args:
         name: Name of the comparison. The commit is appended.
         arguments: Arguments of compare.py.
-        flags: Flags for train.py.
     """
     folder = RUNS / f"{name}_{clean_commit()}"
     options = ["--name", folder.name, "--runs_dir", str(RUNS), *(["--resume"] if folder.is_dir() else [])]
-    if compare.main([*arguments, *options, *(["--", *flags] if flags else [])]):
+    if compare.main([*options, *arguments]):
         sys.exit(f"not every run of {folder} finished; run the same command again to resume")
     if rows(folder).data.str.endswith("-5k").any():
         sys.exit(f"{folder} used the 5,000-digit subset of MNIST; put the full data into DATA_DIR and delete {folder}")
     return folder
 
 
-def copy(comparison: Path, folder: Path) -> None:
-    """Copies the results of a comparison to a folder of the repository."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        if (comparison / name).exists():
-            shutil.copy(comparison / name, folder / name)
+def run_and_copy(prefix: str, comparisons: Mapping[str, Sequence[str]], results: Path) -> dict[str, Path]:
+    """Runs or resumes comparisons, then copies their results to the repository. Returns their folders in runs/.
+
+    Args:
+        prefix: Start of the names of the folders in runs/.
+        comparisons: Arguments of compare.py, by the name of the comparison.
+        results: Folder of the repository that gets a folder per comparison.
+    """
+    folders = {name: run(f"{prefix}_{name}", arguments) for name, arguments in comparisons.items()}
+    for name, folder in folders.items():  # after the last run, because the copies are uncommitted changes
+        (results / name).mkdir(parents=True, exist_ok=True)
+        for file in FILES:
+            if (folder / file).exists():
+                shutil.copy(folder / file, results / name)
+    return folders
 
 
 def rows(folder: Path) -> pd.DataFrame:
@@ -68,11 +76,10 @@ def hardware(folder: Path) -> str:
     return machine(json.loads((folder / "environment.json").read_text(encoding="utf-8")))
 
 
-def markdown(columns: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
+def markdown(table: pd.DataFrame) -> str:
     """A Markdown table."""
-    columns = list(columns)
-    cells = [columns, ["---"] * len(columns), *lines]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in cells)
+    lines = [table.columns, ["---"] * len(table.columns), *table.to_numpy(dtype=object)]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def with_tables(text: str, tables: Mapping[str, str]) -> str:

@@ -16,16 +16,11 @@ from engine.paths import PROJECT
 PAGE = PROJECT / "docs" / "inside.md"
 PICTURES = PAGE.with_suffix("")
 RESULTS = committed.RESULTS / "inside"
-COMPARISONS: dict[str, tuple[list[str], list[str]]] = {  # arguments of compare.py, and flags for train.py
-    "vanishing": (
-        [
-            *(f"configs/depth/mnist_{network}.yaml" for network in ("relu", "sigmoid", "residual")),
-            *("--vary", "model.num_layers=1,50"),
-        ],
-        [],
-    ),
-    "digits": (["configs/mnist/shallow_mlp.yaml", "configs/mnist/resnet.yaml", "configs/sequence/gru.yaml"], []),
-    "spiral": (["configs/depth/spiral_relu.yaml", "--vary", "model.num_layers=1,3"], ["--model.hidden_size=64"]),
+COMPARISONS = {  # the commands on the page, by the name of the comparison
+    "vanishing": "configs/depth/mnist_relu.yaml configs/depth/mnist_sigmoid.yaml configs/depth/mnist_residual.yaml "
+    "--vary model.num_layers=1,50 --insight",
+    "digits": "configs/mnist/shallow_mlp.yaml configs/mnist/resnet.yaml configs/sequence/gru.yaml --insight",
+    "spiral": "configs/depth/spiral_relu.yaml --vary model.num_layers=1,3 --insight -- --model.hidden_size=64",
 }
 SHOWN = {  # picture of the page: comparison, run, and the tag whose last image it is
     "gradient_by_depth": ("vanishing", "comparison", "inside/gradient_by_depth"),
@@ -48,16 +43,12 @@ ANIMATION = Path("num_layers=3", "seed_0", "insight", "decision_boundary.gif")  
 def tables() -> dict[str, str]:
     """The table of each comparison, from its committed summary."""
     summaries = {name: (RESULTS / name / "summary.md").read_text(encoding="utf-8") for name in COMPARISONS}
-    return {name: text.partition("\n\n")[0].rstrip() for name, text in summaries.items()}
+    return {name: text.partition("\n\n")[0] for name, text in summaries.items()}
 
 
 def main() -> None:
-    folders = {
-        name: committed.run(f"inside_{name}", [*typed, "--insight"], flags)
-        for name, (typed, flags) in COMPARISONS.items()
-    }
-    for name, folder in folders.items():  # at the end, because they are uncommitted changes
-        committed.copy(folder, RESULTS / name)
+    comparisons = {name: arguments.split() for name, arguments in COMPARISONS.items()}
+    folders = committed.run_and_copy("inside", comparisons, RESULTS)
     for name, (comparison, run, tag) in SHOWN.items():
         events = EventAccumulator(str(folders[comparison] / run), size_guidance={"images": 0}).Reload()
         (PICTURES / f"{name}.png").write_bytes(events.Images(tag)[-1].encoded_image_string)

@@ -13,19 +13,19 @@ a run down. The median over several processes is reported.
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import lightning as L
+import numpy as np
+import pandas as pd
 from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.committed import markdown
-from benchmarks.timing import command_line, in_a_process, quietly, ratio, shown, wait
+from benchmarks.timing import command_line, in_new_process, quietly, ratio, wait
 from engine.cli import CLI
 from engine.results import Row
 
@@ -46,54 +46,42 @@ PLANS = {
 }
 
 
-class Seconds(NamedTuple):
-    """Wall time, and CPU time of all threads of the process."""
-
-    wall: float
-    cpu: float
-
-    @staticmethod
-    def now() -> Seconds:
-        wait()
-        return Seconds(time.perf_counter(), time.process_time())
-
-    def since(self, start: Seconds) -> Seconds:
-        return Seconds(self.wall - start.wall, self.cpu - start.cpu)
+def now() -> np.ndarray:
+    """Wall time, and CPU time of all threads of the process, in seconds."""
+    wait()
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 class Stopwatch(L.Callback):
     """Times training from the first step to its end, without validation.
 
     Attributes:
-        taken: The time of training.
+        seconds: Wall and CPU time.
     """
-
-    taken: Seconds
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         validation: Any = trainer.fit_loop.epoch_loop.val_loop
         validate: Callable[[], Any] = validation.run
-        self.validation = Seconds(0.0, 0.0)
+        self.validation = np.zeros(2)
 
         def run() -> Any:
-            start = Seconds.now()
+            start = now()
             metrics = validate()
-            wall, cpu = Seconds.now().since(start)
-            self.validation = Seconds(self.validation.wall + wall, self.validation.cpu + cpu)
+            self.validation += now() - start
             return metrics
 
         validation.run = run
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.current_epoch == 0:  # after `on_train_start` of the callbacks, which draw the graph of the model
-            self.start = Seconds.now()
+            self.start = now()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.taken = Seconds.now().since(self.start).since(self.validation)
+        self.seconds = now() - self.start - self.validation
 
 
-def fit(arguments: list[str]) -> tuple[CLI, Seconds]:
-    """A run of `train.py fit`, and the time of its training.
+def fit(arguments: list[str]) -> tuple[CLI, np.ndarray]:
+    """A run of `train.py fit`, and the wall and CPU time of its training.
 
     Raises:
         RuntimeError: Lightning's own loop took some of the steps.
@@ -104,10 +92,10 @@ def fit(arguments: list[str]) -> tuple[CLI, Seconds]:
     if num_fast_steps != trainer.global_step:
         raise RuntimeError(f"the fast loop took {num_fast_steps} of {trainer.global_step} steps")
     (stopwatch,) = [one for one in trainer.callbacks if isinstance(one, Stopwatch)]
-    return cli, stopwatch.taken
+    return cli, stopwatch.seconds
 
 
-def fit_by_hand(arguments: list[str]) -> tuple[CLI, Seconds]:
+def fit_by_hand(arguments: list[str]) -> tuple[CLI, np.ndarray]:
     """The same training by a hand-written loop, and its time. The returned CLI holds the trained model."""
     cli = quietly(arguments, run=False)
     trainer: Any = cli.trainer
@@ -121,7 +109,7 @@ def fit_by_hand(arguments: list[str]) -> tuple[CLI, Seconds]:
     smoothing, clip = model.label_smoothing, trainer.gradient_clip_val
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
-    start = Seconds.now()
+    start = now()
     for epoch in range(trainer.max_epochs):
         loader.set_epoch(epoch)
         for inputs, targets in loader:
@@ -132,12 +120,12 @@ def fit_by_hand(arguments: list[str]) -> tuple[CLI, Seconds]:
                 nn.utils.clip_grad_norm_(parameters, clip)
             optimizer.step()
             scheduler.step()
-    return cli, Seconds.now().since(start)
+    return cli, now() - start
 
 
 def one_round(repeats: int, arguments: list[str]) -> Row:
     """Milliseconds per step of the fastest run of each, after a run to warm up."""
-    runs: dict[str, list[Seconds]] = {"as_shipped": [], "by_hand": []}
+    runs: dict[str, list[np.ndarray]] = {"as_shipped": [], "by_hand": []}
     num_steps = 0
     for _ in range(1 + repeats):
         for name, subject in (("as_shipped", fit), ("by_hand", fit_by_hand)):
@@ -146,8 +134,7 @@ def one_round(repeats: int, arguments: list[str]) -> Row:
             runs[name].append(seconds)
     found = {}
     for name, taken in runs.items():
-        found[name] = min(run.wall for run in taken[1:]) / num_steps * 1000
-        found[f"{name}_cpu"] = min(run.cpu for run in taken[1:]) / num_steps * 1000
+        found[name], found[f"{name}_cpu"] = (np.min(taken[1:], axis=0) / num_steps * 1000).tolist()
     return found
 
 
@@ -156,28 +143,23 @@ def measure(rounds: int | None = None) -> Row:
     for config, plan in PLANS.items():
         for batch_size in plan.batch_sizes:
             flags = [f"--data.batch_size={batch_size}", f"--trainer.max_epochs={plan.epochs}"]
-            arguments = [str(plan.repeats), "-c", f"configs/{config}.yaml", *flags]
-            found = [in_a_process("benchmarks.overhead", *arguments) for _ in range(rounds or plan.rounds)]
+            arguments = ["-c", f"configs/{config}.yaml", *flags]
+            found = [in_new_process(one_round, plan.repeats, arguments) for _ in range(rounds or plan.rounds)]
             measured = {name: [one[name] for one in found] for name in found[0]}
             cells.append({"config": config, "batch_size": batch_size, **measured})
-            print(
-                f"{config}, batch {batch_size}: {shown(ratio(measured['as_shipped'], measured['by_hand']))}", flush=True
-            )
+            print(f"{config}, batch {batch_size}: {ratio(measured['as_shipped'], measured['by_hand'])}", flush=True)
     return {"cells": cells}
 
 
 def table(found: Row) -> str:
     lines = []
     for cell in found["cells"]:
-        wall = shown(ratio(cell["as_shipped"], cell["by_hand"]))
-        cpu = shown(ratio(cell["as_shipped_cpu"], cell["by_hand_cpu"]))
+        wall = ratio(cell["as_shipped"], cell["by_hand"])
+        cpu = ratio(cell["as_shipped_cpu"], cell["by_hand_cpu"])
         lines.append([cell["config"], cell["batch_size"], f"{statistics.median(cell['by_hand']):.3g}", wall, cpu])
     columns = ["config", "batch", "by hand, ms per step", "wall time, `fit` ÷ by hand", "CPU time, `fit` ÷ by hand"]
-    return markdown(columns, lines)
+    return markdown(pd.DataFrame(lines, columns=columns))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] and sys.argv[1].isdigit():
-        print(json.dumps(one_round(int(sys.argv[1]), sys.argv[2:])))
-    else:
-        command_line("overhead", measure, table)
+    command_line("overhead", measure, table)

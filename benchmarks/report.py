@@ -15,7 +15,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -56,13 +56,9 @@ class Result(NamedTuple):
         return self.runs.test_loss if self.is_loss else 100 * self.runs.test_acc
 
     @property
-    def unit(self) -> str:
-        return "" if self.is_loss else " %"
-
-    @property
     def shown(self) -> str:
         spread = f" ± {self.number(self.scores.std())}" if len(self.runs) > 1 else ""
-        return f"{self.number(self.scores.mean())}{spread}{self.unit}"
+        return f"{self.number(self.scores.mean())}{spread}{'' if self.is_loss else ' %'}"
 
     def number(self, value: float, sign: str = "") -> str:
         """A score as the tables show it. Losses have the digits that give their mean two significant ones."""
@@ -84,7 +80,7 @@ class Result(NamedTuple):
             return "-"
         goal, mean = self.published["goal"], self.scores.mean()
         is_met = mean <= goal if self.is_loss else round(mean, 2) >= goal
-        return f"{goal:g}{self.unit}: {'met' if is_met else '**missed**'}"
+        return f"{value_of(self.config, 'goal')}: {'met' if is_met else '**missed**'}"
 
 
 def results(folders: dict[str, Path]) -> list[Result]:
@@ -108,92 +104,59 @@ def value_of(config: str, name: str = "value") -> str:
 
 
 def reference(config: str) -> str:
-    """The published number of a config, where it is from and what differs."""
-    row = PUBLISHED[config]
-    if "value" not in row:
-        return "none found"
-    source = " ".join(str(row[name]) for name in ("source", "year") if name in row)
-    details = [source, row.get("where"), f"commit {row['commit']}" if "commit" in row else None]
-    details.append(f"mean of {row['runs']:,}" if "runs" in row else None)
-    text = f"{value_of(config)}: {', '.join(one for one in details if one)}"
-    return text + (f" ({row['differs']})" if "differs" in row else "")
+    """The published number of a config and where it is from."""
+    return f"{value_of(config)}: {PUBLISHED[config]['source']}" if "value" in PUBLISHED[config] else "none found"
 
 
-def table(found: list[Result]) -> str:
-    """Every config next to its published number."""
-    lines = []
-    for one in found:
-        compared = ["-", "-"]
-        value = one.published.get("value")
-        if value and one.is_loss:  # the spread of a much lower loss cannot be taken from ours
-            compared = [f"{one.scores.mean() / value:.2g} times as high", "-"]
-        elif value:
-            mean, width = one.difference(value, one.published.get("runs", 1))
-            compared = [f"{one.number(mean, '+')} ± {one.number(width)}", "yes" if abs(mean) > width else "no"]
-        lines.append([*costs(one), reference(one.config), *compared, one.goal()])
-    return with_hardware([*COSTS, "published", "difference", "significant?", "goal"], lines, found)
-
-
-COSTS = ["config", "parameters", "seconds", "test, mean ± sd", "seeds"]
-
-
-def costs(one: Result) -> list[Any]:
-    parameters, seconds = one.runs.parameters.iloc[0], one.runs.seconds.mean()
-    return [one.config, f"{parameters:,}", f"{seconds:.0f}", one.shown, len(one.runs)]
-
-
-def short_table(found: list[Result]) -> str:
-    """The same without sources."""
-    lines = [[*costs(one), value_of(one.config)] for one in found]
-    return with_hardware([*COSTS, "published"], lines, found)
-
-
-def with_hardware(columns: list[str], lines: list[list[Any]], found: list[Result]) -> str:
-    machines = " and ".join(dict.fromkeys(one.hardware for one in found))
-    return f"{markdown(columns, lines)}\n\nSeconds of training on {machines}."
-
-
-def depth_table(found: list[Result]) -> str:
-    """What 10 to 1,000 layers cost and reach."""
-    columns = ["config", "seconds", "training loss", "test accuracy"]
-    lines = [
-        [one.config, f"{one.runs.seconds.mean():.0f}", f"{one.runs.train_loss.mean():.4f}", one.shown]
-        for one in found
-        if one.config in DEPTHS
-    ]
-    return markdown(columns, lines)
-
-
-def waiting_table(found: list[Result]) -> str:
-    """The configs that were not measured yet."""
-    names = [config for config in PUBLISHED if config not in {one.config for one in found}]
-    return markdown(
-        ["config", "published", "goal"], [[name, reference(name), value_of(name, "goal")] for name in names]
-    )
+def row(one: Result) -> Row:
+    """What the tables show of a config."""
+    difference, verdict = "-", "-"
+    value = one.published.get("value")
+    if value and one.is_loss:  # the spread of a much lower loss cannot be taken from ours
+        difference = f"{one.scores.mean() / value:.2g} times as high"
+    elif value:
+        mean, width = one.difference(value, one.published.get("runs", 1))
+        difference = f"{one.number(mean, '+')} ± {one.number(width)}"
+        verdict = "yes" if abs(mean) > width else "no"
+    return {
+        "config": one.config,
+        "parameters": f"{one.runs.parameters.iloc[0]:,}",
+        "seconds": f"{one.runs.seconds.mean():.0f}",
+        "training loss": f"{one.runs.train_loss.mean():.4f}",
+        "test, mean ± sd": one.shown,
+        "seeds": len(one.runs),
+        "published": reference(one.config),
+        "difference": difference,
+        "significant?": verdict,
+        "goal": one.goal(),
+    }
 
 
 def tables(found: list[Result]) -> dict[str, str]:
     """All tables, by the name of their marks on the pages."""
+    rows = pd.DataFrame(map(row, found))
+    costs = ["config", "parameters", "seconds", "test, mean ± sd", "seeds"]
+    without_sources = rows.assign(published=rows.config.map(value_of))
+    depths = rows[rows.config.isin(DEPTHS)].rename(columns={"test, mean ± sd": "test accuracy"})
+    unmeasured = [config for config in PUBLISHED if config not in set(rows.config)]
+    goals = [[config, reference(config), value_of(config, "goal")] for config in unmeasured]
+    source = f"\n\nSeconds of training on {' and '.join(dict.fromkeys(one.hardware for one in found))}."
     return {
-        "published": table(found),
-        "short": short_table(found),
-        "depth": depth_table(found),
-        "gpu": waiting_table(found),
+        "published": markdown(rows[[*costs, "published", "difference", "significant?", "goal"]]) + source,
+        "short": markdown(without_sources[[*costs, "published"]]) + source,
+        "depth": markdown(depths[["config", "seconds", "training loss", "test accuracy"]]),
+        "gpu": markdown(pd.DataFrame(goals, columns=["config", "published", "goal"])),
     }
 
 
-def header(one: Result) -> str:
-    """The comment of a config that says what it reaches."""
-    score, seeds = "loss" if one.is_loss else "accuracy", " ".join(map(str, one.runs.seed))
-    parameters, seconds = costs(one)[1:3]
-    return f"# test {score} {one.shown} (seeds {seeds}), {parameters} parameters, {seconds} s on {one.hardware}"
-
-
 def with_header(text: str, one: Result) -> str:
-    """The text of a config with this comment below its first two lines."""
+    """The text of a config with its result as a comment below the first two lines."""
+    score, seeds = "loss" if one.is_loss else "accuracy", " ".join(map(str, one.runs.seed))
+    size, seconds = one.runs.parameters.iloc[0], one.runs.seconds.mean()
+    result = f"# test {score} {one.shown} (seeds {seeds}), {size:,} parameters, {seconds:.0f} s on {one.hardware}"
     phrase, command, *rest = text.splitlines()
     body = [line for line in rest if not line.startswith(("# test accuracy", "# test loss"))]
-    return "\n".join([phrase, command, header(one), *body]) + "\n"
+    return "\n".join([phrase, command, result, *body]) + "\n"
 
 
 def panel(config: str) -> str:
@@ -235,25 +198,34 @@ def write() -> None:
     draw(found)
 
 
-def measure(name: str, seeds: int) -> Path:
-    """Runs a set, or resumes it. Returns the folder of the comparison."""
-    configs = [f"configs/{config}.yaml" for config in SETS[name]["configs"]]
-    return committed.run(f"results_{name}", [*configs, "--seeds", *map(str, range(seeds))])
+def commands(names: list[str], seeds: int | None = None) -> dict[str, list[str]]:
+    """The arguments of compare.py, by the name of the set.
+
+    Args:
+        names: Names of sets.
+        seeds: Number of seeds per config, or None for the number that the set has.
+    """
+    found = {}
+    for name in names:
+        configs = [f"configs/{config}.yaml" for config in SETS[name]["configs"]]
+        found[name] = [*configs, "--seeds", *map(str, range(seeds or SETS[name]["seeds"]))]
+    return found
 
 
 def quick() -> str:
     """Trains one seed of each config. Returns its score next to the one on the page."""
     on_page = {one.config: one for one in committed_results()}
+    folders = {name: committed.run(f"results_{name}", typed) for name, typed in commands(sets_of("quick"), 1).items()}
     lines = []
-    for one in results({name: measure(name, 1) for name in sets_of("quick")}):
-        if (known := on_page.get(one.config)) is None:
+    for one in results(folders):
+        if one.config not in on_page:
             continue
-        mean, width = known.difference(one.scores.iloc[0])
-        change = f"{known.number(-mean, '+')} ± {known.number(width)}"
-        lines.append(
-            [one.config, known.number(one.scores.iloc[0]), known.shown, change, "yes" if abs(mean) > width else "no"]
-        )
-    return markdown(["config", "seed 0, now", "docs/results.md", "difference", "significant?"], lines)
+        known, score = on_page[one.config], one.scores.iloc[0]
+        mean, width = known.difference(score)
+        change, verdict = f"{known.number(-mean, '+')} ± {known.number(width)}", "yes" if abs(mean) > width else "no"
+        lines.append([one.config, known.number(score), known.shown, change, verdict])
+    columns = ["config", "seed 0, now", "docs/results.md", "difference", "significant?"]
+    return markdown(pd.DataFrame(lines, columns=columns))
 
 
 def sets_of(what: str) -> list[str]:
@@ -273,9 +245,7 @@ def main(arguments: list[str]) -> None:
     names = sets_of(what) if what else []
     if any(name.startswith("gpu_") for name in names) and not torch.cuda.is_available():
         sys.exit(f"{what} needs a CUDA GPU, and PyTorch finds none here; type another set")
-    folders = {name: measure(name, SETS[name]["seeds"]) for name in names}
-    for name, folder in folders.items():  # at the end, because they are uncommitted changes
-        committed.copy(folder, RESULTS / name)
+    committed.run_and_copy("results", commands(names), RESULTS)
     write()
 
 

@@ -10,19 +10,18 @@ memory should not grow faster than the work.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch.nn import functional as F
 
 from benchmarks.committed import markdown
-from benchmarks.timing import command_line, in_a_process, wait
+from benchmarks.timing import command_line, in_new_process, wait
 from engine import sizes
 from engine.results import Row
 from engine.setup import set_up_process
@@ -79,12 +78,9 @@ def memory(name: str) -> float:
 def measure(rounds: int | None = None) -> Row:
     axes: dict[str, Row] = {}
     for axis, (_, points) in AXES.items():
-        turns = [
-            {str(n): in_a_process("benchmarks.scaling", axis, str(n)) for n in points} for _ in range(rounds or ROUNDS)
-        ]
+        turns = [{n: in_new_process(step, axis, n) for n in points} for _ in range(rounds or ROUNDS)]
         axes[axis] = {
-            size: {name: statistics.median(turn[size][name] for turn in turns) for name in turns[0][size]}
-            for size in turns[0]
+            str(n): {name: statistics.median(turn[n][name] for turn in turns) for name in turns[0][n]} for n in points
         }
         print(f"{axis}: done", flush=True)
     return {"axes": axes}
@@ -104,11 +100,8 @@ def table(found: Row) -> str:
         slopes = [f"{value:.2f}" for value in (work, *others)]
         lines.append([axis, " ".join(points), *measured, *slopes, "yes" if max(others) <= work + TOLERANCE else "no"])
     columns = ["growing", "sizes", "ms per step", "peak MiB", "exponent of the work", "of the time", "of the memory"]
-    return markdown([*columns, "within the goal"], lines)
+    return markdown(pd.DataFrame(lines, columns=[*columns, "within the goal"]))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] and sys.argv[1] in AXES:
-        print(json.dumps(step(sys.argv[1], int(sys.argv[2]))))
-    else:
-        command_line("scaling", measure, table)
+    command_line("scaling", measure, table)

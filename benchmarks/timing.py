@@ -1,4 +1,4 @@
-"""What the speed programs share: subjects that take turns, ratios, and the table of each program on the pages."""
+"""What the speed programs share: runs without output, processes, ratios, and the table of each program on the pages."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import argparse
 import contextlib
 import io
 import json
+import multiprocessing
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
-import lightning as L
 import torch
 
 from benchmarks.committed import clean_commit, machine, write_tables
@@ -25,26 +25,10 @@ RESULTS = PROJECT / "benchmarks" / "results" / "speed"
 PAGES = (PROJECT / "benchmarks" / "README.md", PROJECT / "README.md")
 
 
-def interleaved(rounds: int, subjects: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """The time that each subject takes in every round. They take turns; a round before the first warms up."""
-    measured: dict[str, list[float]] = {name: [] for name in subjects}
-    for number in range(rounds + 1):
-        for name, subject in subjects.items():
-            taken = subject()
-            if number > 0:
-                measured[name].append(taken)
-    return measured
-
-
-def ratio(over: list[float], under: list[float]) -> Row:
-    """The median ratio of the rounds, and the lowest and highest."""
+def ratio(over: list[float], under: list[float]) -> str:
+    """The median ratio of the rounds, with the lowest and highest in brackets."""
     ratios = [above / below for above, below in zip(over, under, strict=True)]
-    return {"ratio": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
-
-
-def shown(measured: Row) -> str:
-    """A ratio as a table shows it."""
-    return f"{measured['ratio']:.3g} ({measured['lowest']:.3g} to {measured['highest']:.3g})"
+    return f"{statistics.median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g})"
 
 
 def quietly(arguments: list[str], run: bool = True) -> CLI:
@@ -54,19 +38,10 @@ def quietly(arguments: list[str], run: bool = True) -> CLI:
         return main(command) if run else build(command)
 
 
-def in_a_process(module: str, *arguments: str) -> Row:
-    """Runs a module in a process of its own. Returns the JSON of its last line."""
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
-    found: Row = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-class Compile(L.Callback):
-    """Compiles the model after its graph is drawn, because a compiled model cannot be traced."""
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.compile()
+def in_new_process(function: Callable[..., Row], *arguments: Any) -> Row:
+    """Calls a function in a process of its own, which shares no memory with this one."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def wait() -> None:

@@ -10,9 +10,9 @@ def test_committed_rows_are_those_of_the_command(name: str) -> None:
     arguments = depth_study.commands()[name]
     seeds = [int(seed) for seed in arguments[arguments.index("--seeds") + 1 :]]
     num_configs = {"linear": 3, **dict.fromkeys(depth_study.DATA, 28)}.get(name, 4)  # 28: 4 networks of 7 depths
-    found = depth_study.runs(name)
+    found = committed.rows(depth_study.RESULTS / name).groupby("config")["seed"]
     assert len(found) == num_configs
-    assert all(list(own.seed) == seeds for own in found.values())
+    assert all(list(own) == seeds for _, own in found)
 
 
 def test_tables_are_those_of_the_committed_results() -> None:

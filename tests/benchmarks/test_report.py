@@ -98,10 +98,11 @@ def test_committed_differences_are_welch_intervals() -> None:
 
 def test_other_rows_give_other_tables() -> None:
     found = report.committed_results()
-    table = report.table(found)
+    table = report.tables(found)["published"]
     changed = found[0]._replace(runs=found[0].runs.assign(test_acc=[0.1233, 0.1234, 0.1235]))
     assert "12.34 ± 0.01 %" not in table
-    assert "| mnist/linear | 7,850 | 1 | 12.34 ± 0.01 % | 3 | 88 %: LeCun" in report.table([changed, *found[1:]])
+    table = report.tables([changed, *found[1:]])["published"]
+    assert "| mnist/linear | 7,850 | 1 | 12.34 ± 0.01 % | 3 | 88 %: LeCun" in table
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_difference_is_significant_beyond_the_prediction_interval(
 ) -> None:
     one = result(config, values)
     columns = {"parameters": 1, "seconds": 1.0, "train_loss": 0.0}
-    assert f"| {verdict} |" in report.table([one._replace(runs=one.runs.assign(**columns))])
+    assert f"| {verdict} |" in report.tables([one._replace(runs=one.runs.assign(**columns))])["published"]
 
 
 def test_goal_is_met_by_the_mean() -> None:
@@ -131,13 +132,14 @@ def test_goal_is_met_by_the_mean() -> None:
 def test_measurement_runs_every_config_with_its_seeds(name: str, calls: list[list[str]], tmp_path: Path) -> None:
     if not (committed.RESULTS / name).is_dir():
         pytest.skip("it has no committed rows yet")
-    folder = report.measure(name, report.SETS[name]["seeds"])
     seeds = [str(seed) for seed in range(report.SETS[name]["seeds"])]
     configs = [f"configs/{config}.yaml" for config in report.SETS[name]["configs"]]
     options = ["--name", f"results_{name}_abc1234", "--runs_dir", str(tmp_path)]
-    assert calls == [[*configs, "--seeds", *seeds, *options]]
-    assert report.measure(name, report.SETS[name]["seeds"]) == folder
-    assert calls[1] == [*calls[0], "--resume"]
+    for resume in ([], ["--resume"]):
+        committed.run_and_copy("results", report.commands([name]), tmp_path / "repository")
+        assert calls.pop() == [*options, *resume, *configs, "--seeds", *seeds]
+    for file in (committed.RESULTS / name).iterdir():
+        assert (tmp_path / "repository" / name / file.name).read_bytes() == file.read_bytes()
 
 
 def test_quick_measurement_is_compared_with_the_page(
@@ -150,7 +152,7 @@ def test_quick_measurement_is_compared_with_the_page(
         arguments[arguments.index("--name") + 1].removeprefix("results_").removesuffix("_abc1234")
         for arguments in calls
     }
-    assert all(arguments[arguments.index("--seeds") + 1 :][:2] == ["0", "--name"] for arguments in calls)
+    assert all(arguments[-2:] == ["--seeds", "0"] for arguments in calls)
 
 
 def test_failed_runs_and_the_subset_are_not_results(
@@ -159,10 +161,10 @@ def test_failed_runs_and_the_subset_are_not_results(
     rows = committed.rows
     monkeypatch.setattr(committed, "rows", lambda folder: rows(folder).assign(data="MNIST-5k"))
     with pytest.raises(SystemExit, match="used the 5,000-digit subset of MNIST"):
-        report.measure("mnist", 3)
+        committed.run("results_mnist", [])
     monkeypatch.setattr("compare.main", lambda arguments: 1)
     with pytest.raises(SystemExit, match=r"not every run of .* finished"):
-        report.measure("mnist", 3)
+        committed.run("results_mnist", [])
 
 
 def test_results_need_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
