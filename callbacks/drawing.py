@@ -1,6 +1,8 @@
 """One style for every figure: legible at TensorBoard's size, with colours for colour-blind readers."""
 
 import math
+import re
+import textwrap
 from typing import Any
 
 import matplotlib as mpl
@@ -46,9 +48,29 @@ def panels(
     return figure, list(axes.flat)
 
 
-def line_style(number: int, num_points: int) -> dict[str, Any]:
-    """The colour, mark and stroke of a line. The stroke changes after seven lines."""
-    stroke = ["-", "--", ":", "-."][number // 7 % 4]
+def headline(figure: Figure, text: str) -> None:
+    """Writes above all panels what they show and what to look for, in as many lines as the text needs."""
+    lines = textwrap.wrap(text, int(10 * figure.get_figwidth()))  # characters that fit into the width
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12, fontweight="bold")
+
+
+def plain_name(config: str) -> str:
+    """The name of a config or run for readers: `mnist_relu,num_layers=50` is "mnist_relu, 50 layers"."""
+    parts = [re.sub(r"^num_(\w+)=(\S+)$", r"\2 \1", part).replace("=", " ") for part in config.split(",")]
+    return ", ".join(re.sub(r"^1 (\w+)s$", r"1 \1", part) for part in parts)
+
+
+def plain_stage(stage: str) -> str:
+    """The name of a stage for readers: `stages.1.0` is "stage 2, block 1", and `blocks.3` is "block 4"."""
+    name, *numbers = stage.split(".")
+    levels = [name.removesuffix("s"), "block", "part"]
+    numbered = [f"{level} {int(number) + 1}" for level, number in zip(levels, numbers, strict=False) if number.isdigit()]
+    return ", ".join(numbered) if len(numbered) == len(numbers) > 0 else stage
+
+
+def line_style(number: int, num_points: int, stroke_number: int = 0) -> dict[str, Any]:
+    """The colour, mark and stroke of a line. The stroke changes with its own number, and after seven lines."""
+    stroke = ["-", "--", ":", "-."][(number // 7 + stroke_number) % 4]
     mark = MARKS[number % 7] if num_points <= 12 else ""
     return {"color": COLOURS[number % 7], "linestyle": stroke, "marker": mark, "linewidth": 2}
 
