@@ -133,12 +133,12 @@ def tables() -> dict[str, str]:
 def draw() -> None:
     """The figures of the page: test accuracy and training loss against depth, one panel per data set."""
     runs = committed_runs()
-    for column, file, label, title in (
-        ("test", "test_accuracy", "test accuracy, %", "Deep plain networks lose accuracy; deep residual networks lose least"),
-        ("train_loss", "train_loss", "training loss, last epoch", "Deep plain networks do not fit even the training data"),
+    for column, file, label, finding in (
+        ("test", "test_accuracy", "test accuracy, %", "Deep plain networks lose accuracy, residual ones least"),
+        ("train_loss", "train_loss", "training loss, last epoch", "Deep plain networks do not fit the training data"),
     ):
         figure, axes = panels(2.9, 4.0, 1, len(DATA))
-        headline(figure, f"{title}. Bars: standard deviation over {len(SEEDS)} seeds")
+        headline(figure, f"{finding}. Bars: standard deviation over {len(SEEDS)} seeds")
         for ax, data in zip(axes, DATA.values(), strict=True):
             own = runs[(runs["data"] == data) & (runs["lr"] == RATE)]
             points = own.groupby(["network", "depth"])[column].agg(["mean", "std"])
