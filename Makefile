@@ -4,7 +4,7 @@ RUN = .venv/bin/python
 # the package index of another build of PyTorch, such as the smaller build for CPUs
 TORCH_INDEX ?=
 
-.PHONY: setup compare results results-gpu depth-study inside bench test test-lightning lint
+.PHONY: setup compare results results-gpu depth-study inside bench test lessons docs test-lightning lint
 
 setup: .venv/installed
 
@@ -49,6 +49,15 @@ bench: setup
 
 test: setup
 	$(RUN) -m pytest
+
+# runs every lesson and compares what it prints with its page: 15 minutes
+lessons: setup
+	$(RUN) -m pytest -n 0 -m 'slow or not slow' tests/lessons
+
+docs: setup
+	$(RUN) -m pip install --quiet --editable '.[docs]'
+	$(RUN) -m sphinx --fail-on-warning --keep-going -c docs . build/site
+	@echo "Open build/site/index.html"
 
 # The fast loop depends on private code of Lightning, so it is tested with the oldest and the newest supported version.
 TRY_LIGHTNING = rm -rf .venv-$(1) && $(PYTHON) -m venv .venv-$(1) \

@@ -1,4 +1,4 @@
-"""What the speed programs share: runs without output, processes, ratios, and the table of each program on the pages."""
+"""What the speed programs share: runs without output, processes, ratios, and the table of each program on its page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.paths import PROJECT
 from engine.results import Row
 
 RESULTS = PROJECT / "benchmarks" / "results" / "speed"
-PAGES = (PROJECT / "benchmarks" / "README.md", PROJECT / "README.md")
+PAGE = PROJECT / "benchmarks" / "README.md"
 
 
 def ratio(over: list[float], under: list[float]) -> str:
@@ -74,7 +74,7 @@ def command_line(name: str, measure: Callable[[int | None], Row], table: Callabl
     """The command of a speed program: measures, prints the table, and writes both on request."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--rounds", type=int, help="measure fewer or more rounds than the default")
-    parser.add_argument("--write", action="store_true", help="save the result and rewrite the table on the pages")
+    parser.add_argument("--write", action="store_true", help="save the result and rewrite the table on the page")
     parser.add_argument("--table", action="store_true", help="rewrite the table from the saved result; measure nothing")
     options = parser.parse_args()
     if not options.table:
@@ -86,5 +86,4 @@ def command_line(name: str, measure: Callable[[int | None], Row], table: Callabl
             return
         save(name, found)
     saved = load(name)
-    for page in PAGES:
-        write_tables(page, {name: with_source(saved, table(saved))})
+    write_tables(PAGE, {name: with_source(saved, table(saved))})
