@@ -200,7 +200,8 @@ def draw(found: list[Result]) -> None:
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
     labels = ["ours: mean ± standard deviation over seeds", "published"]
-    figure.legend([ours, published], labels, loc="outside lower center", ncols=2, frameon=False)
+    marks: list[Any] = [ours, published]
+    figure.legend(marks, labels, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(PAGE.with_suffix("") / "errors.png", dpi=100)
 
 

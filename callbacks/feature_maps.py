@@ -76,7 +76,7 @@ class FeatureMaps(Insight):
             axes.set_aspect("auto" if over or row.shape[1] == 1 else "equal")
         signed = ScalarMappable(Normalize(-1, 1), SIGNED)
         bar = figure.colorbar(signed, ax=every_axes, location="bottom", aspect=30, ticks=[-1, 0, 1])
-        bar.ax.set_xticklabels(["-scale", "0", "+scale"], fontsize=10)
+        bar.ax.set_xticklabels(["-scale", "output 0", "+scale"], fontsize=10)
         self.draw("feature_maps/layers", figure)
         for name, maps in attention.items():
             self.draw_attention(f"attention/{name}", to_numpy(maps))
