@@ -13,7 +13,7 @@ import pandas as pd
 
 from benchmarks import committed
 from benchmarks.committed import markdown
-from callbacks.drawing import COLOURS, MARKS, panels
+from callbacks.drawing import COLOURS, MARKS, headline, panels
 from comparison.table import difference
 from engine.paths import PROJECT
 
@@ -133,24 +133,26 @@ def tables() -> dict[str, str]:
 def draw() -> None:
     """The figures of the page: test accuracy and training loss against depth, one panel per data set."""
     runs = committed_runs()
-    for column, file, label in (
-        ("test", "test_accuracy", "test accuracy, %"),
-        ("train_loss", "train_loss", "training loss, last epoch"),
+    for column, file, label, finding in (
+        ("test", "test_accuracy", "test accuracy, %", "Deep plain networks lose accuracy, residual ones least"),
+        ("train_loss", "train_loss", "training loss, last epoch", "Deep plain networks do not fit the training data"),
     ):
-        figure, axes = panels(4.4, 4.6, 1, len(DATA))
+        figure, axes = panels(2.9, 4.0, 1, len(DATA))
+        headline(figure, finding)
         for ax, data in zip(axes, DATA.values(), strict=True):
             own = runs[(runs["data"] == data) & (runs["lr"] == RATE)]
             points = own.groupby(["network", "depth"])[column].agg(["mean", "std"])
-            for (network, title), colour, mark in zip(NETWORKS.items(), COLOURS, MARKS, strict=False):
+            for (network, name), colour, mark in zip(NETWORKS.items(), COLOURS, MARKS, strict=False):
                 line = points.loc[network]
-                ax.errorbar(line.index, line["mean"], line["std"], label=title, color=colour, marker=mark, capsize=3)
+                ax.errorbar(line.index, line["mean"], line["std"], label=name, color=colour, marker=mark, capsize=3)
             ax.axhline(points.at[("none", 0), "mean"], color="grey", linestyle="--", label="no hidden layer")
             ax.set(xscale="log", title=data, xlabel="hidden layers")
             ax.set_xticks(DEPTHS, [str(depth) for depth in DEPTHS])
             ax.minorticks_off()
-        axes[0].set_ylabel(f"{label}, mean ± sd")
+        axes[0].set_ylabel(label)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+        title = f"mean, with bars of one standard deviation over {len(SEEDS)} seeds"
+        figure.legend(handles, labels, title=title, loc="outside lower center", ncols=len(labels), frameon=False)
         figure.savefig(PAGE.with_suffix("") / f"{file}.png", dpi=100)
 
 

@@ -15,17 +15,17 @@ import argparse
 import math
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 import yaml
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy import stats
 
 from benchmarks import committed
 from benchmarks.committed import RESULTS, markdown
-from callbacks.drawing import COLOURS, panels
+from callbacks.drawing import COLOURS, headline, panels
 from engine.paths import CONFIGS, PROJECT
 from engine.results import Row
 
@@ -63,6 +63,10 @@ class Result(NamedTuple):
     def scores(self) -> pd.Series[float]:
         """The test loss, or the test accuracy in %, of each seed."""
         return self.runs.test_loss if self.is_loss else 100 * self.runs.test_acc
+
+    def error(self, score: Any) -> Any:
+        """The error in % of an accuracy, or a loss in thousandths. Scores may be a number or a series."""
+        return 1000 * score if self.is_loss else 100 - score
 
     @property
     def shown(self) -> str:
@@ -178,21 +182,26 @@ def panel(config: str) -> str:
 def draw(found: list[Result]) -> None:
     """The error of each config, with the published error as a hollow mark."""
     titles = list(dict.fromkeys(panel(one.config) for one in found))
-    figure, axes = panels(8, 5, math.ceil(len(titles) / 2), 2)
+    figure, axes = panels(4.2, 3.3, math.ceil(len(titles) / 2), 2, height_ratios=[2, 1])
+    headline(figure, "Test error of each config, ours and published: further left is better")
     for ax, title in zip(axes, titles, strict=True):
         shown = [one for one in found if panel(one.config) == title]
+        shown.sort(key=lambda one: one.error(one.scores.mean()))
         for number, one in enumerate(shown):
-            errors = one.scores if one.is_loss else 100 - one.scores
-            ax.errorbar(errors.mean(), number, xerr=errors.std(), fmt="o", color=COLOURS[0])
+            errors = one.error(one.scores)
+            ours = ax.errorbar(errors.mean(), number, xerr=errors.std(), fmt="o", color=COLOURS[0])
             if "value" in one.published:
-                other = one.published["value"] if one.is_loss else 100 - one.published["value"]
-                ax.plot(other, number, "o", color=COLOURS[1], markerfacecolor="none", markersize=9)
+                value = one.error(one.published["value"])
+                (published,) = ax.plot(value, number, "o", color=COLOURS[1], markerfacecolor="none", markersize=9)
         ax.set_yticks(range(len(shown)), [Path(one.config).name for one in shown])
         ax.invert_yaxis()
-        ax.set(title=title, xscale="log", xlabel="test loss" if title == "memory tasks" else "test error, %")
+        ax.set(title=title, xscale="log", xlabel="test loss x 1,000" if title == "memory tasks" else "test error, %")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter("")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    labels = ["ours: mean ± standard deviation over seeds", "published"]
+    marks: list[Any] = [ours, published]
+    figure.legend(marks, labels, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(PAGE.with_suffix("") / "errors.png", dpi=100)
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from callbacks.curves import log_metrics
-from callbacks.drawing import depth_axis, line_style, panels
+from callbacks.drawing import depth_axis, headline, line_styles, panels, plain_name
 from callbacks.insight import Insight
 from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_numpy
 
@@ -15,6 +15,7 @@ MOST_HISTOGRAMS = 10
 MOST_VALUES = 10_000  # per histogram
 RANGE = (1e-6, 1e4)  # of the standard deviation in every figure, so that figures can be compared
 BOUNDED = (nn.Sigmoid, nn.Tanh, nn.RNNBase)
+HEADLINE = "Activations of every stage: their spread should stay level, and few units should be dead"
 MARGIN = 0.01  # a value is saturated within this fraction of the range from a bound
 
 
@@ -58,7 +59,8 @@ class ActivationStats(Insight):
             if values.isfinite().all():  # add_histogram raises an error otherwise
                 self.board.experiment.add_histogram(f"activations/{name}", to_numpy(values), self.epoch, bins=64)
         signal = np.array(deviations), np.array(inactive)
-        figure, (upper, lower) = panels(4.8, 2.5, rows=2)
+        figure, (upper, lower) = panels(4.8, 2.7, rows=2)
+        headline(figure, HEADLINE)
         draw_signal(upper, lower, {"": signal})
         self.draw("activations/by_depth", figure)
         self.save_arrays(deviations=signal[0], inactive=signal[1], parts=np.array(names))
@@ -87,10 +89,10 @@ def draw_signal(first: Axes, second: Axes, networks: dict[str, tuple[np.ndarray,
         networks: Standard deviations and fractions of each network, both `(P,)` for P stages.
     """
     is_relative = len(networks) > 1
-    for number, (name, (deviations, inactive)) in enumerate(networks.items()):
+    lines = {name: deviations for name, (deviations, _) in networks.items()}
+    for (name, (deviations, inactive)), style in zip(networks.items(), line_styles(lines), strict=True):
         x = np.linspace(0, 1, len(deviations)) if is_relative else np.arange(1, len(deviations) + 1)
-        style = line_style(number, len(deviations))
-        first.plot(x, np.clip(deviations, *RANGE), label=name, **style)
+        first.plot(x, np.clip(deviations, *RANGE), label=plain_name(name), **style)
         second.plot(x, 100 * inactive, **style)
     first.set(yscale="log", ylim=RANGE, ylabel="standard deviation")
     second.set(ylim=(-3, 103), ylabel="dead or saturated, %")

@@ -9,10 +9,11 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from callbacks.drawing import COLOURS, SIGNED, colour_scale, panels, symmetric
+from callbacks.drawing import COLOURS, SIGNED, colour_scale, headline, panels, symmetric
 from callbacks.insight import Insight
 from callbacks.parts import to_numpy
 
@@ -57,9 +58,10 @@ class DecisionBoundary(Insight):
             arrays |= {name: to_numpy(inputs), f"{name}_targets": to_numpy(targets).reshape(len(targets), -1)[:, 0]}
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)
         drawn = draw_field(axes, arrays)
-        axes.set_title(f"finished epochs: {self.epoch}")
+        headline(figure, f"Prediction for every point of the plane (finished epochs: {self.epoch})")
         if num_classes <= 2:
             colour_scale(figure, axes, drawn, "value" if num_classes == 0 else "probability of class 1")
+        add_legend(figure)
         self.frames.append(Image.fromarray(self.draw("decision_boundary/plane", figure)))
         self.save_arrays(**arrays)
 
@@ -109,7 +111,11 @@ def draw_field(axes: Axes, arrays: Mapping[str, np.ndarray]) -> ScalarMappable:
     for name, marker in (("train", {"edgecolors": "white", "linewidths": 0.4}), ("test", {"marker": "x"})):
         style: Any = {"cmap": colours, "norm": norm, "s": 16, **marker}
         axes.scatter(arrays[name][:, 0], arrays[name][:, 1], c=arrays[f"{name}_targets"], **style)
-    marks = [Line2D([], [], color="black", marker=mark, linestyle="", markersize=4) for mark in "ox"]
-    axes.legend(marks, ["train", "test"], fontsize=9, loc="upper right")
     axes.set(xlabel="first input", ylabel="second input")
     return drawn
+
+
+def add_legend(figure: Figure) -> None:
+    """Adds a legend of the samples below the axes."""
+    marks = [Line2D([], [], color="black", marker=mark, linestyle="", markersize=4) for mark in "ox"]
+    figure.legend(marks, ["training samples", "test samples"], fontsize=10, loc="outside lower center", ncols=2)

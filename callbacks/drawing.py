@@ -1,6 +1,9 @@
 """One style for every figure: legible at TensorBoard's size, with colours for colour-blind readers."""
 
 import math
+import re
+import textwrap
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import matplotlib as mpl
@@ -46,11 +49,59 @@ def panels(
     return figure, list(axes.flat)
 
 
-def line_style(number: int, num_points: int) -> dict[str, Any]:
-    """The colour, mark and stroke of a line. The stroke changes after seven lines."""
-    stroke = ["-", "--", ":", "-."][number // 7 % 4]
+def headline(figure: Figure, text: str) -> None:
+    """Writes above all panels what they show and what to look for, in as many lines as the text needs."""
+    lines = textwrap.wrap(text, int(9.5 * figure.get_figwidth()))  # characters that fit into the width
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12, fontweight="bold")
+
+
+def plain_name(config: str) -> str:
+    """The name of a config or run for readers: `mnist_relu,num_layers=50` is "mnist_relu, 50 layers"."""
+    parts = [re.sub(r"^num_(\w+)=(\S+)$", r"\2 \1", part).replace("=", " ") for part in config.split(",")]
+    return ", ".join(re.sub(r"^1 (\w+)s$", r"1 \1", part) for part in parts)
+
+
+def plain_stage(stage: str) -> str:
+    """The name of a stage for readers: `stages.1.0` is "stage 2, block 1", and `blocks.3` is "block 4"."""
+    name, *numbers = stage.split(".")
+    levels = [name.removesuffix("s"), "block", "part"]
+    numbered = [
+        f"{level} {int(number) + 1}" for level, number in zip(levels, numbers, strict=False) if number.isdigit()
+    ]
+    return ", ".join(numbered) if len(numbered) == len(numbers) > 0 else stage
+
+
+def class_title(name: str) -> str:
+    """The name of a class, or "class 3" if it has only a number."""
+    return f"class {name}" if name.isdigit() else name
+
+
+def without_depth(config: str) -> str:
+    """The name of a config without its depth."""
+    parts = [part for part in config.split(",") if not part.startswith(("num_layers=", "blocks_per_stage="))]
+    return ",".join(parts) or "all"
+
+
+def line_style(number: int, num_points: int, stroke_number: int = 0) -> dict[str, Any]:
+    """The colour, mark and stroke of a line. The stroke also changes after seven lines."""
+    stroke = ["-", "--", ":", "-."][(number // 7 + stroke_number) % 4]
     mark = MARKS[number % 7] if num_points <= 12 else ""
     return {"color": COLOURS[number % 7], "linestyle": stroke, "marker": mark, "linewidth": 2}
+
+
+def line_styles(lines: Mapping[str, Sized]) -> list[dict[str, Any]]:
+    """The style of the line of each config. Up to four configs that differ in depth only have one colour.
+
+    Args:
+        lines: Values by the name of the config.
+    """
+    families: dict[str, list[str]] = {}
+    for name in lines:
+        families.setdefault(without_depth(name), []).append(name)
+    if len(families) == 1 or max(map(len, families.values()), default=0) > 4:
+        families = {name: [name] for name in lines}
+    places = {name: (number, own.index(name)) for number, own in enumerate(families.values()) for name in own}
+    return [line_style(places[name][0], len(values), places[name][1]) for name, values in lines.items()]
 
 
 def depth_axis(axes: Axes, label: str, is_relative: bool) -> None:
@@ -62,9 +113,14 @@ def depth_axis(axes: Axes, label: str, is_relative: bool) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def colour_scale(figure: Figure, axes: Axes | list[Axes], drawn: ScalarMappable, label: str) -> None:
-    """Adds a colour bar beside the axes."""
-    figure.colorbar(drawn, ax=axes, label=label, shrink=0.8, format="{x:g}").minorticks_off()
+def colour_scale(
+    figure: Figure, axes: Axes | list[Axes], drawn: ScalarMappable, label: str, side: str = "right"
+) -> None:
+    """Adds a colour bar beside or below the axes."""
+    shrink = 0.8 if side == "right" else 1
+    bar = figure.colorbar(drawn, ax=axes, label=label, location=side, shrink=shrink, aspect=25, format="{x:g}")
+    bar.ax.tick_params(labelsize=9)
+    bar.minorticks_off()
 
 
 def mosaic(pictures: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:

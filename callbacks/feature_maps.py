@@ -13,7 +13,20 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
-from callbacks.drawing import HEIGHT, SIGNED, colour_scale, enlarged, mosaic, panels, show, show_samples, symmetric
+from callbacks.drawing import (
+    HEIGHT,
+    SIGNED,
+    class_title,
+    colour_scale,
+    enlarged,
+    headline,
+    mosaic,
+    panels,
+    plain_stage,
+    show,
+    show_samples,
+    symmetric,
+)
 from callbacks.insight import Insight
 from callbacks.parts import by_unit, evenly_spaced, recorded, stages, to_numpy, to_pictures
 
@@ -21,6 +34,7 @@ NUM_SAMPLES = 3
 MOST_ROWS = 7  # stages per figure
 MOST_CHANNELS = 16
 MOST_UNITS = 256  # drawn as squares
+MOST_IN_A_ROW = 10  # units drawn in one row
 MOST_LINES = 64  # units drawn over time
 LABEL: Any = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 10}  # of a row
 
@@ -37,26 +51,32 @@ class FeatureMaps(Insight):
     """
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        inputs, title = self.samples_of_different_classes(trainer)
+        inputs, titles = self.samples_of_different_classes(trainer)
         with attention_maps(model) as attention, recorded(stages(model)) as outputs:
             model(inputs)
-        names = evenly_spaced(outputs, MOST_ROWS)
-        rows = [to_pictures(inputs), *(tiles(outputs[name], model) for name in names)]
-        is_over_time = [False, *(outputs[name].ndim == 3 for name in names)]
-        ratios = [0.4 if over else row.shape[1] / row.shape[2] for row, over in zip(rows, is_over_time, strict=True)]
-        heights = [min(max(ratio, 0.2), 1.0) for ratio in ratios]
-        size = 0.4 + 1.3 * sum(heights) / len(heights)
+        outputs = {name: outputs[name] for name in evenly_spaced(outputs, MOST_ROWS)}
+        rows = [to_pictures(inputs), *(tiles(output, model) for output in outputs.values())]
+        is_over_time = [False, *(output.ndim == 3 for output in outputs.values())]
+        ratios = [0.5 if over else row.shape[1] / row.shape[2] for row, over in zip(rows, is_over_time, strict=True)]
+        heights = [min(max(ratio, 0.15), 1.0) for ratio in ratios]
+        size = 0.35 + (1.1 + 1.07 * sum(heights)) / len(heights)  # inches per row: text, colour bar and pictures
         figure, every_axes = panels(4.8, size, len(heights), is_plot=False, height_ratios=heights)
+        headline(figure, "Output of every stage for three samples, from the input to the head")
         show_samples(every_axes[0], rows[0], len(inputs), gap=gap_of(rows[0]), is_ink=self.data.is_ink)
         every_axes[0].set_ylabel("input", **LABEL)
-        every_axes[0].set_title(title)
-        for name, axes, row in zip(names, every_axes[1:], rows[1:], strict=True):
+        step = rows[0].shape[2] + gap_of(rows[0])
+        every_axes[0].set_xticks((np.arange(len(inputs)) + 0.5) * step - gap_of(rows[0]) / 2, titles, fontsize=10)
+        every_axes[0].tick_params(length=0, labeltop=True, labelbottom=False)
+        for (name, output), axes, row in zip(outputs.items(), every_axes[1:], rows[1:], strict=True):
             scale = symmetric(row)
             show(axes, mosaic(row, len(row), gap_of(row)), scale, SIGNED)
-            axes.set_ylabel(f"{name}\n±{scale.vmax:g}", **LABEL)
+            axes.set_ylabel(f"{plain_stage(name)}\nscale ±{scale.vmax:g}".replace(", ", "\n"), **LABEL)
+            axes.set_xlabel(reading(name, output, row), fontsize=9)
         for axes, row, over in zip(every_axes, rows, is_over_time, strict=True):
             axes.set_aspect("auto" if over or row.shape[1] == 1 else "equal")
-        colour_scale(figure, every_axes, ScalarMappable(Normalize(-1, 1), SIGNED), "output / limit of its row")
+        signed = ScalarMappable(Normalize(-1, 1), SIGNED)
+        bar = figure.colorbar(signed, ax=every_axes, location="bottom", aspect=30, ticks=[-1, 0, 1])
+        bar.ax.set_xticklabels(["-scale", "output 0", "+scale"], fontsize=10)
         self.draw("feature_maps/layers", figure)
         for name, maps in attention.items():
             self.draw_attention(f"attention/{name}", to_numpy(maps))
@@ -64,21 +84,23 @@ class FeatureMaps(Insight):
     def draw_attention(self, tag: str, maps: np.ndarray) -> None:
         """Draws attention weights `(B, heads, T, T)`, with a row per sample."""
         figure, every_axes = panels(4.8, 1.6, rows=len(maps), is_plot=False)
+        headline(figure, "Attention of each head to the time steps of a sample: a row is a step, and bright is strong")
         for axes, heads in zip(every_axes, maps, strict=True):
-            show(axes, mosaic(heads, len(heads)), Normalize(0, 1), HEIGHT)
+            drawn = show(axes, mosaic(heads, len(heads)), Normalize(0, 1), HEIGHT)
             axes.set_ylabel("from step", fontsize=10)
         every_axes[-1].set_xlabel("to step, head by head")
+        colour_scale(figure, every_axes, drawn, "attention")
         self.draw(tag, figure)
 
-    def samples_of_different_classes(self, trainer: L.Trainer) -> tuple[Tensor, str]:
-        """Three samples and a title for them."""
+    def samples_of_different_classes(self, trainer: L.Trainer) -> tuple[Tensor, list[str]]:
+        """Three samples and their titles."""
         inputs, targets = self.samples(trainer, most=200)
         if targets.ndim > 1:  # regression or tagging
-            return inputs[:NUM_SAMPLES], "the same samples in every row"
+            return inputs[:NUM_SAMPLES], [f"sample {number + 1}" for number in range(len(inputs[:NUM_SAMPLES]))]
         classes = targets[targets >= 0].unique()
         chosen = classes[torch.linspace(0, len(classes) - 1, min(NUM_SAMPLES, len(classes))).long()]
         indices = torch.stack([(targets == label).nonzero()[0, 0] for label in chosen])
-        return inputs[indices], "samples of class " + ", ".join(self.class_names()[int(label)] for label in chosen)
+        return inputs[indices], [class_title(self.class_names()[int(label)]) for label in chosen]
 
 
 def tiles(output: Tensor, model: nn.Module) -> np.ndarray:
@@ -90,7 +112,18 @@ def tiles(output: Tensor, model: nn.Module) -> np.ndarray:
     if output.ndim == 3:
         return units[:, :MOST_LINES]
     squares = units[:, :MOST_UNITS, :, None]  # (B, U, 1, 1)
-    return np.stack([mosaic(sample, gap=0) for sample in squares])
+    columns = len(squares[0]) if len(squares[0]) <= MOST_IN_A_ROW else None
+    return np.stack([mosaic(sample, columns, gap=0) for sample in squares])
+
+
+def reading(stage: str, output: Tensor, row: np.ndarray) -> str:
+    """How to read the pictures `(B, H, W)` of a stage."""
+    if output.ndim == 4:
+        return f"{min(output.shape[1], MOST_CHANNELS)} of {output.shape[1]} channels"
+    if output.ndim == 3:
+        return f"{row.shape[1]} units from top to bottom, {row.shape[2]} time steps from left to right"
+    kind = "outputs" if stage == "head" else "units"
+    return f"{output.shape[1]} {kind} from left to right" if row.shape[1] == 1 else f"{kind}, row by row"
 
 
 def gap_of(row: np.ndarray) -> int:

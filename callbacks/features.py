@@ -6,11 +6,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from callbacks.drawing import SIGNED, enlarged, mosaic, panels, show, show_samples, symmetric
+from callbacks.drawing import (
+    SIGNED,
+    class_title,
+    enlarged,
+    headline,
+    mosaic,
+    panels,
+    plain_stage,
+    show,
+    show_samples,
+    symmetric,
+)
 from callbacks.insight import Insight
 from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_pictures
 
-NUM_UNITS = 8
+NUM_UNITS = 10
 NUM_SAMPLES = 9
 MOST_SAMPLES = 1000
 MOST_STAGES = 4
@@ -22,7 +33,7 @@ SEED = 0  # of the random starting points
 class Features(Insight):
     """Draws what the units of a stage respond to most, under `features/<stage>`, after training.
 
-    For the first eight units of at most four stages: on the left an input found by gradient ascent from noise, on the
+    For the first ten units of at most four stages: on the left an input found by gradient ascent from noise, on the
     right the nine of 1,000 validation samples with the strongest response. The found inputs have the mean norm of the
     samples. An input without a gradient is grey.
 
@@ -51,32 +62,36 @@ class Features(Insight):
             responses = by_unit(recording["layer"], model).mean(-1)[:, :NUM_UNITS]  # (B, U)
             strongest = responses.topk(min(NUM_SAMPLES, len(samples)), dim=0).indices  # (S, U)
             found = ascend(model, layer, responses.shape[1], samples)
-            self.draw_units(name, to_pictures(found), to_pictures(samples[strongest.T.flatten()]))
+            kind = "output" if name == "head" else "channel" if outputs[name].ndim == 4 else "unit"
+            self.draw_units(name, kind, to_pictures(found), to_pictures(samples[strongest.T.flatten()]))
 
-    def draw_units(self, stage: str, found: np.ndarray, samples: np.ndarray) -> None:
+    def draw_units(self, stage: str, kind: str, found: np.ndarray, samples: np.ndarray) -> None:
         """Draws a row per unit: the found input, and samples.
 
         Args:
             stage: Name of the stage.
+            kind: What a unit is called.
             found: Pictures of U units.
             samples: `S * U` pictures, unit by unit.
         """
         found, samples = enlarged(found), enlarged(samples)
         columns = len(samples) // len(found)
         widths = [found.shape[2], columns * found.shape[2]]
-        figure, (left, right) = panels(2.7, 4.6, columns=2, is_plot=False, width_ratios=widths)
+        figure, (left, right) = panels(2.5, 4.9, columns=2, is_plot=False, width_ratios=widths)
         if found.ndim == 4:
             show_samples(left, found, 1)
         else:
             show(left, mosaic(found, 1), symmetric(found), SIGNED)
         show_samples(right, samples, columns, is_ink=self.data.is_ink)
-        names = [f"unit {number + 1}" for number in range(len(found))]
+        place = "" if stage == "head" else f" of {plain_stage(stage)}"
+        headline(figure, f"What each {kind}{place} responds to most")
+        names = [f"{kind} {number + 1}" for number in range(len(found))]
         if stage == "head" and self.data.task != "regression":
-            names = [f"class {name}" if name.isdigit() else name for name in self.class_names()[: len(found)]]
+            names = [class_title(name) for name in self.class_names()[: len(found)]]
         left.set_yticks((np.arange(len(found)) + 0.5) * (found.shape[1] + 1) - 1, names)
         left.tick_params(length=0)
-        left.set_title("found")
-        right.set_title(f"the {columns} samples with the strongest response")
+        left.set_title("synthetic", fontsize=10)
+        right.set_title(f"the {columns} samples with the strongest response", fontsize=10)
         self.draw(f"features/{stage}", figure)
 
 

@@ -6,7 +6,7 @@ import lightning as L
 import numpy as np
 from torch import Tensor
 
-from callbacks.drawing import SIGNED, colour_scale, enlarged, in_colour, mosaic, panels, show, symmetric
+from callbacks.drawing import SIGNED, colour_scale, enlarged, headline, in_colour, mosaic, panels, show, symmetric
 from callbacks.insight import Insight
 from callbacks.parts import is_picture, to_numpy, to_pictures, weights
 
@@ -24,17 +24,19 @@ class Filters(Insight):
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         name, weight = next(iter(weights(model, self.samples(trainer, 2)[0]).items()))
         units = weight_pictures(weight[:MOST_UNITS], list(model.hparams["input_shape"]))
-        numbers = f"units 1 to {len(units)} of {len(weight)}"
-        figure, (axes,) = panels(4.8, 4.2, is_plot=False)
+        kind = "filters" if weight.ndim == 4 else "units"
+        shown = f"{len(units)} of {len(weight)} {kind}" if len(units) < len(weight) else f"{len(units)} {kind}"
+        figure, (axes,) = panels(4.8, 4.1, is_plot=False)
         if units.ndim == 2:
             drawn = show(axes, units, symmetric(units), SIGNED)
-            axes.set(aspect="auto", xlabel=f"{units.shape[1]} inputs", ylabel=numbers)
+            axes.set(aspect="auto", xlabel=f"{units.shape[1]} inputs, from left to right", ylabel="one line per unit")
+            headline(figure, f"Weights of {shown} of layer {name}")
         else:
             canvas = mosaic(enlarged(units))
             drawn = show(axes, canvas if units.ndim == 3 else in_colour(canvas), symmetric(units), SIGNED)
-            axes.set(title=f"{name}: {units.shape[1]} x {units.shape[2]} weights per unit", xlabel=numbers)
+            headline(figure, f"{units.shape[1]} x {units.shape[2]} weights of each of {shown} of layer {name}")
         if units.ndim == 4:
-            axes.set_xlabel(f"{numbers}, each colour from its lowest to its highest weight")
+            axes.set_xlabel("red, green, blue: from the lowest to the highest weight")
         else:
             colour_scale(figure, axes, drawn, "weight")
         self.draw(f"filters/{name}", figure)

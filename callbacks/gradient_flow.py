@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from callbacks.curves import log_metrics
-from callbacks.drawing import COLOURS, depth_axis, line_style, panels
+from callbacks.drawing import depth_axis, headline, line_styles, panels, plain_name
 from callbacks.insight import Insight, evaluation_mode
 from callbacks.parts import weights
 
 SMALLEST = 1e-45  # the smallest positive float32, which replaces 0 in a logarithm
 RANGE = (1e-12, 1e2)  # of the y axis in every figure, so that figures can be compared
+HEADLINE = "Gradient norm of every layer: a line that falls to the left vanishes on its way to the input"
 
 
 class GradientFlow(Insight):
@@ -83,6 +84,7 @@ class GradientFlow(Insight):
         self.first_figure = self.first_figure or latest
         self.norms = []
         figure, (axes,) = panels(4.8, 3.8)
+        headline(figure, HEADLINE)
         draw_norms(axes, self.first_figure | latest)
         axes.legend(fontsize=10, loc="lower right")
         self.draw("gradient_flow/by_depth", figure)
@@ -97,11 +99,11 @@ def draw_norms(axes: Axes, norms: dict[str, np.ndarray], is_relative: bool = Fal
         norms: Norms by their label in the legend.
         is_relative: Whether the lines belong to networks of different depths, and x is the relative depth.
     """
-    for number, (label, values) in enumerate(norms.items()):
+    for (label, values), style in zip(norms.items(), line_styles(norms), strict=True):
         x = np.linspace(0, 1, len(values)) if is_relative else np.arange(1, len(values) + 1)
-        axes.plot(x, np.maximum(values, RANGE[0]), label=label, **line_style(number, len(values)))
+        axes.plot(x, np.maximum(values, RANGE[0]), label=plain_name(label), **style)
         below = x[values < RANGE[0]]
         if len(below):  # an empty line would change the limits of x
-            axes.plot(below, np.full(len(below), RANGE[0]), "v", color=COLOURS[number % 7], clip_on=False)
+            axes.plot(below, np.full(len(below), RANGE[0]), "v", color=style["color"], clip_on=False)
     axes.set(yscale="log", ylim=RANGE, ylabel="gradient norm")
     depth_axis(axes, "weight layer", is_relative)

@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from torch import Tensor
 from torch.nn import functional as F
 
-from callbacks.drawing import HEIGHT, colour_scale, panels
+from callbacks.drawing import HEIGHT, colour_scale, headline, panels
 from callbacks.insight import Insight
 from callbacks.parts import weights
 
@@ -22,6 +22,7 @@ NUM_POINTS = 11  # along each direction; odd, so that the final weights are one 
 REACH = 1.0  # distance from the final weights to the edge, in norms of each filter
 SEED = 0  # of the two directions
 RANGE = (1e-3, 1e2)  # of the loss in every figure, so that figures can be compared; other values are clipped
+HEADLINE = "Loss around the trained network (+) if its weights change by up to 100 % in random directions: dark is low"
 LEVELS = [step * 10.0**power for power in range(-3, 2) for step in (1, 2, 5)] + [RANGE[1]]
 
 
@@ -40,8 +41,8 @@ class LossSurface(Insight):
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         losses = surface(model, self.samples(trainer, NUM_SAMPLES, split="train"))
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)
+        headline(figure, HEADLINE)
         drawn = draw_surface(axes, losses)
-        axes.set_title("loss around the final weights")
         colour_scale(figure, axes, drawn, f"loss of {NUM_SAMPLES} training samples")
         self.draw("loss_surface/around_the_end", figure)
         self.save_arrays(losses=losses)
@@ -71,10 +72,10 @@ def filter_normalised(weight: Tensor, generator: torch.Generator) -> Tensor:
 
 def draw_surface(axes: Axes, losses: np.ndarray) -> ScalarMappable:
     """Draws contours of the loss, with a cross at the final weights."""
-    steps = np.linspace(-REACH, REACH, NUM_POINTS)
+    steps = 100 * np.linspace(-REACH, REACH, NUM_POINTS)
     limited = np.nan_to_num(losses, nan=RANGE[1], posinf=RANGE[1]).clip(*RANGE)
     drawn = axes.contourf(steps, steps, limited.T, levels=LEVELS, norm=LogNorm(*RANGE), cmap=HEIGHT)
     axes.contour(steps, steps, limited.T, levels=LEVELS, colors="white", linewidths=0.5)
     axes.plot(0, 0, "+", color="white", markersize=12, markeredgewidth=2)
-    axes.set(aspect="equal", xlabel="first direction, in filter norms", ylabel="second direction, in filter norms")
+    axes.set(aspect="equal", xlabel="direction 1, %", ylabel="direction 2, %")
     return drawn

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from callbacks.curves import log_metrics
-from callbacks.drawing import colour_scale, panels, show, show_samples
+from callbacks.drawing import colour_scale, headline, panels, show, show_samples
 from callbacks.insight import Insight
 from callbacks.parts import is_picture, to_numpy, to_pictures
 
@@ -68,8 +68,10 @@ def confusion(logits: Tensor, targets: Tensor) -> Tensor:
 
 def confusion_figure(counts: np.ndarray, names: list[str]) -> Figure:
     """The confusion matrix `(K, K)`, with counts and accuracies if there are few classes."""
-    figure, (axes,) = panels(4.8, 4.4, is_plot=False)
+    figure, (axes,) = panels(4.8, 4.0, is_plot=False)
     totals = counts.sum(1)
+    accuracy = counts.diagonal().sum() / max(counts.sum(), 1)
+    headline(figure, f"Confusion matrix: {accuracy:.1%} are on the diagonal, the rest are mistakes")
     fractions = counts / np.maximum(totals, 1)[:, None]
     drawn = show(axes, np.where(fractions > 0, fractions, np.nan), RANGE, "Blues")
     numbers = np.arange(len(counts))
@@ -105,12 +107,12 @@ def worst_figure(inputs: Tensor, logits: Tensor, targets: Tensor, names: list[st
     is_wrong = (predicted != targets) & (targets >= 0)
     num_wrong = int(is_wrong.sum())
     worst = (probabilities * is_wrong).argsort(descending=True)[: min(NUM_WORST, num_wrong)].tolist()
-    figure, every_axes = panels(0.96, 1.1, NUM_WORST // COLUMNS, COLUMNS, is_plot=False)
-    figure.suptitle(f"{num_wrong:,} of {len(targets):,} are wrong; true class as predicted, probability", fontsize=10)
+    figure, every_axes = panels(0.96, 1.35, NUM_WORST // COLUMNS, COLUMNS, is_plot=False)
+    headline(figure, f"{num_wrong:,} of {len(targets):,} are wrong. The most confident: true as predicted class")
     for axes in every_axes:
         axes.set_axis_off()
     for axes, index in zip(every_axes, worst, strict=False):
         show_samples(axes, to_pictures(inputs[index, None]), columns=1, is_ink=is_ink)
         true_class, wrong_class = names[int(targets[index])], names[int(predicted[index])]
-        axes.set_title(f"{true_class} as\n{wrong_class}, {probabilities[index]:.1%}", fontsize=6)
+        axes.set_title(f"{true_class} as\n{wrong_class}, {probabilities[index]:.1%}", fontsize=8)
     return figure

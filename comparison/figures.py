@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from callbacks import activation_stats, decision_boundary, gradient_flow, loss_surface
-from callbacks.drawing import colour_scale, line_style, panels
+from callbacks.drawing import colour_scale, headline, line_style, line_styles, panels, plain_name, without_depth
 from callbacks.insight import FOLDER
 from comparison.board import Curves, mean_and_deviation
 from comparison.table import finished, label, main_score, scores
 from engine.results import Row
 
 X_LABELS = {"parameters": "parameters", "seconds": "seconds of training", "depth": "depth (hidden layers)"}
+MOST_TICKS = 8  # depths that are marked on the x axis
 
 
 Numbers = dict[str, np.ndarray]  # that a callback saves
@@ -54,9 +55,13 @@ def add_legend(figure: Figure, axes: Axes) -> None:
 
 
 def format_score(axes: Axes, score: str) -> None:
-    axes.set_ylabel(label(score))
+    axes.set_ylabel(plain_score(score))
     if score.endswith("acc"):
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def plain_score(score: str) -> str:
+    return label(score).replace("acc", "accuracy").replace("val", "validation").replace("train ", "training ")
 
 
 def draw_score(runs: pd.DataFrame, column: str, score: str) -> Figure:
@@ -68,24 +73,20 @@ def draw_score(runs: pd.DataFrame, column: str, score: str) -> Figure:
     for number, (name, own) in enumerate(series):
         line, style = own.sort_values("x"), line_style(number, len(own))
         style |= {} if column == "depth" else {"linestyle": "none"}
-        axes.errorbar(line.x, line.y, yerr=line.sd, label=name, capsize=3, **style)
+        axes.errorbar(line.x, line.y, yerr=line.sd, label=plain_name(str(name)), capsize=3, **style)
     if len(points) and points.x.min() > 0 and points.x.max() > 8 * points.x.min():
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}" if x < 1e4 else f"{x:.0e}"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}" if x < 1000 else f"{x / 1000:,.0f} k"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    elif column == "depth":
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if column == "depth" and points.x.nunique() <= MOST_TICKS:
+        axes.set_xticks(points.x.unique(), [f"{x:g}" for x in points.x.unique()])
+    direction = "higher" if score.endswith("acc") else "lower"
+    headline(figure, f"{plain_score(score).capitalize()} against {column}: {direction} is better")
     axes.set_xlabel(X_LABELS[column])
     format_score(axes, score)
-    if len(points):
+    if len(series) > 1:
         add_legend(figure, axes)
     return figure
-
-
-def without_depth(config: str) -> str:
-    """The name of a config without its depth."""
-    parts = [part for part in config.split(",") if not part.startswith(("num_layers=", "blocks_per_stage="))]
-    return ",".join(parts) or "all"
 
 
 def draw_curves(curves: dict[str, Curves], score: str) -> Figure:
@@ -93,12 +94,13 @@ def draw_curves(curves: dict[str, Curves], score: str) -> Figure:
     tags = {score.replace("_", "/"): score, "train/loss": "train_loss"}
     tags = {tag: column for tag, column in tags.items() if any(tag in own for own in curves.values())}
     figure, plots = stacked(curves, len(tags))
+    headline(figure, "Learning curves: mean over the seeds, with a band of one standard deviation")
+    lengths = {config: max(own.values(), key=len, default=()) for config, own in curves.items()}
     for axes, (tag, column) in zip(plots, tags.items(), strict=True):
-        for number, (config, own) in enumerate(curves.items()):
+        for (config, own), style in zip(curves.items(), line_styles(lengths), strict=True):
             if tag in own:
                 mean, sd = mean_and_deviation(own[tag])
-                style = line_style(number, len(mean))
-                axes.plot(mean.index, mean, label=config, **style)
+                axes.plot(mean.index, mean, label=plain_name(config), **style)
                 axes.fill_between(mean.index, mean - sd, mean + sd, color=style["color"], alpha=0.2, linewidth=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         format_score(axes, column)
@@ -117,11 +119,13 @@ def draw_inside(runs: dict[str, list[Path]]) -> dict[str, Figure]:
     flows = read_numbers(runs, "GradientFlow")
     if len(flows) > 1:
         figures["gradient_by_depth"], (axes,) = stacked(flows)
+        headline(figures["gradient_by_depth"], gradient_flow.HEADLINE)
         gradient_flow.draw_norms(axes, {config: own["norms"] for config, own in flows.items()}, is_relative=True)
         add_legend(figures["gradient_by_depth"], axes)
     stats = read_numbers(runs, "ActivationStats")
     if len(stats) > 1:
         figures["activations_by_depth"], (above, below) = stacked(stats, 2)
+        headline(figures["activations_by_depth"], activation_stats.HEADLINE)
         signals = {config: (own["deviations"], own["inactive"]) for config, own in stats.items()}
         activation_stats.draw_signal(above, below, signals)
         add_legend(figures["activations_by_depth"], above)
@@ -130,6 +134,7 @@ def draw_inside(runs: dict[str, list[Path]]) -> dict[str, Figure]:
         figures["loss_surfaces"] = side_by_side(
             surfaces, lambda axes, own: loss_surface.draw_surface(axes, own["losses"]), "loss of training samples"
         )
+        headline(figures["loss_surfaces"], loss_surface.HEADLINE)
     fields = read_numbers(runs, "DecisionBoundary")
     if len(fields) > 1:
         limit = max(own["limit"] for own in fields.values())
@@ -137,6 +142,8 @@ def draw_inside(runs: dict[str, list[Path]]) -> dict[str, Figure]:
         num_classes = max(int(own["num_classes"]) for own in fields.values())
         label = {0: "value", 2: "probability of class 1"}.get(num_classes)
         figures["decision_boundaries"] = side_by_side(fields, decision_boundary.draw_field, label)
+        headline(figures["decision_boundaries"], "Prediction for every point of the plane")
+        decision_boundary.add_legend(figures["decision_boundaries"])
     return figures
 
 
@@ -148,14 +155,14 @@ def read_numbers(runs: dict[str, list[Path]], callback: str) -> dict[str, Number
 
 def side_by_side(networks: dict[str, Numbers], draw_one: Callable[[Axes, Any], Any], label: str | None) -> Figure:
     """One panel per network, two in a row, with one scale of colours. Without a label, there is no colour bar."""
-    figure, every_axes = panels(2.2, 2.3, -(-len(networks) // 2), 2, is_plot=False)
+    rows = -(-len(networks) // 2)
+    figure, every_axes = panels(2.2, 2.0 + 1.5 / rows, rows, 2, is_plot=False)
     for axes in every_axes[len(networks) :]:
         axes.set_axis_off()
     for axes, (config, own) in zip(every_axes, networks.items(), strict=False):
         drawn = draw_one(axes, own)
-        axes.set_title("\n".join(textwrap.wrap(config.replace(",", ", "), 20)), fontsize=10)
-        axes.set(xlabel="", ylabel="")
+        axes.set_title("\n".join(textwrap.wrap(plain_name(config), 25)), fontsize=10)
         axes.label_outer()
     if label is not None:
-        colour_scale(figure, every_axes, drawn, label)
+        colour_scale(figure, every_axes, drawn, label, "bottom")
     return figure

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from callbacks.drawing import in_colour, panels, show_samples
+from callbacks.drawing import in_colour, line_styles, panels, plain_name, plain_stage, show_samples
 
 
 def test_colour_samples_keep_their_colours() -> None:
@@ -26,3 +26,18 @@ def test_ink_is_dark() -> None:
         show_samples(axes, stroke, columns=1, is_ink=is_ink)
         image = axes.images[0]
         assert np.asarray(image.cmap(image.norm(stroke[0, 0])))[:, 0].round().tolist() == expected
+
+
+def test_names_are_plain_words() -> None:
+    assert plain_name("mnist_relu,num_layers=50") == "mnist_relu, 50 layers"
+    assert plain_name("num_layers=1,lr=0.01") == "1 layer, lr 0.01"
+    assert [plain_stage(name) for name in ("stages.1.0", "blocks.3", "head")] == ["stage 2, block 1", "block 4", "head"]
+
+
+def test_networks_that_differ_in_depth_share_a_colour() -> None:
+    lines = {name: [0.0] for name in ("relu,num_layers=1", "relu,num_layers=50", "tanh,num_layers=1")}
+    shallow, deep, other = line_styles(lines)
+    assert shallow["color"] == deep["color"] != other["color"]
+    assert shallow["linestyle"] == other["linestyle"] != deep["linestyle"]
+    one, two = line_styles({"num_layers=1": [0.0], "num_layers=50": [0.0]})
+    assert one["color"] != two["color"]

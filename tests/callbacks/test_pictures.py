@@ -77,8 +77,9 @@ def test_tiles_of_channels_states_and_units() -> None:
     assert np.isnan(first[13]).all()
     states = torch.randn(2, 7, 100, generator=GENERATOR)
     assert np.array_equal(feature_maps.tiles(states, nn.GRU(1, 100)), states.transpose(1, 2)[:, :64])
-    units = torch.arange(8.0).view(1, 8)
-    assert feature_maps.tiles(units, nn.Linear(1, 8)).tolist() == [[[0, 1, 2, 3], [4, 5, 6, 7]]]
+    units = torch.arange(16.0).view(1, 16)
+    assert feature_maps.tiles(units, nn.Linear(1, 16)).shape == (1, 4, 4), "a square"
+    assert feature_maps.tiles(units[:, :3], nn.Linear(1, 3)).tolist() == [[[0, 1, 2]]], "few units in one row"
 
 
 class Attending(nn.Module):
