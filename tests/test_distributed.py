@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import train
+from comparison.processes import Task, in_children
 from engine.cli import CLI
 from engine.paths import PROJECT
 from tests import two_processes
@@ -29,10 +30,10 @@ def torchrun(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "torch.distributed.run", "--master_addr", "127.0.0.1", *arguments]
 
 
-def free_port() -> str:
+def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
-        return str(one.getsockname()[1])
+        return int(one.getsockname()[1])
 
 
 def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -95,12 +96,14 @@ def test_two_processes_equal_one_for_every_model(tmp_path: Path) -> None:
     folders = tmp_path / "one", tmp_path / "two"
     for folder in folders:
         folder.mkdir()
-    command = torchrun("--master_port", free_port(), "--nproc_per_node", "2", "--module", "tests.two_processes")
-    process = start([*command, str(folders[1])], tmp_path / "log")
-    alone = list(two_processes.fits(folders[0]))  # at the same time
-    code = process.wait(GUARD)
-    printed = (tmp_path / "log").read_text()
-    assert code == 0, printed
+    port = free_port()
+    logs = [tmp_path / f"{rank}.log" for rank in (0, 1)]
+    fit_in_one_of_two = two_processes.fit_in_one_of_two
+    tasks = [Task(fit_in_one_of_two, (rank, port, folders[1]), log) for rank, log in enumerate(logs)]
+    rows = [row for _, row in in_children(tasks, jobs=2)]
+    printed = "".join(log.read_text() for log in logs)
+    assert rows == [{"has_ended": True}] * 2, printed
+    alone = list(two_processes.fits(folders[0]))
     assert "Warning" not in printed
     assert printed.count("parameters, on ") == len(alone), "one process tells"
     assert not {name: found for name, cli in alone if (found := differences(name, cli, folders[1]))}
@@ -124,7 +127,7 @@ def test_two_processes_with_uneven_shares_equal_one(fit: Fit, tmp_path: Path) ->
 
 
 def test_run_ends_and_can_be_resumed_after_a_process_is_lost(tmp_path: Path) -> None:
-    node = ["--nnodes", "2", "--nproc_per_node", "1", "--master_port", free_port()]
+    node = ["--nnodes", "2", "--nproc_per_node", "1", "--master_port", str(free_port())]
     fit = ["train.py", "fit", "-c", f"configs/{SHALLOW}", "-c", DDP, "--data.source=subset", "--trainer.num_nodes=2"]
     fit += ["--trainer.accelerator=cpu", "--trainer.max_epochs=100000", "--model.schedule=constant"]
     fit += [f"--trainer.logger.init_args.save_dir={tmp_path}"]

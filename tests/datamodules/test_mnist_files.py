@@ -15,6 +15,7 @@ from typing import Literal
 
 import pytest
 
+from comparison.processes import Task, in_children
 from datamodules import MNIST, mnist_files
 from datamodules.mnist_files import FILES, VARIANTS
 
@@ -268,24 +269,19 @@ def test_setup_without_prepare_data_asks_for_it(tmp_path: Path) -> None:
         MNIST(data_dir=str(tmp_path), source="full").setup()
 
 
-def prepare_together(mirror: str, folder: Path, together: Barrier) -> None:
+def prepare_together(mirror: str, folder: Path, together: Barrier) -> dict[str, str]:
     """Runs in a process of its own and starts when the other process is ready too."""
     use_miniature(pytest.MonkeyPatch(), "mnist", mirror)
     datamodule = MNIST(data_dir=str(folder), source="full", val_size=10)
     together.wait()
-    load(datamodule)
+    return {"title": load(datamodule).title}
 
 
 def test_two_processes_download_the_files_once(server: Server, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    together = context.Barrier(2, timeout=120)  # so that a process does not wait forever if the other one dies
-    arguments = (server.url("slow"), tmp_path, together)
-    processes = [context.Process(target=prepare_together, args=arguments) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
+    # so that a process does not wait forever if the other one dies
+    together = multiprocessing.get_context("spawn").Barrier(2, timeout=120)
+    task = Task(prepare_together, (server.url("slow"), tmp_path, together))
+    assert [row for _, row in in_children([task, task], jobs=2)] == [{"title": "MNIST"}] * 2
     assert len(server.requests) == len(FILES)
     assert files_in(tmp_path) == ARCHIVES
 
