@@ -2,8 +2,9 @@
 
 import copy
 import math
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -14,15 +15,17 @@ from engine.cli import CLI, main
 from models import BaseModel
 from tests.conftest import CONFIGS, ONE_OF_EACH, SMOKE, Fit, build, config_id, config_param
 
-every_config = pytest.mark.parametrize("path", CONFIGS, ids=config_id)
-every_built_config = pytest.mark.parametrize("built", CONFIGS, ids=config_id, indirect=True)
-one_of_each = pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
-every_moving_config = pytest.mark.parametrize("path", [config_param("move", path) for path in CONFIGS], ids=config_id)
-every_learning_config = pytest.mark.parametrize(
-    "path", [config_param("learn", path) for path in CONFIGS], ids=config_id
-)
+
+def built_configs(paths: Iterable[Any]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("built", paths, ids=config_id, indirect=True)
+
+
+every_config = built_configs(CONFIGS)
+every_moving_config = built_configs(config_param("move", path) for path in CONFIGS)
+every_learning_config = built_configs(config_param("learn", path) for path in CONFIGS)
 
 Batch = tuple[Tensor, Tensor]
+DEFAULT_SEED = 0  # of configs/defaults.yaml
 
 
 def first_batch(cli: CLI, batch_size: int = 16) -> Batch:
@@ -48,15 +51,20 @@ def train_on(model: BaseModel, batch: Batch, steps: int, until: float = 0.0) -> 
     return loss.detach()
 
 
+class Built(NamedTuple):
+    path: Path
+    cli: CLI
+
+
 @pytest.fixture(scope="module")
-def built(request: pytest.FixtureRequest) -> CLI:
-    """Built once for all tests of a config that do not change the model."""
-    return build(request.param)
+def built(request: pytest.FixtureRequest) -> Built:
+    """Built once for all tests of a config. A test that trains the model copies it first."""
+    return Built(request.param, build(request.param))
 
 
-@every_built_config
-def test_logits_are_finite_and_of_the_right_shape(built: CLI) -> None:
-    cli = built
+@every_config
+def test_logits_are_finite_and_of_the_right_shape(built: Built) -> None:
+    cli = built.cli
     inputs, targets = first_batch(cli)
     before = inputs.clone()
     outputs = cli.model.eval()(inputs)
@@ -71,9 +79,9 @@ def test_logits_are_finite_and_of_the_right_shape(built: CLI) -> None:
     assert torch.equal(inputs, before), "forward changed its input"
 
 
-@every_built_config
-def test_initial_loss_is_that_of_a_constant_output(built: CLI) -> None:
-    cli = built
+@every_config
+def test_initial_loss_is_that_of_a_constant_output(built: Built) -> None:
+    cli = built.cli
     inputs, targets = first_batch(cli, 256)
     model = copy.deepcopy(cli.model).train()
     outputs = model(inputs)
@@ -85,60 +93,66 @@ def test_initial_loss_is_that_of_a_constant_output(built: CLI) -> None:
 
 
 @every_moving_config
-def test_every_parameter_moves_within_three_steps(path: Path) -> None:
-    cli = build(path)
-    before = {name: parameter.detach().clone() for name, parameter in cli.model.named_parameters()}
-    train_on(cli.model, first_batch(cli), steps=3)
-    still = [name for name, parameter in cli.model.named_parameters() if torch.equal(parameter, before[name])]
+def test_every_parameter_moves_within_three_steps(built: Built) -> None:
+    model = copy.deepcopy(built.cli.model)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    train_on(model, first_batch(built.cli), steps=3)
+    still = [name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])]
     assert not still
-    assert all(parameter.isfinite().all() for parameter in cli.model.parameters())
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
 @every_learning_config
-def test_model_overfits_one_batch(path: Path) -> None:
-    options = {"label_smoothing", "dropout", "noise"} & set(build(path).model.hparams)
-    cli = build(path, *(f"--model.{name}=0" for name in options))
-    batch = first_batch(cli)
-    first = cli.model.loss(cli.model(batch[0]), batch[1])
+def test_model_overfits_one_batch(built: Built) -> None:
+    hparams = built.cli.model.hparams
+    random = [name for name in ("label_smoothing", "dropout", "noise") if hparams.get(name)]
+    cli = build(built.path, *(f"--model.{name}=0" for name in random)) if random else built.cli
+    model, batch = copy.deepcopy(cli.model), first_batch(cli)
+    first = model.loss(model(batch[0]), batch[1])
     enough = 0.05 * first.item()
-    assert train_on(cli.model, batch, 150, until=enough) < enough
+    assert train_on(model, batch, 150, until=enough) < enough
 
 
-@every_built_config
-def test_output_does_not_depend_on_the_other_samples(built: CLI) -> None:
-    inputs, _ = first_batch(built)
-    model = built.model.eval()
+@every_config
+def test_output_does_not_depend_on_the_other_samples(built: Built) -> None:
+    inputs, _ = first_batch(built.cli)
+    model = built.cli.model.eval()
     with torch.no_grad():
         expected = model(inputs[:4])
         others = torch.cat([inputs[:4], 3 * inputs[4:].flip(0)])
         torch.testing.assert_close(model(others)[:4], expected, rtol=1e-4, atol=1e-5)
 
 
-@one_of_each
-def test_initial_weights_depend_only_on_the_seed(path: Path) -> None:
+@built_configs(ONE_OF_EACH)
+def test_initial_weights_depend_only_on_the_seed(built: Built) -> None:
     def weights(seed: int) -> dict[str, Any]:
-        return build(path, f"--seed_everything={seed}").model.state_dict()
+        return build(built.path, f"--seed_everything={seed}").model.state_dict()
 
-    first, again, other = weights(1), weights(1), weights(2)
+    first, again, other = built.cli.model.state_dict(), weights(DEFAULT_SEED), weights(1)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-@every_config
-def test_config_trains_in_a_run_of_its_name(path: Path, fit: Fit, tmp_path: Path) -> None:
-    cli = fit(path, "-c", SMOKE, "--trainer.limit_train_batches=5", "--test_checkpoint=none")
+def fit_briefly(path: Path, fit: Fit, tmp_path: Path, *flags: str) -> CLI:
+    cli = fit(path, "-c", SMOKE, "--trainer.limit_train_batches=2", *flags)
     assert cli.result["train_loss"] > 0
     assert next(tmp_path.rglob("best.ckpt")).parents[2].name == path.stem
+    return cli
 
 
-@one_of_each
-def test_checkpoint_of_fit_can_be_tested_and_loaded(path: Path, fit: Fit, tmp_path: Path) -> None:
-    cli = fit(path, "-c", SMOKE, "--trainer.limit_train_batches=5")
+@pytest.mark.parametrize("path", [path for path in CONFIGS if path not in ONE_OF_EACH], ids=config_id)
+def test_config_trains_in_a_run_of_its_name(path: Path, fit: Fit, tmp_path: Path) -> None:
+    fit_briefly(path, fit, tmp_path, "--test_checkpoint=none", "--trainer.limit_val_batches=1")
+
+
+@pytest.mark.parametrize("path", ONE_OF_EACH, ids=config_id)
+def test_config_trains_and_its_checkpoint_can_be_tested_and_loaded(path: Path, fit: Fit, tmp_path: Path) -> None:
+    cli = fit_briefly(path, fit, tmp_path)
     checkpoint = next(tmp_path.rglob("best.ckpt"))
     again = main(["test", f"--ckpt_path={checkpoint}", "-c", SMOKE, "--trainer.accelerator=cpu"])
     assert float(again.trainer.callback_metrics["test/loss"]) == pytest.approx(cli.result["test_loss"])
 
     loaded = getattr(models, type(cli.model).__name__).load_from_checkpoint(checkpoint, weights_only=True)
-    inputs, _ = first_batch(build(path))
+    inputs, _ = first_batch(cli)
     with torch.no_grad():
         assert torch.equal(loaded.eval()(inputs), cli.model.eval()(inputs))

@@ -17,8 +17,9 @@ from callbacks.divergence import Diverged
 from engine.cli import CLI, InputError, RunFailed, build
 from engine.paths import PROJECT
 from engine.report import loss_warning, next_commands
+from engine.setup import filter_messages
 from models import ShallowMLP
-from tests.conftest import SMOKE, Fit
+from tests.conftest import SMOKE, Fit, fit_in
 from tests.test_checkpoint import drawing
 
 SHALLOW, DEEP = "mnist/shallow_mlp.yaml", "mnist/deep_mlp.yaml"
@@ -275,26 +276,32 @@ def assert_same_run(resumed: CLI, unbroken: CLI) -> None:
 CONSTANT = ["--model.schedule=constant", "--model.warmup_ratio=0", "--test_checkpoint=none"]
 
 
-@pytest.mark.parametrize("step", [7, 15, 20])  # an epoch has 15 steps
-def test_resume_inside_an_epoch_equals_an_unbroken_run(step: int, fit: Fit, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> CLI:
+    """A run of 3 epochs of 15 steps."""
+    filter_messages()
+    cli = fit_in(tmp_path_factory.mktemp("unbroken"), SHALLOW, *CONSTANT, "--trainer.max_epochs=3")
+    assert cli.trainer.global_step == 45
+    return cli
+
+
+def test_resume_inside_an_epoch_equals_an_unbroken_run(unbroken: CLI, fit: Fit, tmp_path: Path) -> None:
     keep = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename={step}"]
     keep += ["--trainer.callbacks.every_n_train_steps=1", "--trainer.callbacks.save_top_k=-1"]
-    unbroken = fit(SHALLOW, *CONSTANT, "--trainer.max_epochs=3")
     fit(SHALLOW, *CONSTANT, *keep, "--trainer.max_epochs=2", "--trainer.logger.init_args.name=part")
-    checkpoint = next((tmp_path / "part").rglob(f"step={step}.ckpt"))
-    assert_same_run(fit(SHALLOW, *CONSTANT, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3"), unbroken)
+    for step in (7, 15, 20):
+        checkpoint = next((tmp_path / "part").rglob(f"step={step}.ckpt"))
+        assert_same_run(fit(SHALLOW, *CONSTANT, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3"), unbroken)
 
 
 @pytest.mark.parametrize("steps", [20, 30], ids=["inside an epoch", "at the end of one"])
-@pytest.mark.parametrize("limit", ["--trainer.max_steps=-1", "--trainer.max_steps=45"])
-def test_resume_after_max_steps_equals_an_unbroken_run(steps: int, limit: str, fit: Fit, tmp_path: Path) -> None:
-    unbroken = fit(SHALLOW, *CONSTANT, "--trainer.max_epochs=3")
-    assert unbroken.trainer.global_step == 45
+def test_resume_after_max_steps_equals_an_unbroken_run(steps: int, unbroken: CLI, fit: Fit, tmp_path: Path) -> None:
     fit(SHALLOW, *CONSTANT, f"--trainer.max_steps={steps}", "--trainer.logger.init_args.name=part")
     checkpoint = next((tmp_path / "part").rglob("last.ckpt"))
-    resumed = fit(SHALLOW, *CONSTANT, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3", limit)
-    assert resumed.history.num_epochs == 3
-    assert_same_run(resumed, unbroken)
+    for limit in ("--trainer.max_steps=-1", "--trainer.max_steps=45"):
+        resumed = fit(SHALLOW, *CONSTANT, f"--ckpt_path={checkpoint}", "--trainer.max_epochs=3", limit)
+        assert resumed.history.num_epochs == 3
+        assert_same_run(resumed, unbroken)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,18 @@ BUMPS = "data:\n  class_path: Plane\n  init_args:\n    shape: bumps\n"
 ALL = [name for name in callbacks.__all__ if issubclass(getattr(callbacks, name), Insight)]
 
 
+@pytest.fixture(autouse=True)
+def _fewer_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps every figure and every kind of work, with less arithmetic."""
+    for name, number in (
+        ("loss_surface.NUM_POINTS", 3),
+        ("decision_boundary.NUM_POINTS", 10),
+        ("features.NUM_STEPS", 2),
+        ("features.MOST_SAMPLES", 100),
+    ):
+        monkeypatch.setattr(f"callbacks.{name}", number)
+
+
 def events(folder: Path) -> EventAccumulator:
     (run,) = {file.parent for file in folder.rglob("events.out.*")}
     return EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 0, "histograms": 0}).Reload()

@@ -21,7 +21,9 @@ def inspect(*arguments: list[str], match: bool = False) -> Any:
     return check.inspect_runs(runs, match)
 
 
-def test_table_never_mixes_a_data_set_with_its_subset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_never_mixes_a_data_set_with_its_subset(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     downloads = []
 
     def settle_source(self: Any) -> str:
@@ -35,6 +37,7 @@ def test_table_never_mixes_a_data_set_with_its_subset(tmp_path: Path, monkeypatc
     entries = inspect(["-c", MNIST], ["-c", OTHER], ["-c", SPIRAL])
     assert [entry["flags"] for entry in entries] == [["--data.source=subset"], ["--data.source=subset"], []]
     assert [entry["data"] for entry in entries] == ["MNIST-5k", "MNIST-5k", "Plane-spiral"]
+    assert not capsys.readouterr().out, "stdout is for the printed commands"
 
 
 def test_width_is_matched_to_the_parameters_of_the_first() -> None:

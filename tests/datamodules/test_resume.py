@@ -15,6 +15,7 @@ from engine.fast_loop import use_fast_loop
 from models import BaseModel, DeepMLP
 from tests.conftest import stock_trainer
 
+STEPS = (5, 8, 13, 16)  # inside and at the end of an epoch of 8 steps
 both_loops = pytest.mark.parametrize("is_fast", [False, True], ids=["stock", "fast"])
 
 
@@ -83,31 +84,29 @@ def assert_same_weights(model: BaseModel, other: BaseModel) -> None:
 
 @both_loops
 @pytest.mark.parametrize(("schedule", "first_epochs"), [("constant", 2), ("onecycle", 3)])
-@pytest.mark.parametrize("step", [5, 8, 13, 16])
-def test_resume_equals_an_unbroken_run(
-    step: int, schedule: str, first_epochs: int, is_fast: bool, tmp_path: Path
-) -> None:
+def test_resume_equals_an_unbroken_run(schedule: str, first_epochs: int, is_fast: bool, tmp_path: Path) -> None:
     options: Any = {"schedule": schedule, "warmup_ratio": 0.0 if schedule == "constant" else 0.3}
     unbroken = Fitted(tmp_path / "unbroken", 3, is_fast, **options)
     first = Fitted(tmp_path / "first", first_epochs, is_fast, **options)
     assert len(first.recorder.batches) == 8 * first_epochs
-    resumed = Fitted(tmp_path / "resumed", 3, is_fast, tmp_path / "first" / f"step={step}.ckpt", **options)
-    expected = unbroken.recorder.batches[step:]
-    assert len(resumed.recorder.batches) == len(expected) == 24 - step
-    assert all(torch.equal(*pair) for pair in zip(resumed.recorder.batches, expected, strict=True))
-    assert_same_weights(resumed.model, unbroken.model)
+    for step in STEPS:
+        resumed = Fitted(tmp_path / str(step), 3, is_fast, tmp_path / "first" / f"step={step}.ckpt", **options)
+        expected = unbroken.recorder.batches[step:]
+        assert len(resumed.recorder.batches) == len(expected) == 24 - step
+        assert all(torch.equal(*pair) for pair in zip(resumed.recorder.batches, expected, strict=True)), step
+        assert_same_weights(resumed.model, unbroken.model)
 
 
 @both_loops
-@pytest.mark.parametrize("step", [5, 8, 13, 16])
-def test_resume_gives_the_metrics_of_an_unbroken_run(step: int, is_fast: bool, tmp_path: Path) -> None:
+def test_resume_gives_the_metrics_of_an_unbroken_run(is_fast: bool, tmp_path: Path) -> None:
     unbroken = Fitted(tmp_path / "unbroken", 3, is_fast, val_size=8)
-    resumed = Fitted(tmp_path / "resumed", 3, is_fast, tmp_path / "unbroken" / f"step={step}.ckpt", val_size=8)
-    epochs = unbroken.recorder.metrics[step // 8 :]
-    assert len(resumed.recorder.metrics) == len(epochs)
-    for found, expected in zip(resumed.recorder.metrics, epochs, strict=True):
-        assert found.keys() == expected.keys() == {"train/loss", "train/acc", "val/loss", "val/acc"}
-        assert found == pytest.approx(expected, rel=1e-6)
+    for step in STEPS:
+        resumed = Fitted(tmp_path / str(step), 3, is_fast, tmp_path / "unbroken" / f"step={step}.ckpt", val_size=8)
+        epochs = unbroken.recorder.metrics[step // 8 :]
+        assert len(resumed.recorder.metrics) == len(epochs)
+        for found, expected in zip(resumed.recorder.metrics, epochs, strict=True):
+            assert found.keys() == expected.keys() == {"train/loss", "train/acc", "val/loss", "val/acc"}
+            assert found == pytest.approx(expected, rel=1e-6), step
 
 
 @both_loops
