@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +16,13 @@ from models import BaseModel
 from tests.conftest import CONFIGS, ONE_OF_EACH, SMOKE, Fit, build, config_id, config_param
 
 
-def built_configs(paths: Iterable[Any]) -> pytest.MarkDecorator:
+def built_configs(paths: Sequence[Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("built", paths, ids=config_id, indirect=True)
 
 
 every_config = built_configs(CONFIGS)
-every_moving_config = built_configs(config_param("move", path) for path in CONFIGS)
-every_learning_config = built_configs(config_param("learn", path) for path in CONFIGS)
+every_moving_config = built_configs([config_param("move", path) for path in CONFIGS])
+every_learning_config = built_configs([config_param("learn", path) for path in CONFIGS])
 
 Batch = tuple[Tensor, Tensor]
 DEFAULT_SEED = 0  # of configs/defaults.yaml

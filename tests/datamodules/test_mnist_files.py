@@ -226,7 +226,11 @@ def test_file_with_wrong_content_is_named_and_not_changed(
     assert files_in(tmp_path) == sorted({*FILES, f"{FILES[1]}.gz"} - {FILES[1]})
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"other"), b"text", gzip.compress(MINIATURE[FILES[0]])[:-1]])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(b"other"), b"text", gzip.compress(MINIATURE[FILES[0]])[:-1]],
+    ids=["other content", "text", "cut off"],
+)
 def test_damaged_gz_file_is_named(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_miniature(monkeypatch, "mnist")
     datamodule = MNIST(data_dir=str(tmp_path))
