@@ -19,7 +19,8 @@ def test_ratio_is_the_median_of_pairs() -> None:
 
 @pytest.mark.parametrize("config", [SHALLOW, DEEP, "mnist/resnet.yaml", "sequence/lstm.yaml"])
 def test_hand_written_loop_takes_the_steps_of_fit(config: str) -> None:
-    flags = ["--trainer.max_epochs=2", "--data.source=subset", "--data.batch_size=500"]
+    epochs = 2 if config in (SHALLOW, DEEP) else 1  # the others take longer, and the order of samples is the same
+    flags = [f"--trainer.max_epochs={epochs}", "--data.source=subset", "--data.batch_size=500"]
     flags += ["--model.dropout=0"] if config in (DEEP, "sequence/lstm.yaml") else []
     arguments = ["-c", str(PROJECT / "configs" / config), *flags]
     (ours, seconds), (by_hand, _) = overhead.fit(arguments), overhead.fit_by_hand(arguments)
