@@ -1,5 +1,6 @@
 """The progress of a run: Lightning's bar on a terminal or in a notebook, otherwise one line per epoch."""
 
+import builtins
 import sys
 import time
 from typing import Any
@@ -72,5 +73,5 @@ def epoch_number(trainer: L.Trainer) -> str:
 
 def progress(history: History) -> ProgressBar:
     """A bar on a terminal or in a notebook, otherwise one line per epoch, as for a pipe or a log file."""
-    is_live = sys.stdout.isatty() or "ipykernel" in sys.modules
+    is_live = sys.stdout.isatty() or hasattr(builtins, "__IPYTHON__")
     return LiveProgress() if is_live else EpochLines(history)

@@ -260,6 +260,7 @@ def test_printed_commands_run_anywhere_and_are_collected(
     assert second[:2] == first[:2] == [sys.executable, str(PROJECT / "train.py")]
     train.main(second[2:])
     assert compare.main([*place, "--collect", "far"]) == 0
+    monkeypatch.chdir(PROJECT)
     assert compare.main([*arguments[:-1], "here", *SMALL_FLAGS]) == 0
     same = ("config", "seed", "train_loss", "val_acc", "test_acc", "parameters")
     assert columns(tmp_path / "far", *same) == columns(tmp_path / "here", *same)
@@ -420,10 +421,16 @@ def test_environment_without_git_has_no_commit(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_parent_process_does_not_load_torch() -> None:
-    code = (
-        "import compare, comparison.check, sys; "
-        "comparison.check.in_child = lambda *_: {'error': 'the answer of a child process'}; "
-        "assert compare.main(['configs/mnist/shallow_mlp.yaml']) == 2; "
-        "assert not {'torch', 'lightning', 'matplotlib'} & set(sys.modules)"
-    )
+    code = """
+import sys
+import compare, comparison.check
+from engine.errors import InputError
+
+def in_child(*arguments):
+    raise InputError("the answer of a child process")
+
+comparison.check.in_child = in_child
+assert compare.main(["configs/mnist/shallow_mlp.yaml"]) == 2
+assert not {"torch", "lightning", "matplotlib"} & set(sys.modules)
+"""
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)

@@ -9,6 +9,7 @@ import pytest
 
 import compare
 import train
+from comparison import manage, plan
 from engine.cli import build
 from engine.paths import PROJECT
 from tests.conftest import SMOKE
@@ -58,19 +59,18 @@ def test_train_builds_the_command_of_a_page(
 
 
 @pytest.mark.parametrize("typed", commands("compare"))
-def test_compare_plans_the_command_of_a_page(typed: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    words = [
-        name
-        for word in shlex.split(typed)
-        for name in (sorted(map(str, PROJECT.glob(word))) if "*" in word else [word])
+def test_compare_plans_runs_that_can_be_built(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    own, _, flags = typed.partition(" -- ")
+    names = [
+        name for word in shlex.split(own) for name in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
     ]
-    if words[:1] in (["list"], ["show"], ["prune"], ["--collect"]):
+    options = compare.command_line().parse_intermixed_args(names)
+    if options.collect or options.configs[0] in manage.COMMANDS:
         return  # these need a comparison that ran; other tests run them
-    split = words.index("--") if "--" in words else len(words)
-    options = [*words[:split], "--runs_dir", str(tmp_path)]
-    options += [] if "--print-commands" in words else ["--print-commands"]
-    assert compare.main([*options, *words[split:]]) == 0
-    assert "train.py" in capfd.readouterr().out
+    made = plan.make(options.configs, options.vary, options.match, shlex.split(flags), options.seeds or [0])
+    for entry in (made.entries[0], made.entries[-1]):
+        assert build(entry.argv).subcommand == "fit"
 
 
 def test_make_has_the_targets_of_the_pages() -> None:

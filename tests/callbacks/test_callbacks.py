@@ -1,9 +1,8 @@
 """Progress, history and the model graph of a run."""
 
+import builtins
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -81,7 +80,7 @@ def use_bar(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if place == "terminal":
         monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     else:
-        monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+        monkeypatch.setattr(builtins, "__IPYTHON__", True, raising=False)
 
 
 def test_history_has_the_validation_metrics_by_step(fit: Fit) -> None:
