@@ -57,7 +57,8 @@ def test_config_headers_are_those_of_the_committed_results() -> None:
 
 def test_output_of_compare_in_the_readme_is_committed() -> None:
     text = (PROJECT / "README.md").read_text()
-    rows = committed.rows(committed.RESULTS / "mnist").query("seed == 0").set_index("config")
+    sets = [committed.rows(committed.RESULTS / name) for name in ("short_runs", "mnist")]
+    rows = pd.concat(sets).query("seed == 0").set_index("config")
     for config, row in rows.loc[list(SHOWN_BY_COMPARE)].iterrows():
         (line,) = re.findall(rf"^    \| {config} .*$", text, re.MULTILINE)
         assert f"{100 * row.val_acc:.2f}%  | {100 * row.test_acc:.2f}%" in line
