@@ -88,10 +88,12 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, interrupt)
     try:
         options = command_line().parse_intermixed_args(own)
-        options.runs_dir = options.runs_dir.absolute()
+        options.runs_dir = options.runs_dir.expanduser().absolute()
         is_command = bool(options.collect or (options.configs and options.configs[0] in manage.COMMANDS))
         typed = [flag.partition("=")[0] for flag in own if flag.startswith("--")]
         unused = [*(flag for flag in typed if flag not in ("--runs_dir", "--yes", "--collect")), *flags]
+        if options.collect:
+            unused += options.configs
         if is_command and unused:
             raise InputError(f"{' '.join(unused)} has no effect here; leave it out")
         if options.configs and options.configs[0] in manage.COMMANDS:

@@ -121,7 +121,7 @@ def mean_tags(tag: str) -> list[str]:
     The mean of `val/acc` is `acc_mean/val`, so that the SCALARS page begins with the accuracies.
     """
     section, _, name = tag.partition("/")
-    return [f"{name}_{line}/{section}" for line in ("mean", "mean_minus_sd", "mean_plus_sd")]
+    return [f"{name}_mean/{section}", *(f"mean_{edge}_sd/{section}_{name}" for edge in ("minus", "plus"))]
 
 
 def layout(tags: set[str], has_means: bool, num_configs: int) -> dict[str, dict[str, list[Any]]]:

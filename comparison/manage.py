@@ -18,11 +18,12 @@ COMMANDS = {
 
 def manage(command: str, names: list[str], runs_dir: Path, yes: bool) -> int:
     """Runs a command of `COMMANDS`. With `yes`, prune does not ask."""
+    expected = 0 if command == "list" else 1
+    if len(names) != expected:
+        raise InputError(f"{command} takes {'one' if expected else 'no'} name; compare.py list prints the names")
     if command == "list":
         print(list_comparisons(runs_dir))
         return 0
-    if len(names) != 1:
-        raise InputError(f"{command} takes one name; compare.py list prints the names")
     folder = plan.find(names[0], runs_dir)
     if command == "prune":
         with plan.lock(folder):

@@ -339,6 +339,8 @@ def test_varied_options_are_columns_of_results_and_hparams(tmp_path: Path) -> No
         ([GRU, "--jobs", "0"], "--jobs 0 must be at least 1"),
         ([GRU, "--name", "."], "must be the name of a folder"),
         (["prune"], "prune takes one name"),
+        (["list", "x"], "list takes no name"),
+        ([GRU, "--collect", "x"], "has no effect here"),
         ([GRU, "--seeds", "x"], "argument --seeds: invalid int value: 'x'"),
         (["configs/mnist/shalow_mlp.yaml"], "there is no config configs/mnist/shalow_mlp.yaml; type configs/mnist/"),
         ([SMALL, "configs/plane/bumps.yaml"], "compare each task separately"),
