@@ -55,7 +55,7 @@ def fit(cli: CLI, **arguments: Any) -> None:
         epochs: Any = cli.history.num_epochs
         trainer.logger.log_hyperparams(*results.hyperparameters(cli.result), step=epochs)
         trainer.logger.save()
-    reason = f"best {checkpoint.monitor}" if checkpoint.monitor else "last epoch"
+    reason = f"the first with the best {checkpoint.monitor}" if checkpoint.monitor else "last epoch"
     print(report.summary(cli, rows, f"epoch {saved['epoch'] + 1}, {reason}: {path}"), flush=True)
 
 
