@@ -21,7 +21,7 @@ from engine.usage import missing_config
 
 FILE = "plan.json"
 ERROR = "error.txt"  # in the folder of a run that failed
-OTHER_FOLDERS = ["comparison", "figures"]  # that a comparison makes beside those of its runs
+OTHER_FOLDERS = ["comparison", "figures"]  # made by a comparison, so no run may have these names
 
 
 @dataclass

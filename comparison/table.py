@@ -162,7 +162,7 @@ def difference(first: Any, second: Any, names: tuple[str, str] = ("", "")) -> Di
 
 
 def comparable(runs: pd.DataFrame) -> dict[str, pd.Series]:
-    """The scores of each config with at least 3 finished runs, none of which diverged."""
+    """The scores of each config that has at least 3 finished runs and no diverged run."""
     scores = runs[main_score(runs)].astype(float).groupby(runs["config"], sort=False)
     return {str(config): own for config, own in scores if len(own) >= MIN_SEEDS and np.isfinite(own).all()}
 

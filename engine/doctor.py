@@ -10,11 +10,10 @@ from pathlib import Path
 
 import torch
 
-import models
 from datamodules import MNIST
 from datamodules.mnist_files import FILES, missing_files, read_file
 from engine.fast_loop import TESTED, fingerprint
-from engine.paths import PROJECT, RUNS
+from engine.paths import RUNS
 
 PACKAGES = ("torch", "torchvision", "lightning", "tensorboard", "jsonargparse", "torchmetrics")
 
@@ -37,9 +36,6 @@ def doctor() -> list[str]:
         problems.append(
             f"the fast loop is off and training is slower; install lightning {tested}, which it was tested with"
         )
-    imported = Path(models.__file__).parent
-    if imported != PROJECT / "models":
-        problems.append(f"another package with the name models is imported from {imported}; use a virtual environment")
     return problems
 
 
