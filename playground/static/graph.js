@@ -3,7 +3,7 @@
 import { FEATURES } from "./settings.js";
 
 export const HEAD_HEIGHT = 34; // above the columns, for + and - neurons
-const FOOT_HEIGHT = 22; // below the columns, for the arcs of residual connections
+const FOOT_HEIGHT = 18; // below the columns, for the arcs of residual connections
 const LABEL_WIDTH = 42; // left of the features
 const THIN_PITCH = 9; // between folded layers
 const MAX_OPEN = 8; // deeper networks are folded
@@ -32,14 +32,14 @@ export function arrange({ layers, features, outputs, isFull, open, width, height
   columns.push({ type: "head", layer: layers.length, count: outputs });
 
   const rows = Math.max(...columns.filter((column) => column.type !== "thin").map((column) => column.count));
-  const pitch = Math.max(24, Math.min(48, (height - HEAD_HEIGHT - FOOT_HEIGHT) / rows));
-  const node = Math.min(38, Math.round(pitch - 6));
+  const pitch = Math.max(23, Math.min(48, (height - HEAD_HEIGHT - FOOT_HEIGHT) / rows));
+  const node = Math.min(38, Math.round(pitch - 5));
 
   const isThin = (column) => column.type === "thin";
   const gaps = columns.slice(1).map((column, i) => isThin(column) && isThin(columns[i]));
   const numThin = gaps.filter(Boolean).length;
   const numWide = gaps.length - numThin;
-  const used = LABEL_WIDTH + node / 2 + numThin * THIN_PITCH + 14;
+  const used = LABEL_WIDTH + node / 2 + numThin * THIN_PITCH + 26;
   const wide = Math.max(isFull ? 56 : 50, Math.min(150, (width - used) / numWide));
   const total = Math.max(width, used + numWide * wide);
 

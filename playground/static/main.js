@@ -28,15 +28,22 @@ const cards = []; // one per network: its element, view, output and the cells of
 let data = null;
 let frame = null;
 let session = null;
-let isStarted = false;
+let isStarted = false; // the server has said what it was started with
+let isReady = false; // the first settings of this connection are sent
 let hasNewPoints = false; // own points that the server does not have yet
 let sending = 0;
 
 // ---------------------------------------------------------------------------------------------------- connection
 
-const { send } = connect({ onMessage, onFrame, onState: (isConnected) => { byId("lost").hidden = isConnected; } });
+const { send } = connect({ onMessage, onFrame, onState });
+
+function onState(isConnected) {
+  byId("lost").hidden = isConnected;
+  isReady = false;
+}
 
 function sendSettings() {
+  if (!isReady) return;
   if (state.shape === "points" && (state.points?.length ?? 0) < MIN_POINTS) return;
   send({ type: "settings", settings: serverSettings(state), ...(session && { session }) });
 }
@@ -65,6 +72,7 @@ function onHello(message) {
     else Object.assign(state, message.settings);
     showState();
   }
+  isReady = true;
   sendSettings();
   session = message.session;
   send({ type: "speed", value: state.speed });
@@ -224,8 +232,8 @@ function drawFrame() {
     card.view.draw(network, frame);
     card.output.draw(network, frame, state);
     const [train, test] = network.loss;
-    const texts = [lossText(train), lossText(test), ...(network.accuracy ?? []).map(percent)];
-    card.cells.forEach((cell, i) => setText(cell, texts[i] ?? "–"));
+    const [trainCorrect, testCorrect] = (network.accuracy ?? []).map(percent);
+    [lossText(train), trainCorrect, lossText(test), testCorrect].forEach((text, i) => setText(card.cells[i], text ?? ""));
     setText(card.summary, `${network.num_parameters.toLocaleString("en")} parameters`);
   });
   chart.marked = frame.index === null ? null : frame.epoch;

@@ -68,7 +68,7 @@ export class NetworkView {
   build(state, data, outputs) {
     const layers = this.index ? state.second_layers : state.layers;
     const kind = this.index ? state.second_kind : state.kind;
-    const height = state.second_layers === null ? 400 : 262;
+    const height = state.second_layers === null ? 400 : 236;
     const isFull = this.index === 0 && !state.hide.includes("features");
     const width = Math.floor(this.scroll.clientWidth);
     this.extra = this.extra.filter((layer) => layer < layers.length);

@@ -5,15 +5,18 @@ import { isDark, themeColour, valueColour } from "./colours.js";
 const SIZE = 40;
 const TURN = 2 * Math.PI;
 
-/** A number from 0 to 1 that is the same each time. */
-const fixed = (i) => (Math.sin(i * 12.9898 + 4.1414) * 43758.5453) % 1;
-const random = (i) => Math.abs(fixed(i));
+/** A number from 0 to 1 that looks random and is the same each time. */
+function random(i) {
+  let bits = Math.imul(i + 1, 2654435761);
+  bits = Math.imul(bits ^ (bits >>> 15), 2246822519);
+  return ((bits ^ (bits >>> 13)) >>> 0) / 2 ** 32;
+}
 
 /** Each gives point i of n as [x, y, value], with x and y from -1 to 1. */
 const SHAPES = {
   circle: (i, n) => {
     const isInner = i < n / 3;
-    const radius = isInner ? 0.35 * Math.sqrt(random(i)) : 0.68 + 0.2 * random(i);
+    const radius = isInner ? 0.35 * Math.sqrt(random(i)) : 0.7 + 0.2 * random(i);
     const angle = TURN * (isInner ? random(i + 500) : i / (n - n / 3));
     return [radius * Math.cos(angle), radius * Math.sin(angle), isInner ? 1 : -1];
   },
