@@ -154,11 +154,8 @@ def find_checkpoint(path: str | None, command: str) -> Path:
     raise InputError(f"{complaint}; type: python train.py {command} --ckpt_path {near}")
 
 
-def stored_config(path: Path, command: str) -> str | None:
-    """The part of the config in a checkpoint that a command uses, as YAML, or None if there is no config.
-
-    `fit` resumes with all of it but the number of processes. The other commands take the network, its data and the
-    precision. A data folder that does not exist on this machine is left out.
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU. Tensors are read from the file when they are used.
 
     Raises:
         InputError: the file is not a checkpoint.
@@ -169,6 +166,19 @@ def stored_config(path: Path, command: str) -> str | None:
         checkpoint = None
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise InputError(f"{path} is not a checkpoint, or a damaged one; type the path of another")
+    return checkpoint
+
+
+def stored_config(path: Path, command: str) -> str | None:
+    """The part of the config in a checkpoint that a command uses, as YAML, or None if there is no config.
+
+    `fit` resumes with all of it but the number of processes. The other commands take the network, its data and the
+    precision. A data folder that does not exist on this machine is left out.
+
+    Raises:
+        InputError: the file is not a checkpoint.
+    """
+    checkpoint = read_checkpoint(path)
     if not isinstance(checkpoint.get("config"), str):
         return None
     config = yaml.safe_load(checkpoint["config"])

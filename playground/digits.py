@@ -1,0 +1,199 @@
+"""A trained network reads a drawn digit: class probabilities, the outputs of its stages, and its input gradient.
+
+The shipped checkpoint is a LeNet trained on the 55,000 training digits of MNIST. To make it again:
+
+    python train.py fit -c configs/mnist/lenet.yaml
+    python -m playground.digits runs/lenet/version_0/checkpoints/best.ckpt playground/lenet.ckpt
+"""
+
+from __future__ import annotations
+
+import sys
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+
+import datamodules
+import models
+from callbacks.parts import by_unit, evenly_spaced, recorded, stages, to_numpy
+from datamodules.images import SIDE, BlankError, fit
+from engine.checkpoints import read_checkpoint
+
+SHIPPED = Path(__file__).parent / "lenet.ckpt"
+DRAWING_SIDE = 280  # pixels
+MOST_CHECKPOINTS = 20  # newest checkpoints that are offered
+MOST_STAGES = 12  # shown per network
+MOST_CHANNELS = 64  # images shown per stage
+TRAINING_STATE = ("optimizer_states", "lr_schedulers", "loops", "callbacks")  # parts of a checkpoint
+
+
+class DigitReader:
+    """A network trained on MNIST, ready to read drawings. It runs on the CPU, in evaluation mode.
+
+    Args:
+        path: A checkpoint of `train.py`, with a model of this package and the data `MNIST` or `SequenceMNIST`.
+
+    Attributes:
+        name: The architecture and its number of parameters.
+        data: The data module of the checkpoint. It normalises images and gives them the shape that the network takes.
+        model: The network.
+
+    Raises:
+        ValueError: If the file is not such a checkpoint.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            checkpoint = read_checkpoint(path)
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}; pass the path of a checkpoint") from error
+        config = stored_config(checkpoint)
+        data = digits_of(config)
+        if data is None:
+            raise ValueError(f"{path} was not trained on MNIST digits by train.py; pass a checkpoint that was")
+        self.data = data
+        package, _, kind = config["model"]["class_path"].rpartition(".")
+        if package.split(".")[0] != "models" or kind not in models.__all__:
+            raise ValueError(f"{path} holds a {kind}; pass a checkpoint with a model of this package")
+        options = {name: value for name, value in checkpoint["hyper_parameters"].items() if not name.startswith("_")}
+        self.model: nn.Module = getattr(models, kind)(**options)
+        try:
+            self.model.load_state_dict(checkpoint["state_dict"])
+        except RuntimeError as error:
+            raise ValueError(f"{path} does not fit this version of {kind}; train the network again") from error
+        self.model.eval().requires_grad_(False)
+        self.name = f"{kind}, {sum(parameter.numel() for parameter in self.model.parameters()):,} parameters"
+
+    def read(self, pixels: bytes) -> dict[str, Any]:
+        """Reads a drawing, centred and scaled as the images of MNIST are.
+
+        The answer holds the `probabilities` of the ten classes, the `image` that the network receives, the input
+        `gradients` of the predicted class's logit, scaled by the largest, and the `stages` with their outputs. Without
+        a drawing, probabilities and image are 0 and there are no stages.
+
+        Args:
+            pixels: 280 rows of 280 bytes, from 0 (paper) to 255 (ink).
+
+        Raises:
+            ValueError: If the number of bytes is another.
+        """
+        if len(pixels) != DRAWING_SIDE**2:
+            raise ValueError(f"the drawing has {len(pixels)} bytes; send {DRAWING_SIDE}x{DRAWING_SIDE}")
+        drawing = np.frombuffer(pixels, dtype=np.uint8).reshape(DRAWING_SIDE, DRAWING_SIDE) / 255
+        try:
+            image = fit(drawing, self.data.variant.box)
+        except BlankError:
+            blank = np.zeros((SIDE, SIDE))
+            return answer(np.zeros(self.data.num_outputs), blank.astype(np.uint8), blank, [])
+        logits, gradients, outputs = self.respond(torch.from_numpy(image).float())
+        shown = evenly_spaced(outputs, MOST_STAGES)
+        layers = stages(self.model)
+        described = [describe(name, layers[name], outputs[name], self.model) for name in shown]
+        return answer(to_numpy(logits.softmax(-1)), image, to_numpy(gradients), described)
+
+    def respond(self, image: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The logits `(10,)` for an image, the gradient of the largest, and the outputs of the stages by name.
+
+        Args:
+            image: Pixels `(28, 28)` from 0 to 255. The gradient has the same shape, whatever the order in which the
+                network reads the pixels.
+        """
+        with torch.enable_grad(), recorded(stages(self.model)) as outputs:
+            image = image.clone().requires_grad_()
+            logits = self.model(self.data.to_inputs(image))[0]
+            (gradient,) = torch.autograd.grad(logits.max(), image)
+        return logits.detach(), gradient, outputs
+
+
+def stored_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The config of the run that made a checkpoint. Empty if `train.py` did not make it."""
+    return yaml.safe_load(checkpoint.get("config", "")) or {}
+
+
+def digits_of(config: dict[str, Any]) -> datamodules.MNIST | None:
+    """The data module of a config if its data are the digits of MNIST. No data is loaded."""
+    data = config.get("data", {})
+    kind, options = data.get("class_path", "").rpartition(".")[2], data.get("init_args", {})
+    if kind not in ("MNIST", "SequenceMNIST") or options.get("variant", "mnist") != "mnist":
+        return None
+    return datamodules.SequenceMNIST(options.get("order", "rows")) if kind == "SequenceMNIST" else datamodules.MNIST()
+
+
+def answer(
+    probabilities: np.ndarray, image: np.ndarray, gradients: np.ndarray, described: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The message `digit` for the page."""
+    return {
+        "type": "digit",
+        "probabilities": probabilities.tolist(),
+        "image": encoded(image),
+        "gradients": encoded(to_bytes(gradients)[0]),
+        "stages": described,
+    }
+
+
+def describe(name: str, stage: nn.Module, output: Tensor, model: nn.Module) -> dict[str, Any]:
+    """The output of a stage for the page, with the names of its layers.
+
+    Images keep their shape `[C, H, W]`. Sequences become one picture `[1, U, T]`: a row per unit, a column per time
+    step. Vectors become `[U, 1, 1]`.
+    """
+    if output.ndim == 4:
+        maps = output[0, :MOST_CHANNELS]
+    else:
+        maps = by_unit(output, model)[0]  # (U, T)
+        maps = maps[None] if output.ndim == 3 else maps[..., None]
+    values, largest = to_bytes(to_numpy(maps))
+    return {
+        "name": name,
+        "layers": [type(layer).__name__ for layer in stage]
+        if isinstance(stage, nn.Sequential)
+        else [type(stage).__name__],
+        "channels": output.shape[1] if output.ndim == 4 else len(maps),
+        "shape": list(maps.shape),
+        "maps": encoded(values),
+        "range": largest,
+        "is_signed": bool(maps.min() < 0),
+    }
+
+
+def to_bytes(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Values as bytes, from 1 for minus the largest size over 128 for 0 to 255, and the largest size."""
+    largest = float(np.abs(values).max())
+    return np.rint(128 + 127 * values / (largest or 1)).astype(np.uint8), largest
+
+
+def encoded(values: np.ndarray) -> str:
+    return b64encode(values.tobytes()).decode()
+
+
+def find_checkpoints(runs: Path) -> dict[str, Path]:
+    """The shipped checkpoint and those below `runs` that were trained on MNIST digits, by name.
+
+    Only the newest 20 files named `best.ckpt` are considered.
+    """
+    found = {"LeNet, shipped with the playground": SHIPPED}
+    files = sorted(runs.rglob("best.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[:MOST_CHECKPOINTS]:
+        try:
+            is_usable = digits_of(stored_config(read_checkpoint(file))) is not None
+        except (OSError, ValueError):  # a run may be writing it
+            continue
+        if is_usable:
+            found[file.relative_to(runs).parent.as_posix().removesuffix("/checkpoints")] = file
+    return found
+
+
+def strip(source: Path, target: Path) -> None:
+    """Writes a checkpoint without the state of the optimizer and the training loop."""
+    checkpoint = read_checkpoint(source)
+    torch.save({name: part for name, part in checkpoint.items() if name not in TRAINING_STATE}, target)
+
+
+if __name__ == "__main__":
+    strip(Path(sys.argv[1]), Path(sys.argv[2]))
