@@ -4,7 +4,7 @@ RUN = .venv/bin/python
 # the package index of another build of PyTorch, such as the smaller build for CPUs
 TORCH_INDEX ?=
 
-.PHONY: setup compare results results-gpu depth-study inside bench test lessons docs test-lightning lint
+.PHONY: setup compare results results-gpu depth-study inside bench test lessons playground test-browser docs test-lightning lint
 
 setup: .venv/installed
 
@@ -53,6 +53,9 @@ test: setup
 # runs every lesson and compares what it prints with its page: 5 minutes
 lessons: setup
 	$(RUN) -m pytest -n 0 -m 'slow or not slow' tests/lessons
+
+playground: setup
+	$(RUN) -m playground
 
 docs: setup
 	$(RUN) -m pip install --quiet --editable '.[docs]'

@@ -54,5 +54,6 @@ def check_options(model: BaseModel, base_init: Callable[..., None]) -> None:
     for name, value in model.hparams.items():
         if name in UPPER_LIMITS and not 0 <= value <= UPPER_LIMITS[name]:
             raise ValueError(f"{name}={value} must be between 0 and {UPPER_LIMITS[name]}")
-        if name not in UPPER_LIMITS and type(value) is int and value < 1:
+        numbers = value if isinstance(value, list) else [value]
+        if name not in UPPER_LIMITS and any(type(number) is int and number < 1 for number in numbers):
             raise ValueError(f"{name}={value} must be 1 or more")

@@ -37,7 +37,7 @@ class DeepMLP(BaseModel):
     Args:
         input_shape: Shape of one sample, without the batch dimension.
         num_outputs: Number of classes, or of target dimensions.
-        hidden_size: Units per hidden layer.
+        hidden_size: Units per hidden layer: one number for all of them, or a list with one number for each.
         num_layers: Number of hidden layers.
         activation: Activation function of the hidden layers.
         batch_norm: Adds batch normalisation before each activation.
@@ -46,7 +46,7 @@ class DeepMLP(BaseModel):
         training: Options of `BaseModel`.
 
     Raises:
-        ValueError: If the task is tagging.
+        ValueError: If the task is tagging, or `hidden_size` is a list of another length than `num_layers`.
     """
 
     width_option = "hidden_size"
@@ -55,7 +55,7 @@ class DeepMLP(BaseModel):
         self,
         input_shape: list[int],
         num_outputs: int,
-        hidden_size: int = 256,
+        hidden_size: int | list[int] = 256,
         num_layers: int = 3,
         activation: Literal["relu", "tanh", "sigmoid", "gelu", "silu", "linear"] = "relu",
         batch_norm: bool = False,
@@ -65,7 +65,13 @@ class DeepMLP(BaseModel):
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
         make_activation, gain_name = ACTIVATIONS[activation]
-        sizes = [math.prod(input_shape)] + num_layers * [hidden_size]
+        hidden_sizes = hidden_size if isinstance(hidden_size, list) else num_layers * [hidden_size]
+        if len(hidden_sizes) != num_layers:
+            raise ValueError(
+                f"hidden_size={hidden_size} has {len(hidden_sizes)} numbers for num_layers={num_layers}; "
+                "use one number for each hidden layer"
+            )
+        sizes = [math.prod(input_shape), *hidden_sizes]
         self.blocks = nn.Sequential()
         for size_in, size_out in pairwise(sizes):
             linear = nn.Linear(size_in, size_out)

@@ -1,0 +1,1 @@
+"""A page in the browser where one watches networks learn points in the plane."""

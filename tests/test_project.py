@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "train": {"engine"},
     "comparison": {"comparison", "engine", "callbacks"},
     "compare": {"comparison", "engine"},
+    "playground": {"playground", "engine", "callbacks", "models", "datamodules"},
     "benchmarks": {"benchmarks", "compare", "comparison", "train", "engine", "callbacks", "models", "datamodules"},
 }
 DOCUMENTED = ("Shapes:", "Parameters:", "Source:", "Differences:")
@@ -118,6 +119,7 @@ def test_documents_name_files_that_exist() -> None:
         "benchmarks",
         "docs",
         "lessons",
+        "playground",
         "tests",
     ]
     existing = {path.name for part in parts for path in (PROJECT / part).rglob("*")} | {

@@ -102,6 +102,11 @@ def test_the_matched_width_is_the_nearest_of_all(model: BaseModel, tolerance: fl
     assert off(width) < tolerance * 101_770
 
 
+def test_matching_replaces_a_list_of_widths_by_one_width() -> None:
+    width = sizes.matched_width(DeepMLP([2], 2, hidden_size=[4, 2], num_layers=2), 3 * 10 + 11 * 10 + 11 * 2)
+    assert width == 10
+
+
 def test_without_a_width_there_is_nothing_to_match() -> None:
     assert sizes.matched_width(Linear([784], 10), 101_770) is None
 

@@ -2,6 +2,7 @@ from typing import Literal
 
 import pytest
 import torch
+from torch import nn
 
 from models import DeepMLP
 
@@ -9,6 +10,25 @@ from models import DeepMLP
 def test_parameter_counts() -> None:
     assert sum(p.numel() for p in DeepMLP([1, 28, 28], 10).parameters()) == 335_114
     assert sum(p.numel() for p in DeepMLP([1, 28, 28], 10, batch_norm=True).parameters()) == 335_114 + 3 * 512
+
+
+def test_each_hidden_layer_has_its_own_size() -> None:
+    model = DeepMLP([2], 3, hidden_size=[4, 2], num_layers=2)
+    assert [(layer.in_features, layer.out_features) for layer in model.modules() if isinstance(layer, nn.Linear)] == [
+        (2, 4),
+        (4, 2),
+        (2, 3),
+    ]
+    assert model(torch.randn(5, 2)).shape == (5, 3)
+
+
+def test_sizes_for_another_number_of_layers_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"hidden_size=\[4, 2\] has 2 numbers for num_layers=3; use one number for each"
+    ):
+        DeepMLP([2], 3, hidden_size=[4, 2], num_layers=3)
+    with pytest.raises(ValueError, match=r"hidden_size=\[4, 0\] must be 1 or more"):
+        DeepMLP([2], 3, hidden_size=[4, 0], num_layers=2)
 
 
 @pytest.mark.parametrize("activation", ["relu", "linear"])

@@ -1,0 +1,60 @@
+"""Serves the playground: `python -m playground`, or `python -m playground CONFIG` to begin with a config."""
+
+import argparse
+import asyncio
+import errno
+import sys
+import webbrowser
+from pathlib import Path
+
+import torch
+from aiohttp import web
+
+from engine.cli import InputError
+from engine.setup import set_up_process
+from playground.digits import DigitReader
+from playground.server import Playground
+from playground.settings import Settings, from_config
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m playground", description="Watch a network learn, in the browser.")
+    parser.add_argument("config", nargs="?", help="a config of train.py that trains DeepMLP or ResidualMLP on Plane")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; others can connect to 0.0.0.0")
+    parser.add_argument("--port", type=int, default=8765, help="0 takes any free port")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the page")
+    parser.add_argument("--digits", type=Path, metavar="CHECKPOINT", help="an MNIST network for the digits tab")
+    options = parser.parse_args()
+    set_up_process()
+    torch.set_num_threads(1)  # the networks are small; more threads only wait for each other
+    try:
+        settings = from_config(options.config) if options.config else Settings()
+        if options.digits:
+            DigitReader(options.digits)
+    except (InputError, ValueError) as error:
+        sys.exit(f"playground: {error}")
+    playground = Playground(settings, options.host, options.digits)
+    try:
+        asyncio.run(serve(playground, options.host, options.port, not options.no_browser))
+    except KeyboardInterrupt:
+        print()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sys.exit(f"playground: port {options.port} is in use; pass another one: --port {options.port + 1}")
+
+
+async def serve(playground: Playground, host: str, port: int, opens_browser: bool) -> None:
+    """Serves until it is cancelled."""
+    runner = web.AppRunner(playground.app)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    address = f"http://{host}:{runner.addresses[0][1]}"
+    print(f"The playground is at {address} (Ctrl-C stops it)", flush=True)
+    if opens_browser:
+        webbrowser.open(address)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

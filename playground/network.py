@@ -1,0 +1,227 @@
+"""A network of the playground with its optimizer: one step, and the metrics and weights of every epoch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from datamodules import Plane
+from models.metrics import EpochMetrics
+from playground.original import OriginalMLP, OriginalRule, batches
+from playground.settings import Settings
+
+Batch = tuple[Tensor, Tensor]
+Metrics = tuple[float, float | None]  # loss, and accuracy except for regression
+
+
+class Network:
+    """A network under the rule `package`: it trains with the module's own `training_step` and optimizer.
+
+    Args:
+        settings: The settings of the page.
+        kind: `plain` or `residual`.
+        layers: Units of each hidden layer.
+        data: The data, set up.
+
+    Attributes:
+        model: The network that trains.
+        epoch: Number of finished epochs.
+        batch: Number of finished batches in this epoch.
+        next_batch: The inputs and targets of the next step.
+        history: Training and test metrics before training, then after each epoch. The training metrics are means over
+            the batches of the epoch, as those that `train.py fit` logs.
+        snapshot: The weights at the end of the last epoch, as one vector.
+    """
+
+    def __init__(self, settings: Settings, kind: str, layers: list[int], data: Plane) -> None:
+        self.settings, self.kind, self.layers, self.data = settings, kind, layers, data
+        self.model: Any = self.make_model()
+        self.copy = copy.deepcopy(self.model).eval()
+        self.random_state = torch.get_rng_state()  # dropout draws from the global generator, which networks share
+        self.epoch = self.batch = 0
+        self.history: list[tuple[Metrics, Metrics]] = [(self.evaluate("train"), self.evaluate("test"))]
+        self.snapshot = parameters_to_vector(self.model.parameters()).detach()
+        self.batches = self.make_batches()
+        self.next_batch, self.is_last = next(self.batches)
+
+    # what a rule decides
+
+    def make_model(self) -> nn.Module:
+        model = self.settings.make_model(self.kind, self.layers, self.data)
+        self.optimizer = model.make_optimizer()
+        self.recorder = Recorder(self.data.task)
+        model.update_metrics = self.recorder  # type: ignore[method-assign]
+        return model
+
+    def make_batches(self) -> Iterator[tuple[Batch, bool]]:
+        """The batches of all epochs, each with whether it is the last one of its epoch."""
+        loader: Any = self.data.train_dataloader()
+        while True:
+            loader.set_epoch(self.epoch)
+            for number, batch in enumerate(loader, start=1):
+                yield batch, number == len(loader)
+
+    def update(self, batch: Batch) -> None:
+        """Takes one optimizer step."""
+        self.optimizer.zero_grad()
+        self.model.training_step(batch, self.batch).backward()
+        self.optimizer.step()
+
+    def training_metrics(self) -> Metrics:
+        """The metrics of the epoch that has just ended."""
+        return self.recorder.finish_epoch()
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss."""
+        return self.model.loss(outputs, targets)
+
+    def labels(self, outputs: Tensor) -> Tensor:
+        """The predicted classes."""
+        return outputs.argmax(1)
+
+    def set_lr(self, lr: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
+    # training
+
+    def step(self) -> bool:
+        """Trains on the next batch. Returns whether it was the last one of the epoch."""
+        if self.settings.dropout:
+            torch.set_rng_state(self.random_state)
+        self.update(self.next_batch)
+        if self.settings.dropout:
+            self.random_state = torch.get_rng_state()
+        self.batch += 1
+        ends_epoch = self.is_last
+        if ends_epoch:
+            self.epoch, self.batch = self.epoch + 1, 0
+            self.history.append((self.training_metrics(), self.evaluate("test")))
+            self.snapshot = parameters_to_vector(self.model.parameters()).detach()
+        self.next_batch, self.is_last = next(self.batches)
+        return ends_epoch
+
+    @torch.no_grad()
+    def evaluate(self, split: str) -> Metrics:
+        """Loss and accuracy on the points of a split, in evaluation mode."""
+        inputs, targets = self.data.splits[split]
+        self.model.eval()
+        outputs = self.model(inputs)
+        self.model.train()
+        loss = float(self.loss(outputs, targets))
+        if self.data.task == "regression":
+            return loss, None
+        return loss, float((self.labels(outputs) == targets).float().mean())
+
+    def at(self, snapshot: Tensor | None) -> Any:
+        """The network in evaluation mode with the weights of a snapshot; None: those of now.
+
+        It is always the same copy, because copying a LightningModule takes longer than everything else in a frame.
+        """
+        weights = parameters_to_vector(self.model.parameters()).detach() if snapshot is None else snapshot
+        vector_to_parameters(weights, self.copy.parameters())
+        return self.copy
+
+    def twin(self) -> Network:
+        """A copy that can train without changing this network."""
+        twin = copy.copy(self)
+        twin.model, twin.optimizer = copy.deepcopy((self.model, self.optimizer))
+        return twin
+
+    def after_next_step(self) -> Any:
+        """A copy of the model after the step that comes next."""
+        twin = self.twin()
+        torch.set_rng_state(self.random_state)
+        twin.update(self.next_batch)
+        return twin.model
+
+
+class OriginalNetwork(Network):
+    """A network under the rule `original`, that of TensorFlow Playground."""
+
+    def make_model(self) -> nn.Module:
+        torch.manual_seed(self.settings.seed)
+        is_regression = self.data.task == "regression"
+        inputs = len(self.settings.features)
+        model = OriginalMLP(inputs, self.layers, self.settings.activation, is_regression)
+        self.rule = OriginalRule(model, self.settings.regularization, self.settings.regularization_rate)
+        return model
+
+    def make_batches(self) -> Iterator[tuple[Batch, bool]]:
+        inputs, targets = self.data.splits["train"]
+        targets = self.values(targets)
+        for indices, is_last in batches(len(targets), self.settings.batch_size):
+            yield (inputs[indices], targets[indices]), is_last
+
+    def update(self, batch: Batch) -> None:
+        self.rule.step(*batch, self.settings.lr)
+
+    def training_metrics(self) -> Metrics:
+        return self.evaluate("train")
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.mse_loss(outputs, self.values(targets)) / 2
+
+    def labels(self, outputs: Tensor) -> Tensor:
+        return (outputs[:, 0] > 0).long()
+
+    def set_lr(self, lr: float) -> None:
+        """Does nothing, because `update` reads the settings."""
+
+    def twin(self) -> Network:
+        twin = copy.copy(self)
+        twin.rule = copy.deepcopy(self.rule)
+        twin.model = twin.rule.model
+        return twin
+
+    def values(self, targets: Tensor) -> Tensor:
+        """Classes as -1 and 1 `(B, 1)`."""
+        return targets if targets.is_floating_point() else 2.0 * targets[:, None] - 1
+
+
+class Recorder:
+    """Takes the place of a module's `update_metrics`, which needs a Trainer, and computes the same means."""
+
+    def __init__(self, task: str) -> None:
+        self.metrics = EpochMetrics(task)
+
+    def __call__(self, stage: str, loss: Tensor, outputs: Tensor, targets: Tensor, dataloader_idx: int = 0) -> None:
+        self.metrics.add(loss, outputs, targets)
+
+    def finish_epoch(self) -> Metrics:
+        means = {name: float(metric.compute()) for name, metric in self.metrics.metrics.items()}
+        self.metrics.reset()
+        return means["loss"], means.get("acc")
+
+
+def make_network(settings: Settings, kind: str, layers: list[int], data: Plane) -> Network:
+    """A network under the rule of the settings."""
+    make = OriginalNetwork if settings.rule == "original" else Network
+    return make(settings, kind, layers, data)
+
+
+def hidden_layers(model: Any) -> list[nn.Module]:
+    """The hidden layers of a network of the page, from input to output. Each maps `(B, D)` to `(B, U)`."""
+    return [*([model.stem] if hasattr(model, "stem") else []), *getattr(model, "blocks", [])]
+
+
+def weight_layers(model: Any) -> list[nn.Linear]:
+    """The linear layer of each hidden layer, then the head."""
+    found = [next(part for part in layer.modules() if isinstance(part, nn.Linear)) for layer in hidden_layers(model)]
+    return [*found, model.head]
+
+
+def outputs_by_layer(model: Any, inputs: Tensor) -> list[Tensor]:
+    """The outputs `(B, U)` of each hidden layer, then those of the network `(B, K)`."""
+    outputs, x = [], inputs
+    for layer in hidden_layers(model):
+        x = layer(x)
+        outputs.append(x)
+    final = getattr(model, "output_activation", nn.Identity())
+    return [*outputs, final(model.head(x))]

@@ -1,0 +1,192 @@
+"""The server of the playground: one page, and a WebSocket with a session for each visitor."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import json
+import logging
+import secrets
+import time
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from engine.paths import RUNS
+from playground.digits import DigitReader, find_checkpoints
+from playground.session import Message, Session
+from playground.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+LOOPBACK = ("127.0.0.1", "localhost")
+SLICE = 0.012  # seconds of training before another visitor gets a turn
+FRAME_INTERVAL = 1 / 40  # smallest number of seconds between two frames
+MAX_VISITORS = 16
+MAX_MESSAGE = 2**20  # bytes
+HEARTBEAT = 3  # seconds; a connection that is lost without a word is noticed after one and a half
+KEEP = 60  # seconds that a session waits for its page to connect again
+
+
+class Playground:
+    """The application with its sessions.
+
+    Args:
+        settings: The settings that a new visitor starts with.
+        host: The address that the server listens on. On a loopback address, it answers under no other name.
+        checkpoint: A network for the digits tab, besides those below `runs`.
+    """
+
+    def __init__(self, settings: Settings, host: str, checkpoint: Path | None = None) -> None:
+        self.settings, self.checkpoint = settings, checkpoint
+        self.names = LOOPBACK if host in LOOPBACK else None
+        self.connected: set[str] = set()
+        self.sessions: dict[str, Session] = {}
+        self.app = web.Application(middlewares=[self.check_origin])
+        self.app.router.add_get("/", self.page)
+        self.app.router.add_get("/ws", self.visit)
+        self.app.router.add_static("/static", STATIC)
+
+    @web.middleware
+    async def check_origin(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Refuses requests of other websites, also of those whose name leads to this machine."""
+        name, origin = request.host.rsplit(":", 1)[0], request.headers.get("Origin")
+        if (self.names and name not in self.names) or origin not in (None, f"http://{request.host}"):
+            raise web.HTTPForbidden(text=f"{origin or request.host} cannot use the playground; open its own address\n")
+        response: web.StreamResponse = await handler(request)
+        if not response.prepared:
+            response.headers["Content-Security-Policy"] = "default-src 'self'; img-src 'self' data: blob:"
+            response.headers["Cache-Control"] = "no-cache"  # a new version of the page is used at once
+        return response
+
+    async def page(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(STATIC / "index.html")
+
+    async def visit(self, request: web.Request) -> web.WebSocketResponse:
+        """Serves a visitor until the page is closed."""
+        socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT)
+        await socket.prepare(request)
+        if len(self.connected) >= MAX_VISITORS:
+            await socket.send_json({"type": "error", "message": f"{MAX_VISITORS} pages are open. Close one of them."})
+            await socket.close()
+            return socket
+        visitor = Visitor(socket, self)
+        self.connected.add(visitor.name)
+        training = asyncio.create_task(visitor.train())
+        try:
+            await visitor.send(visitor.hello())
+            async for message in socket:
+                if message.type == WSMsgType.TEXT:
+                    await visitor.answer(json.loads(message.data))
+        finally:
+            training.cancel()
+            self.connected.discard(visitor.name)
+            asyncio.get_running_loop().call_later(KEEP, self.forget, visitor.name)
+        return socket
+
+    def forget(self, name: str) -> None:
+        if name not in self.connected:
+            self.sessions.pop(name, None)
+
+
+class Visitor:
+    """The connection of one page. Its training takes turns with that of other visitors, on one thread."""
+
+    def __init__(self, socket: web.WebSocketResponse, playground: Playground) -> None:
+        self.socket, self.playground = socket, playground
+        self.name = secrets.token_urlsafe(16)
+        self.session: Session | None = None
+        self.reader: DigitReader | None = None
+        self.wake = asyncio.Event()
+
+    def hello(self) -> Message:
+        return {"type": "hello", "session": self.name, "settings": self.playground.settings.to_message()}
+
+    async def send(self, message: Message) -> None:
+        await self.socket.send_str(json.dumps(message, allow_nan=False))
+
+    async def answer(self, message: Message) -> None:
+        """Answers a message of the page. A wrong value is reported, and nothing changes."""
+        try:
+            replies = self.handle(message)
+        except ValueError as error:
+            replies = [{"type": "error", "message": str(error)}]
+        except Exception:
+            log.exception("The playground could not answer %s", str(message)[:200])
+            replies = [{"type": "error", "message": "This is a bug of the playground. The terminal has its traceback."}]
+        for reply in replies:
+            await self.send(reply)
+        self.wake.set()
+
+    def handle(self, message: Message) -> list[Message]:
+        kind = message.get("type")
+        if kind == "checkpoints":
+            return [self.list_checkpoints()]
+        if kind == "load":
+            self.reader = DigitReader(self.checkpoints()[message["id"]])
+            return [self.list_checkpoints() | {"loaded": message["id"]}]
+        if kind == "digit":
+            return [self.read_digit(message["pixels"])]
+        if self.session is None:
+            return self.begin(message)
+        return self.session.handle(message)
+
+    def begin(self, message: Message) -> list[Message]:
+        """The first settings of a page, or those of a page whose connection was lost."""
+        sessions, old = self.playground.sessions, message.get("session")
+        if old in sessions and old not in self.playground.connected:
+            self.session = sessions.pop(old)
+            self.session.forget_frames()
+        else:
+            self.session = Session(Settings.from_message(message["settings"]))
+        sessions[self.name] = self.session
+        return [self.session.data_message()]
+
+    # the digits tab
+
+    def checkpoints(self) -> dict[str, Path]:
+        given = self.playground.checkpoint
+        return {**({str(given): given} if given else {}), **find_checkpoints(RUNS)}
+
+    def list_checkpoints(self) -> Message:
+        listed = [{"id": name, "name": name} for name in self.checkpoints()]
+        return {"type": "checkpoints", "checkpoints": listed, "loaded": None}
+
+    def read_digit(self, pixels: str) -> Message:
+        if self.reader is None:
+            self.reader = DigitReader(next(iter(self.checkpoints().values())))
+        try:
+            return self.reader.read(b64decode(pixels, validate=True))
+        except binascii.Error as error:
+            raise ValueError(f"the drawing cannot be decoded ({error}); send base64") from error
+
+    # training
+
+    async def train(self) -> None:
+        """Trains and sends frames until it is cancelled. Waits while there is nothing to do."""
+        last = 0.0
+        while True:
+            session = self.session
+            if session is None or not (session.is_playing or session.wants_frame()):
+                self.wake.clear()
+                await self.wake.wait()
+                continue
+            try:
+                for reply in session.train(SLICE):
+                    await self.send(reply)
+                wait = FRAME_INTERVAL - (time.perf_counter() - last)
+                if session.wants_frame() and wait <= 0:
+                    last = time.perf_counter()
+                    await self.socket.send_bytes(session.frame())
+            except ConnectionError:
+                return  # the page was closed
+            except Exception:
+                log.exception("The playground could not go on training")
+                session.pause()
+                await self.send({"type": "error", "message": "Training failed. The terminal has the traceback."})
+            await asyncio.sleep(
+                min(FRAME_INTERVAL, max(0, session.seconds_until_due() if session.is_playing else wait))
+            )

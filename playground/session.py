@@ -1,0 +1,313 @@
+"""One visitor of the playground: the settings, the data, one or two networks, and what was recorded of them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from datamodules.plane import FEATURES
+from engine.paths import RUNS
+from playground.frame import GRID, REACH, Arrays, default_pictures, describe, finite, plane_grid, to_bytes, value_limit
+from playground.network import Network, make_network, weight_layers
+from playground.neuron import explain_neuron
+from playground.settings import LIVE, Settings, read_points
+from playground.surface import loss_surface
+
+Message = dict[str, Any]
+
+MAX_EPOCHS = 20_000
+DEFAULT_EPOCHS = 10  # of a config, if nothing was trained
+MAX_RECORDED = 400  # epochs; when there are more, every second one is forgotten
+NEURON_INTERVAL = 0.5  # seconds between two pictures of the inside of a neuron while training
+
+
+class Session:
+    """What one visitor sees. `handle` answers a message of the page, `train` trains, `frame` draws.
+
+    Args:
+        settings: The settings to start with.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.speed: float | None = None
+        self.start(settings)
+
+    # settings
+
+    def start(self, settings: Settings) -> None:
+        """Makes new data and new networks."""
+        with tempfile.TemporaryDirectory() as folder:
+            data = settings.make_data(Path(folder))
+        networks = [make_network(settings, kind, layers, data) for kind, layers in settings.networks()]
+        self.settings, self.data, self.networks = settings, data, networks
+        self.recorded = [self.snapshot()]
+        self.stride = 1  # epochs between two recorded ones
+        self.shown: int | None = None
+        self.pictures = [default_pictures(len(network.layers)) for network in networks]
+        self.neuron: Message | None = None
+        self.changes: list[str] = []  # what was changed by hand while the networks trained
+        self.pause()
+        self.forget_frames()
+
+    def forget_frames(self) -> None:
+        """The page has nothing yet: the next frame contains the curves from the start."""
+        self.num_sent = 0
+        self.is_seen = self.has_changed = True
+
+    def pause(self) -> None:
+        self.is_playing = False
+        self.neuron_time = 0.0
+
+    def snapshot(self) -> tuple[int, list[torch.Tensor]]:
+        return self.networks[0].epoch, [network.snapshot for network in self.networks]
+
+    # training
+
+    def step(self) -> str | None:
+        """Trains all networks on the next batch. Returns the reason if training has to stop."""
+        self.has_changed = True
+        self.shown = None
+        ends_epoch = [network.step() for network in self.networks]  # all of them have the same number of batches
+        if not all(ends_epoch):
+            return None
+        epoch = self.networks[0].epoch
+        if epoch % self.stride == 0:
+            self.recorded.append(self.snapshot())
+        if len(self.recorded) > MAX_RECORDED:
+            self.recorded, self.stride = self.recorded[::2], 2 * self.stride
+        return self.reason_to_stop(epoch)
+
+    def reason_to_stop(self, epoch: int) -> str | None:
+        losses = [network.history[-1][0][0] for network in self.networks]
+        wanted = self.settings.stop_loss
+        if not all(finite(loss) is not None for loss in losses):
+            return f"The loss is not a finite number after epoch {epoch}. Use a lower learning rate."
+        if wanted is not None and min(losses) < wanted:
+            return f"Stopped after epoch {epoch}: the training loss {min(losses):.4f} is below {wanted:g}."
+        if epoch == self.settings.stop_epoch:
+            return f"Stopped after epoch {epoch}."
+        return f"Stopped: the playground trains at most {MAX_EPOCHS:,} epochs." if epoch >= MAX_EPOCHS else None
+
+    def train(self, seconds: float) -> list[Message]:
+        """Trains for so long, but no faster than the chosen speed. Returns messages for the page."""
+        end = time.perf_counter() + seconds
+        while self.is_playing and time.perf_counter() < end and self.seconds_until_due() <= 0:
+            self.num_steps += 1
+            if reason := self.step():
+                self.pause()
+                return [{"type": "info", "message": reason}, *self.neuron_messages()]
+        if self.neuron is not None and time.perf_counter() - self.neuron_time > NEURON_INTERVAL:
+            return self.neuron_messages()
+        return []
+
+    def seconds_until_due(self) -> float:
+        """Seconds until the next step, at the chosen speed."""
+        if self.speed is None:
+            return 0.0
+        steps_per_epoch = self.steps_of_an_epoch()
+        return self.play_time + self.num_steps / (self.speed * steps_per_epoch) - time.perf_counter()
+
+    def steps_of_an_epoch(self) -> int:
+        return max(1, len(self.data.splits["train"][1]) // self.settings.batch_size)
+
+    # messages of the page
+
+    def handle(self, message: Message) -> list[Message]:
+        """Does what the page asks. Returns messages for it.
+
+        Raises:
+            ValueError: If the page asks for something outside the limits. The message is one line.
+        """
+        answer = getattr(self, f"do_{message['type']}", None)
+        if answer is None:
+            raise ValueError(f"type={message['type']!r} is not a message of the page")
+        return answer(message) or []
+
+    def do_settings(self, message: Message) -> list[Message]:
+        new = Settings.from_message(message["settings"])
+        live = {name: getattr(new, name) for name in LIVE}
+        if dataclasses.replace(self.settings, **live) == new:
+            self.set_live(new)
+            return []
+        self.start(new)
+        return [self.data_message()]
+
+    def set_live(self, new: Settings) -> None:
+        """Changes what does not reset the networks."""
+        if new.lr != self.settings.lr:
+            self.changes.append(f"the learning rate became {new.lr:g} after epoch {self.networks[0].epoch}")
+        self.settings = new
+        for network in self.networks:
+            network.settings = new
+            network.set_lr(new.lr)
+
+    def do_play(self, message: Message) -> None:
+        self.is_playing, self.shown = True, None
+        self.play_time, self.num_steps = time.perf_counter(), 0
+
+    def do_pause(self, message: Message) -> list[Message]:
+        self.pause()
+        self.has_changed = True
+        return self.neuron_messages()
+
+    def do_reset(self, message: Message) -> list[Message]:
+        self.start(self.settings)
+        return [self.data_message()]
+
+    def do_step(self, message: Message) -> list[Message]:
+        self.pause()
+        reason = self.step()
+        while message["unit"] == "epoch" and self.networks[0].batch:
+            reason = self.step()
+        return [*([{"type": "info", "message": reason}] if reason else []), *self.neuron_messages()]
+
+    def do_speed(self, message: Message) -> None:
+        self.speed = message["value"]
+        self.play_time, self.num_steps = time.perf_counter(), 0
+
+    def do_seen(self, message: Message) -> None:
+        self.is_seen = True
+
+    def do_show(self, message: Message) -> None:
+        index = message["index"]
+        self.pause()
+        self.shown = None if index is None else max(0, min(index, len(self.recorded) - 1))
+        self.has_changed = True
+
+    def do_unfold(self, message: Message) -> None:
+        network = self.networks[message["network"]]
+        self.pictures[message["network"]] = [number for number in message["layers"] if number < len(network.layers)]
+        self.has_changed = True
+
+    def do_edit(self, message: Message) -> list[Message]:
+        linear = weight_layers(self.networks[message["network"]].model)[message["layer"]]
+        with torch.no_grad():
+            if message["input"] is None:
+                linear.bias[message["unit"]] = message["value"]
+            else:
+                linear.weight[message["unit"], message["input"]] = message["value"]
+        self.shown, self.has_changed = None, True
+        self.changes.append(f"a weight or bias was edited after epoch {self.networks[0].epoch}")
+        return self.neuron_messages()
+
+    def do_neuron(self, message: Message) -> list[Message]:
+        self.neuron = message if message["network"] is not None else None
+        return self.neuron_messages()
+
+    def neuron_messages(self) -> list[Message]:
+        if self.neuron is None:
+            return []
+        self.neuron_time = time.perf_counter()
+        place = {name: self.neuron[name] for name in ("network", "layer", "unit", "sample")}
+        network = self.networks[place["network"]]
+        return [{"type": "neuron", **place, **explain_neuron(network, place["layer"], place["unit"], place["sample"])}]
+
+    def do_surface(self, message: Message) -> list[Message]:
+        number = message["network"]
+        path = [snapshots[number] for _, snapshots in self.recorded]
+        return [{"type": "surface", "network": number, **loss_surface(self.networks[number], path)}]
+
+    def do_config(self, message: Message) -> list[Message]:
+        network = self.networks[message["network"]]
+        name = f"{run_name(self.settings, network)}.yaml"
+        command = f"python train.py fit -c {name}"
+        notes = [f"# Not in this config: {change}." for change in self.changes if network.epoch]
+        epochs = network.epoch or self.settings.stop_epoch or DEFAULT_EPOCHS
+        text = self.settings.to_config(network.kind, network.layers, epochs)
+        config = "\n".join([f"# {command}", *notes, text])
+        csv = self.settings.points_csv() if self.settings.points is not None else None
+        return [{"type": "config", "yaml": config, "name": name, "command": command, "csv": csv}]
+
+    def do_tensorboard(self, message: Message) -> list[Message]:
+        folders = []
+        for network in self.networks:
+            logger = TensorBoardLogger(RUNS / "playground", name=run_name(self.settings, network))
+            for epoch, metrics in enumerate(network.history):
+                for split, (loss, accuracy) in zip(("train", "test"), metrics, strict=True):
+                    values = {f"{split}/loss": loss} | ({} if accuracy is None else {f"{split}/acc": accuracy})
+                    logger.log_metrics(values, epoch)
+            logger.finalize("success")
+            folders.append(logger.log_dir)
+        text = f"Written to {' and '.join(folders)}. To look at it: tensorboard --logdir {RUNS / 'playground'}"
+        return [{"type": "info", "message": text}]
+
+    def do_csv(self, message: Message) -> list[Message]:
+        return [{"type": "points", **read_points(message["text"])}]
+
+    # messages for the page
+
+    def data_message(self) -> Message:
+        """The points, and the pictures of all features."""
+        points = {
+            split: torch.cat([self.data.points[split], targets.reshape(-1, 1)], dim=1).tolist()
+            for split, (_, targets) in self.data.splits.items()
+            if split != "val"
+        }
+        grid = plane_grid(GRID)
+        features = [feature(grid) for feature in FEATURES.values()]
+        maps = [to_bytes(values, float(values.abs().max())).tobytes() for values in features]
+        return {
+            "type": "data",
+            "task": self.data.task,
+            "num_classes": self.settings.outputs,
+            "limit": value_limit(self.data.splits["train"][1].float()) if self.data.task == "regression" else 1.0,
+            "reach": REACH,
+            **points,
+            "features": self.settings.features,
+            "feature_maps": [base64.b64encode(content).decode() for content in maps],
+            "grid": GRID,
+        }
+
+    def wants_frame(self) -> bool:
+        """Whether the page has drawn the last frame, and there is something new to show."""
+        return self.is_seen and self.has_changed
+
+    def frame(self) -> bytes:
+        """What the page draws: see `playground.frame`."""
+        self.is_seen = self.has_changed = False
+        arrays = Arrays()
+        described = []
+        epoch, snapshots = (
+            (self.networks[0].epoch, [None] * len(self.networks)) if self.shown is None else self.recorded[self.shown]
+        )
+        for network, snapshot, pictures in zip(self.networks, snapshots, self.pictures, strict=True):
+            row = network.history[epoch]
+            (train_loss, train_accuracy), (test_loss, test_accuracy) = row
+            described.append(
+                {
+                    "loss": [finite(train_loss), finite(test_loss)],
+                    "accuracy": None if train_accuracy is None else [train_accuracy, test_accuracy],
+                    "curve_from": self.num_sent,
+                    "curve": [curve_row(network, number) for number in range(self.num_sent, len(network.history))],
+                    **describe(network, network.at(snapshot), pictures, arrays),
+                }
+            )
+        self.num_sent = len(self.networks[0].history)
+        header = {
+            "type": "frame",
+            "epoch": epoch,
+            "batch": self.networks[0].batch if self.shown is None else 0,
+            "playing": self.is_playing,
+            "recorded": [number for number, _ in self.recorded],
+            "index": self.shown,
+            "networks": described,
+        }
+        return arrays.message(header)
+
+
+def curve_row(network: Network, epoch: int) -> list[float | None]:
+    """Epoch, training loss, test loss, training accuracy, test accuracy."""
+    (train_loss, train_accuracy), (test_loss, test_accuracy) = network.history[epoch]
+    return [epoch, finite(train_loss), finite(test_loss), train_accuracy, test_accuracy]
+
+
+def run_name(settings: Settings, network: Network) -> str:
+    """A name for files and folders, such as `spiral_plain_8_8`."""
+    return "_".join([settings.shape, network.kind, *map(str, network.layers)])
