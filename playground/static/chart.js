@@ -1,0 +1,179 @@
+/** Curves of loss or accuracy, and bars of gradient size by layer. */
+
+import { networkColour, themeColour } from "./colours.js";
+import { gradientShare } from "./network.js";
+
+const MAX_POINTS = 240; // per curve; more cannot be told apart in the chart
+
+/** Fits a canvas to its place on the page. @returns {CanvasRenderingContext2D} in CSS pixels */
+function fit(canvas, width, height) {
+  const ratio = Math.min(2, window.devicePixelRatio);
+  if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
+  if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.font = "11px system-ui, sans-serif";
+  return context;
+}
+
+/** @param {number} value @returns {number} the next round number: 1, 2 or 5 times a power of ten */
+function roundUp(value) {
+  const power = 10 ** Math.floor(Math.log10(value || 1));
+  return [1, 2, 5, 10].find((step) => step * power >= value * 0.999) * power;
+}
+
+/** The chart of one measure for one or two networks. */
+export class CurveChart {
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.curves = [[], []];
+    this.measure = "loss";
+    this.marked = null; // the epoch that is shown, if it is not the newest
+    new ResizeObserver(() => this.resize()).observe(canvas);
+  }
+
+  resize() {
+    this.width = this.canvas.clientWidth;
+    this.height = this.canvas.clientHeight;
+    if (this.width) this.draw();
+  }
+
+  /** @param {object[]} networks of a frame */
+  add(networks) {
+    networks.forEach((network, index) => {
+      if (network.curve_from === 0) this.curves[index] = [];
+      for (const point of network.curve) this.curves[index].push(point);
+    });
+    this.curves.length = 2;
+    for (let index = networks.length; index < 2; index += 1) this.curves[index] = [];
+  }
+
+  draw() {
+    const { width, height } = this;
+    if (!width) return;
+    const context = fit(this.canvas, width, height);
+    const columns = this.measure === "loss" ? [1, 2] : [3, 4];
+    const used = this.curves.map((curve) => thin(curve).filter((point) => point[columns[0]] !== null));
+    const lastEpoch = Math.max(1, ...used.map((curve) => curve.at(-1)?.[0] ?? 0));
+    let top = 1;
+    if (this.measure === "loss") {
+      top = 0.01;
+      for (const curve of used) for (const point of curve) top = Math.max(top, ...columns.map((i) => point[i]).filter(isFinite));
+      top = roundUp(top);
+    }
+    const box = { left: 34, right: width - 12, top: 8, bottom: height - 18 };
+    const x = (epoch) => box.left + (epoch / lastEpoch) * (box.right - box.left);
+    const y = (value) => box.bottom - (Math.min(value, top) / top) * (box.bottom - box.top);
+    this.#drawAxes(context, box, top, lastEpoch, y);
+    if (this.marked !== null) {
+      context.fillStyle = themeColour("--line-strong");
+      context.fillRect(x(this.marked), box.top, 1, box.bottom - box.top);
+    }
+    used.forEach((curve, index) => {
+      context.strokeStyle = networkColour(index);
+      columns.forEach((column, isTest) => {
+        context.lineWidth = isTest ? 1.5 : 2;
+        context.setLineDash(isTest ? [4, 3] : []);
+        context.beginPath();
+        for (const point of curve) if (Number.isFinite(point[column])) context.lineTo(x(point[0]), y(point[column]));
+        context.stroke();
+      });
+      context.setLineDash([]);
+    });
+    if (!used[0].length && !used[1].length) {
+      context.fillStyle = themeColour("--muted");
+      context.textAlign = "center";
+      const text = this.measure === "accuracy" && this.curves[0].length ? "Regression has no accuracy." : "Press play to train.";
+      context.fillText(text, (box.left + box.right) / 2, (box.top + box.bottom) / 2);
+    }
+  }
+
+  #drawAxes(context, box, top, lastEpoch, y) {
+    context.fillStyle = themeColour("--muted");
+    context.textAlign = "right";
+    context.textBaseline = "middle";
+    for (const share of [0, 0.5, 1]) {
+      context.globalAlpha = 1;
+      context.fillText(Number((share * top).toPrecision(2)), box.left - 6, y(share * top));
+      context.globalAlpha = 0.25;
+      context.fillRect(box.left, Math.round(y(share * top)), box.right - box.left, 1);
+    }
+    context.globalAlpha = 1;
+    context.textBaseline = "top";
+    context.textAlign = "left";
+    context.fillText("0", box.left, box.bottom + 5);
+    context.textAlign = "right";
+    context.fillText(lastEpoch.toLocaleString("en"), box.right, box.bottom + 5);
+  }
+}
+
+function thin(curve) {
+  const step = Math.ceil(curve.length / MAX_POINTS);
+  return step > 1 ? curve.filter((_, i) => i % step === 0 || i === curve.length - 1) : curve;
+}
+
+/** Bars of gradient size, one group per network. */
+export class GradientBars {
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.root = root;
+    this.canvases = [];
+    this.height = 76;
+  }
+
+  /** @param {number} count networks */
+  build(count) {
+    if (this.canvases.length === count) return;
+    this.canvases = Array.from({ length: count }, (_, index) => {
+      const canvas = document.createElement("canvas");
+      canvas.className = "bars";
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", `Gradient size by layer of network ${index + 1}`);
+      return canvas;
+    });
+    this.root.replaceChildren(...this.canvases);
+    this.width = this.root.clientWidth;
+  }
+
+  /** @param {object[]} networks of a frame */
+  draw(networks) {
+    this.build(networks.length);
+    networks.forEach((network, index) => this.#drawOne(this.canvases[index], network.gradients, index));
+  }
+
+  #drawOne(canvas, gradients, index) {
+    const { width, height } = this;
+    if (!width) return;
+    const context = fit(canvas, width, height);
+    const box = { left: 34, right: width - 12, top: 6, bottom: height - 16 };
+    const tall = box.bottom - box.top;
+    context.fillStyle = themeColour("--muted");
+    context.textAlign = "right";
+    context.textBaseline = "middle";
+    for (const [share, label] of [[0, "1e-8"], [0.5, "1e-4"], [1, "1"]]) {
+      context.globalAlpha = 1;
+      context.fillText(label, box.left - 6, box.bottom - share * tall);
+      context.globalAlpha = 0.25;
+      context.fillRect(box.left, Math.round(box.bottom - share * tall), box.right - box.left, 1);
+    }
+    context.globalAlpha = 1;
+    const pitch = Math.min(26, (box.right - box.left) / gradients.length);
+    const gap = pitch > 5 ? 2 : 0.5;
+    context.fillStyle = networkColour(index);
+    gradients.forEach((gradient, layer) => {
+      const tallness = Math.max(1, gradientShare(gradient) * tall);
+      context.fillRect(box.left + layer * pitch, box.bottom - tallness, pitch - gap, tallness);
+    });
+    context.fillStyle = themeColour("--muted");
+    context.textBaseline = "top";
+    context.textAlign = "left";
+    const last = gradients.length - 1;
+    context.fillText(last ? "first layer" : "output layer", box.left, box.bottom + 4);
+    if (last * pitch > 130) {
+      context.textAlign = "right";
+      context.fillText("output layer", box.left + (last + 1) * pitch, box.bottom + 4);
+    }
+  }
+}

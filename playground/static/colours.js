@@ -1,0 +1,125 @@
+/** Colours of the page: orange to blue for values, six Okabe-Ito colours for classes, two for the networks. */
+
+const ORANGE = [245, 147, 34];
+const BLUE = [8, 119, 189];
+const DARK_ORANGE = [240, 140, 40];
+const DARK_BLUE = [40, 140, 215];
+const CLASSES = [[230, 159, 0], [0, 114, 178], [0, 158, 115], [204, 121, 167], [86, 180, 233], [213, 94, 0]];
+
+const darkQuery = window.matchMedia("(prefers-color-scheme: dark)");
+
+/** @returns {boolean} whether the page is dark */
+export const isDark = () => darkQuery.matches;
+
+/** @param {() => void} callback called when the page turns light or dark */
+export function onThemeChange(callback) {
+  darkQuery.addEventListener("change", callback);
+}
+
+/** @returns {number[]} the colour in the middle of the scale, of value 0 */
+const middle = () => (isDark() ? [38, 43, 50] : [232, 234, 235]);
+
+const mix = (from, to, share) => from.map((value, i) => Math.round(value + (to[i] - value) * share));
+const css = (rgb) => `rgb(${rgb[0]}, ${rgb[1]}, ${rgb[2]})`;
+const pack = (rgb) => (255 << 24) | (rgb[2] << 16) | (rgb[1] << 8) | rgb[0];
+
+/**
+ * @param {number} value -1 (orange) to 1 (blue); 0 is grey
+ * @returns {number[]} red, green, blue
+ */
+function scale(value) {
+  const end = value < 0 ? (isDark() ? DARK_ORANGE : ORANGE) : isDark() ? DARK_BLUE : BLUE;
+  return mix(middle(), end, Math.min(1, Math.abs(value)));
+}
+
+/** @param {number} value -1 to 1 @returns {string} a CSS colour */
+export const valueColour = (value) => css(scale(value));
+
+/** @param {number} index class, from 0 @param {number} numClasses @returns {string} a CSS colour */
+export function classColour(index, numClasses) {
+  return numClasses === 2 ? valueColour(index ? 1 : -1) : css(CLASSES[index]);
+}
+
+/** @param {number} network 0 or 1 @returns {string} the colour of its curves */
+export function networkColour(network) {
+  const colours = isDark() ? ["#d999cb", "#3fc79a"] : ["#8e3d85", "#00785a"];
+  return colours[network];
+}
+
+const themeColours = new Map(); // reading a style in every frame would be slow
+onThemeChange(() => themeColours.clear());
+
+/**
+ * @param {string} name of a CSS variable
+ * @returns {string} its value
+ */
+export function themeColour(name) {
+  if (!themeColours.has(name)) {
+    themeColours.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  }
+  return themeColours.get(name);
+}
+
+/** A colour table for bytes. @param {boolean} discrete two colours only @returns {Uint32Array} 256 pixels */
+export function byteTable(discrete = false) {
+  const table = new Uint32Array(256);
+  for (let byte = 0; byte < 256; byte += 1) {
+    const value = (byte - 127.5) / 127.5;
+    table[byte] = pack(scale(discrete ? Math.sign(value) * 0.75 : value * 0.95));
+  }
+  return table;
+}
+
+/** A colour table for classes: `table[class * 256 + confidence]`. @returns {Uint32Array} */
+export function classTable() {
+  const table = new Uint32Array(CLASSES.length * 256);
+  CLASSES.forEach((rgb, index) => {
+    for (let byte = 0; byte < 256; byte += 1) table[index * 256 + byte] = pack(mix(middle(), rgb, byte / 255));
+  });
+  return table;
+}
+
+/**
+ * Paints square maps of bytes into canvases. One ImageData per size is reused.
+ */
+export class MapPainter {
+  constructor() {
+    this.images = new Map();
+    this.refresh();
+    onThemeChange(() => this.refresh());
+  }
+
+  refresh() {
+    this.smooth = byteTable();
+    this.discrete = byteTable(true);
+    this.classes = classTable();
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context of a canvas of size x size pixels
+   * @param {Uint8Array} bytes
+   * @param {number} size
+   * @param {{discrete?: boolean, classes?: boolean, confidence?: Uint8Array | null}} [options]
+   */
+  paint(context, bytes, size, { discrete = false, classes = false, confidence = null } = {}) {
+    let entry = this.images.get(size);
+    if (!entry) {
+      const image = new ImageData(size, size);
+      entry = { image, pixels: new Uint32Array(image.data.buffer) };
+      this.images.set(size, entry);
+    }
+    const { image, pixels } = entry;
+    if (classes) {
+      for (let i = 0; i < pixels.length; i += 1) {
+        pixels[i] = this.classes[bytes[i] * 256 + (confidence && !discrete ? confidence[i] : 190)];
+      }
+    } else {
+      const table = discrete ? this.discrete : this.smooth;
+      for (let i = 0; i < pixels.length; i += 1) pixels[i] = table[bytes[i]];
+    }
+    context.putImageData(image, 0, 0);
+  }
+}
+
+/** @param {string} text base64 @returns {Uint8Array} */
+export const decodeBytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

@@ -1,0 +1,72 @@
+/** The WebSocket: decodes frames, confirms those that were drawn, and connects again after a loss. */
+
+const TYPES = { f4: Float32Array, u1: Uint8Array };
+
+/**
+ * A binary frame is 4 bytes N, N bytes of JSON, then arrays. A `ref` in the JSON is an index into the arrays.
+ *
+ * @param {ArrayBuffer} buffer
+ * @returns {object} the JSON, with `arrays` replaced by typed arrays
+ */
+export function decodeFrame(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  const start = 4 + length;
+  header.shapes = header.arrays.map((array) => array.shape);
+  header.arrays = header.arrays.map(({ dtype, shape, offset }) => {
+    const size = shape.reduce((product, side) => product * side, 1);
+    return new TYPES[dtype](buffer, start + offset, size);
+  });
+  return header;
+}
+
+/**
+ * @param {{onMessage: (message: object) => void, onFrame: (frame: object) => void,
+ *   onState: (isConnected: boolean) => void}} handlers onFrame is called in an animation frame
+ * @returns {{send: (message: object) => void}} send drops messages while there is no connection
+ */
+export function connect({ onMessage, onFrame, onState }) {
+  let socket;
+  let wait = 500;
+  let waiting = null; // the newest frame that is not drawn yet
+
+  const send = (message) => {
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+  };
+
+  const draw = () => {
+    const frame = waiting;
+    waiting = null;
+    try {
+      onFrame(frame);
+    } finally {
+      send({ type: "seen" });
+    }
+  };
+
+  const open = () => {
+    socket = new WebSocket(new URL("ws", window.location.href.split("#")[0].replace(/^http/, "ws")));
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      wait = 500;
+      onState(true);
+    };
+    socket.onmessage = ({ data }) => {
+      if (typeof data === "string") {
+        onMessage(JSON.parse(data));
+        return;
+      }
+      const isFirst = waiting === null;
+      waiting = decodeFrame(data);
+      if (isFirst) requestAnimationFrame(draw);
+    };
+    socket.onclose = () => {
+      onState(false);
+      setTimeout(open, wait);
+      wait = Math.min(wait * 1.5, 5000);
+    };
+  };
+
+  open();
+  return { send };
+}

@@ -1,0 +1,140 @@
+/** What opens above the page: messages, the form to change a weight, and "Take it away". */
+
+import { FEATURE_LABELS } from "./settings.js";
+import { neuronName } from "./network.js";
+
+const byId = (id) => document.getElementById(id);
+
+/**
+ * Shows a line at the top of the page. An error stays longer.
+ *
+ * @param {string} text
+ * @param {"info" | "error"} kind
+ */
+export function showMessage(text, kind = "info") {
+  const box = document.createElement("div");
+  box.className = `message ${kind}`;
+  if (kind === "error") box.setAttribute("role", "alert");
+  const close = document.createElement("button");
+  close.className = "icon";
+  close.setAttribute("aria-label", "Close this message");
+  close.textContent = "×";
+  close.addEventListener("click", () => box.remove());
+  const words = document.createElement("span");
+  words.textContent = text;
+  box.append(words, close);
+  const root = byId("messages");
+  while (root.children.length > 1) root.firstChild.remove();
+  root.append(box);
+  setTimeout(() => box.remove(), kind === "error" ? 15000 : 6000);
+}
+
+/** @param {string} text @param {string} what in the message that follows */
+export async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+    showMessage(`${what} copied.`);
+  } catch {
+    showMessage(`The browser does not allow copying. ${what}: ${text}`, "error");
+  }
+}
+
+function download(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+/**
+ * The form to change a weight or a bias.
+ *
+ * @param {(message: object) => void} send
+ * @returns {(view: import("./network.js").NetworkView, layer: number, unit: number, input: number | null,
+ *   anchor: DOMRect) => void} opens it
+ */
+export function createEditForm(send) {
+  const form = byId("edit");
+  const choice = byId("edit-input");
+  const value = byId("edit-value");
+  let place = null;
+
+  const close = () => {
+    form.hidden = true;
+    place?.opener?.focus();
+    place = null;
+  };
+  const read = () => {
+    const { view, layer, unit } = place;
+    const refs = choice.value === "bias" ? view.last.biases : view.last.weights;
+    const numbers = view.frame.arrays[refs[layer]];
+    const inputs = view.frame.shapes[view.last.weights[layer]][1];
+    const number = choice.value === "bias" ? numbers[unit] : numbers[unit * inputs + Number(choice.value)];
+    value.value = Number(number.toPrecision(4));
+  };
+  choice.addEventListener("change", read);
+  byId("edit-close").addEventListener("click", close);
+  form.addEventListener("keydown", (event) => event.key === "Escape" && close());
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const { view, layer, unit } = place;
+    const input = choice.value === "bias" ? null : Number(choice.value);
+    send({ type: "edit", network: view.index, layer, unit, input, value: Number(value.value) });
+  });
+
+  return (view, layer, unit, input, anchor) => {
+    if (!view.last) return;
+    place = { view, layer, unit, opener: input === null ? document.activeElement : null };
+    const names = layer === 0
+      ? view.features.map((name) => FEATURE_LABELS[name])
+      : Array.from({ length: view.layers[layer - 1] }, (_, i) => neuronName(layer - 1, view.layers.length, i));
+    const options = names.map((name, i) => new Option(`weight from ${name}`, i));
+    choice.replaceChildren(new Option("bias", "bias"), ...options);
+    choice.value = input === null ? "bias" : String(input);
+    byId("edit-title").textContent = neuronName(layer, view.layers.length, unit);
+    read();
+    form.hidden = false;
+    const left = Math.min(anchor.right + 8, window.innerWidth - form.offsetWidth - 8);
+    const top = Math.min(anchor.bottom + 8, window.innerHeight - form.offsetHeight - 8);
+    form.style.left = `${Math.max(8, left)}px`;
+    form.style.top = `${Math.max(8, top)}px`;
+    value.focus();
+    value.select();
+  };
+}
+
+/**
+ * "Take it away": the config that trains the same network on the command line.
+ *
+ * @param {(message: object) => void} send
+ * @param {object} state
+ * @returns {(message: object) => void} shows a `config` message
+ */
+export function createTakeAway(send, state) {
+  const dialog = byId("take-away-dialog");
+  const network = byId("config-network");
+  let config = null;
+  const ask = () => send({ type: "config", network: Number(network.value) });
+
+  byId("take-away").addEventListener("click", () => {
+    network.value = "0";
+    byId("config-network-field").hidden = state.second_layers === null;
+    ask();
+  });
+  network.addEventListener("change", ask);
+  byId("config-copy").addEventListener("click", () => copy(config.yaml, "Config"));
+  byId("config-download").addEventListener("click", () => download(config.yaml, config.name));
+  byId("config-csv").addEventListener("click", () => download(config.csv, config.name.replace(/\.yaml$/, ".csv")));
+  byId("command-copy").addEventListener("click", () => copy(config.command, "Command"));
+  byId("config-close").addEventListener("click", () => dialog.close());
+
+  return (message) => {
+    config = message;
+    byId("config-yaml").textContent = message.yaml;
+    byId("config-command").textContent = message.command;
+    byId("config-name").textContent = message.name;
+    byId("config-csv").hidden = message.csv === null;
+    if (!dialog.open) dialog.showModal();
+  };
+}
