@@ -9,7 +9,7 @@ import { NetworkView, neuronName } from "./network.js";
 import { createNeuronPanel } from "./neuron.js";
 import { createPointTools, drawScale, OutputView } from "./output.js";
 import {
-  bindControls, defaultState, limitControls, readAddress, serverSettings, settle, SETTINGS, VIEW, writeAddress,
+  bindControls, defaultState, FEATURES, limitControls, readAddress, serverSettings, settle, SETTINGS, writeAddress,
 } from "./settings.js";
 import { createStories, FIRST_STORY } from "./stories.js";
 import { createSurfacePanel } from "./surface.js";
@@ -95,7 +95,7 @@ function change(changes) {
   Object.assign(state, changes);
   settle(state, Object.keys(changes));
   showState();
-  if ("speed" in changes) send({ type: "speed", value: state.speed });
+  if ("speed" in changes && isReady) send({ type: "speed", value: state.speed });
   if (Object.keys(changes).some((name) => name in SETTINGS)) sendSettings();
 }
 
@@ -172,7 +172,7 @@ function toggleFeature(name) {
   const chosen = new Set(state.features);
   if (!chosen.delete(name)) chosen.add(name);
   if (!chosen.size) showMessage("A network needs at least one feature.", "error");
-  else change({ features: ["x", "y", "x2", "y2", "xy", "sin_x", "sin_y"].filter((feature) => chosen.has(feature)) });
+  else change({ features: FEATURES.filter((feature) => chosen.has(feature)) });
 }
 
 /** Makes the cards agree with the state. */
@@ -186,7 +186,7 @@ function build() {
   }
   document.body.classList.toggle("two", count === 2);
   byId("add-network").hidden = count === 2 || state.hide.includes("second");
-  const isSingle = state.rule === "original" || (data ?? points.local()).task === "regression";
+  const isSingle = state.rule === "original" || data?.task === "regression";
   cards.forEach(({ root, view }, index) => {
     const kind = index ? state.second_kind : state.kind;
     root.querySelectorAll(".kinds input").forEach((radio) => { radio.checked = radio.value === kind; });
@@ -195,7 +195,7 @@ function build() {
     root.querySelector(".remove-layer").disabled = depth <= (kind === "residual" ? 1 : 0);
     root.querySelector(".add-layer").disabled = depth >= 50;
     root.querySelector(".stepper span").textContent = `${depth} hidden layer${depth === 1 ? "" : "s"}`;
-    view.build(state, data, isSingle ? 1 : state.num_classes);
+    view.build(state, data, isSingle ? 1 : data?.num_classes ?? 2);
   });
   document.querySelectorAll("#networks [data-group]").forEach((part) => {
     if (!part.classList.contains("remove-network")) part.hidden = state.hide.includes(part.dataset.group);
@@ -214,13 +214,11 @@ function build() {
 const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const lossText = (loss) => (Number.isFinite(loss) ? loss.toPrecision(3) : "not finite");
-let epochs = [];
 
 function onFrame(newFrame) {
   frame = newFrame;
   window.playground.last = frame;
   window.playground.frames += 1;
-  if (frame.epochs_recorded) epochs = frame.epochs_recorded;
   chart.add(frame.networks);
   drawFrame();
 }
@@ -254,12 +252,12 @@ function showPlaying(isPlaying) {
 
 function showRewind() {
   const slider = byId("rewind");
-  const newest = Math.max(0, frame.recorded - 1);
+  const newest = frame.recorded.length - 1;
   if (slider.max !== String(newest)) slider.max = newest;
   const value = frame.index ?? newest;
   if (document.activeElement !== slider || frame.index === null) slider.value = value;
   byId("newest").hidden = frame.index === null;
-  setText(byId("rewind-text"), frame.index === null ? "" : `to epoch ${epochs[frame.index] ?? frame.epoch}`);
+  setText(byId("rewind-text"), frame.index === null ? "" : `to epoch ${frame.epoch.toLocaleString("en")}`);
 }
 
 // ---------------------------------------------------------------------------------------------------- controls
@@ -288,7 +286,6 @@ byId("rewind").addEventListener("input", ({ target }) => {
 });
 byId("measure").addEventListener("change", ({ target }) => {
   chart.measure = target.value;
-  byId("loss-title").textContent = target.value === "loss" ? "Loss by epoch" : "Accuracy by epoch";
   chart.draw();
 });
 byId("csv").addEventListener("change", async ({ target }) => {

@@ -2,7 +2,7 @@
 
 import { isDark, themeColour, valueColour, classColour, decodeBytes } from "./colours.js";
 import { arrange, makeLines, makeLinks, openLayers } from "./graph.js";
-import { FEATURE_LABELS } from "./settings.js";
+import { FEATURES, FEATURE_LABELS } from "./settings.js";
 
 const MAX_LAYERS = 50;
 const MAX_NEURONS = 16;
@@ -68,14 +68,14 @@ export class NetworkView {
   build(state, data, outputs) {
     const layers = this.index ? state.second_layers : state.layers;
     const kind = this.index ? state.second_kind : state.kind;
-    const height = state.second_layers === null ? 400 : 236;
+    const height = state.second_layers === null ? 430 : 236;
     const isFull = this.index === 0 && !state.hide.includes("features");
     const width = Math.floor(this.scroll.clientWidth);
     this.extra = this.extra.filter((layer) => layer < layers.length);
-    const { features, num_classes: numClasses, shape } = state;
-    const key = JSON.stringify([layers, kind, height, isFull, width, this.extra, features, outputs, numClasses, isDark()]);
-    if (key === this.key && data === this.data) return;
-    Object.assign(this, { key, data, layers, kind, features, outputs, numClasses, shape });
+    const { features } = state;
+    const key = JSON.stringify([layers, kind, height, isFull, width, this.extra, features, outputs, isDark()]);
+    if (width === 0 || (key === this.key && data === this.data)) return;
+    Object.assign(this, { key, data, layers, kind, features, outputs });
 
     this.open = openLayers(layers.length, this.extra);
     this.layout = arrange({ layers, features, outputs, isFull, open: this.open, width, height });
@@ -119,12 +119,11 @@ export class NetworkView {
     const label = element("span", "part feature-label", null, this.graph);
     label.textContent = FEATURE_LABELS[name];
     label.style.cssText = `top:${y - 9}px;width:${x - size / 2 - 6}px`;
-    const position = ["x", "y", "x2", "y2", "xy", "sin_x", "sin_y"].indexOf(name);
     if (this.data) {
       const canvas = element("canvas", "", null, button);
       canvas.width = this.data.grid;
       canvas.height = this.data.grid;
-      const bytes = decodeBytes(this.data.feature_maps[position]);
+      const bytes = decodeBytes(this.data.feature_maps[FEATURES.indexOf(name)]);
       this.painter.paint(canvas.getContext("2d"), bytes, this.data.grid);
       this.#watch(button, { feature: name, bytes, size: this.data.grid, label: `Feature ${FEATURE_LABELS[name]}` });
     }
@@ -173,7 +172,7 @@ export class NetworkView {
     bias.addEventListener("click", () => this.actions.edit(layer, unit, null, bias.getBoundingClientRect()));
     if (type === "head") {
       const isClass = this.outputs > 1;
-      button.style.background = isClass ? classColour(unit, this.numClasses) : "var(--muted)";
+      button.style.background = isClass ? classColour(unit, this.outputs) : "var(--muted)";
       return { button, x: at[0], y: at[1] };
     }
     this.#watch(button, { layer, unit, label: `${name[0].toUpperCase()}${name.slice(1)}` });

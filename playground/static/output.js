@@ -4,6 +4,7 @@ import { classColour, themeColour, valueColour } from "./colours.js";
 
 const REACH = 6; // the picture shows -6 to 6 in both directions
 const PIXELS = 520; // of the canvas with the points
+const MAX_CLASSES = 6;
 
 /** The big picture of one network. */
 export class OutputView {
@@ -148,10 +149,9 @@ export function createPointTools(state, onChange) {
     document.body.classList.toggle("drawing", state.shape === "points");
     byId("point-class-field").hidden = state.points_task !== "classification";
     byId("point-value-field").hidden = state.points_task !== "regression";
-    if (classes.options.length !== state.num_classes) {
-      const selected = Math.min(Number(classes.value), state.num_classes - 1);
-      classes.replaceChildren(...Array.from({ length: state.num_classes }, (_, index) => new Option(`Class ${index}`, index)));
-      classes.value = selected;
+    const count = state.rule === "original" ? 2 : MAX_CLASSES;
+    if (classes.options.length !== count) {
+      classes.replaceChildren(...Array.from({ length: count }, (_, index) => new Option(`Class ${index}`, index)));
     }
     byId("points-undo").disabled = byId("points-clear").disabled = !state.points?.length;
   };
@@ -173,7 +173,8 @@ export function createPointTools(state, onChange) {
   byId("points-clear").addEventListener("click", () => set([]));
 
   const local = () => ({
-    task: state.points_task, num_classes: state.num_classes, limit: 1, train: state.points ?? [], test: [],
+    task: state.points_task, limit: 1, train: state.points ?? [], test: [],
+    num_classes: Math.max(2, ...(state.points ?? []).map(([, , target]) => target + 1)),
   });
   return { click, refresh, local };
 }

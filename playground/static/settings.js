@@ -26,7 +26,10 @@ const TEXT_LISTS = ["features", "hide"];
 export const defaultState = () => structuredClone({ ...SETTINGS, ...VIEW });
 
 /** @param {object} state @returns {object} what the server takes */
-export const serverSettings = (state) => Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, state[name]]));
+export function serverSettings(state) {
+  const settings = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, state[name]]));
+  return { ...settings, points: state.shape === "points" ? state.points : null };
+}
 
 function encode(name, value) {
   if (value === null) return "none";
@@ -55,6 +58,7 @@ export function writeAddress(state) {
   const defaults = defaultState();
   const parts = [];
   for (const name of Object.keys(defaults)) {
+    if (name === "points" && state.shape !== "points") continue;
     const text = encode(name, state[name]);
     if (["shape", "seed"].includes(name) || text !== encode(name, defaults[name])) {
       parts.push(`${name}=${encodeURIComponent(text).replaceAll("%2C", ",").replaceAll("%3A", ":")}`);
@@ -167,6 +171,7 @@ const RULES = {
 export function limitControls(state) {
   const byId = (id) => document.getElementById(id);
   const isOriginal = state.rule === "original";
+  byId("take-away").disabled = isOriginal;
   byId("rule-text").textContent = RULES[state.rule];
   byId("optimizer").disabled = isOriginal;
   byId("dropout").disabled = isOriginal;

@@ -18,7 +18,7 @@ export const STORIES = [
     steps: [
       {
         text: "One hidden layer above, three below, on the same points. Press play: "
-          + "only the deep network can wind its boundary around the spiral.",
+          + "only the deep network follows the spiral.",
         settings: { ...spiral, layers: [8], second_layers: [8, 8, 8] },
       },
       {
