@@ -192,7 +192,11 @@ class Drawing {
     for (const stroke of this.strokes) {
       context.beginPath();
       context.moveTo(...stroke[0]);
-      for (const point of stroke) context.lineTo(...point);
+      for (let i = 1; i < stroke.length; i += 1) { // a curve to the middle of every segment is smooth
+        const [[x, y], [nextX, nextY]] = [stroke[i - 1], stroke[i]];
+        context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
+      }
+      context.lineTo(...stroke.at(-1));
       context.stroke();
     }
     this.bytes = context.getImageData(0, 0, SIDE, SIDE).data;
@@ -323,8 +327,8 @@ function captionOf(stage, isLast) {
   if (isLast) return "One number per digit: the logits. Softmax turns them into the probabilities above.";
   if (has("Unfold")) return "The image cut into patches. Each row is a patch, each column one of its pixels.";
   if (height === 1 && width === 1) return "One square per unit. Every unit combines all outputs of the stage before.";
-  if (count === 1 && stage.channels === 1) return "Each row is a unit, each column a step of the sequence, from left to right.";
-  return "Each picture is a feature map. Bright colours show where the network found one learned pattern.";
+  if (count === 1 && stage.channels === 1) return "Each row is a unit, each column a step of the sequence.";
+  return "Each picture is a feature map. Strong colours show where the network found one learned pattern.";
 }
 
 function digitLabels() {

@@ -23,8 +23,10 @@ const FUNCTIONS = {
 export function createNeuronPanel(root, send) {
   let last = null;
   const number = element("input", { type: "number", min: 1, value: 1 });
-  const previous = element("button", { type: "button", className: "icon", textContent: "‹", "aria-label": "Previous sample" });
-  const next = element("button", { type: "button", className: "icon", textContent: "›", "aria-label": "Next sample" });
+  const previous = element("button",
+    { type: "button", className: "icon", textContent: "‹", "aria-label": "Previous sample" });
+  const next = element("button",
+    { type: "button", className: "icon", textContent: "›", "aria-label": "Next sample" });
   const count = element("span", { className: "caption" });
   const step = element("button", { type: "button", className: "strong", textContent: "Step one batch" });
   const point = element("p", { className: "neuron-point" });
@@ -40,15 +42,16 @@ export function createNeuronPanel(root, send) {
       element("label", { className: "neuron-sample" }, "Sample ", number), count, previous, next, step),
     point,
     section("Forward pass",
-      "The neuron multiplies each input by its weight, adds the products and the bias, and applies the activation function.",
+      "The neuron multiplies each input by its weight, adds the products and the bias, and applies the activation "
+      + "function.",
       forward.root, sum, curve),
     section("Backward pass",
       "The gradient of this sample's loss L arrives at the output. The chain rule multiplies it by the slope of the "
-      + "activation function. The result, delta, says how L changes with the sum z.",
+      + "activation function. The result, δ (delta), is the gradient of L with respect to the sum z.",
       backward),
     section("Update",
-      "The gradient of a weight is delta times its input, averaged over all samples of the batch. The optimizer computes "
-      + "the next value from it. Plain SGD: next = now − learning rate × gradient.",
+      "The gradient of a weight is δ · input, averaged over all samples of the batch. The optimizer computes the "
+      + "next value from it. For plain SGD: next = now − learning rate · gradient.",
       update.root));
 
   const ask = (sample) => {
@@ -67,10 +70,11 @@ export function createNeuronPanel(root, send) {
       const [x, y, target] = message.point;
       number.max = message.batch_size;
       if (document.activeElement !== number) number.value = message.sample + 1;
-      count.textContent = `of ${message.batch_size} in the next batch`;
+      count.textContent = `of ${message.batch_size}`;
       previous.disabled = message.sample === 0;
       next.disabled = message.sample === message.batch_size - 1;
-      point.textContent = `Point (${formatNumber(x, 2)}, ${formatNumber(y, 2)}), target ${formatNumber(target, 2)}, `
+      const targetText = Number.isInteger(target) ? target : formatNumber(target, 2); // a class is a whole number
+      point.textContent = `Point (${formatNumber(x, 2)}, ${formatNumber(y, 2)}), target ${targetText}, `
         + `loss L = ${formatNumber(message.loss)}`;
       forward.fill(message.inputs.map((input) => [nameOf(input), input.value, input.weight, input.product]));
       sum.replaceChildren(...forwardFormulas(message));
@@ -98,7 +102,8 @@ class Table {
   constructor(head) {
     this.body = element("tbody");
     this.root = element("table", { className: "neuron-table" },
-      element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col", textContent: name })))),
+      element("thead", {},
+        element("tr", {}, ...head.map((name) => element("th", { scope: "col", textContent: name })))),
       this.body);
   }
 
@@ -167,7 +172,7 @@ function drawActivation({ activation, sum, output, slope }) {
   const path = places.map((z, i) => `${i ? "L" : "M"}${toX(z).toFixed(1)} ${toY(values[i]).toFixed(1)}`).join("");
   const half = reach / 5; // of the tangent
   const picture = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img",
-    "aria-label": `${text} at z = ${formatNumber(sum)}: output ${formatNumber(output)}, slope ${formatNumber(slope)}` });
+    "aria-label": `${text} at z = ${formatNumber(sum)}: ${formatNumber(output)}, slope ${formatNumber(slope)}` });
   picture.append(
     shape("line", { x1: 0, x2: WIDTH, y1: toY(0), y2: toY(0), class: "axis" }),
     shape("line", { x1: toX(0), x2: toX(0), y1: 0, y2: HEIGHT, class: "axis" }),
@@ -176,8 +181,9 @@ function drawActivation({ activation, sum, output, slope }) {
     shape("line", { x1: toX(sum - half), x2: toX(sum + half), y1: toY(output - half * slope),
       y2: toY(output + half * slope), class: "tangent" }),
     shape("circle", { cx: toX(sum), cy: toY(output), r: 5, class: "point" }),
-    label(WIDTH - 4, toY(0) - 5, "z", "end"),
-    label(toX(0) + 6, 11, "h", "start"),
+    label(WIDTH - 4, toY(0) - 5, `z = ${formatNumber(reach, 1)}`, "end"),
+    label(toX(0) + 6, 11, `h = ${formatNumber(high, 1)}`, "start"),
+    label(toX(0) + 6, HEIGHT - 4, formatNumber(low, 1), "start"),
     label(4, toY(0) - 5, formatNumber(-reach, 1), "start"));
   return [picture, element("figcaption", { className: "caption", textContent:
     "The activation function. The point is this neuron; the line through it has the slope ∂h/∂z." })];

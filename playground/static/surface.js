@@ -51,15 +51,15 @@ export function createSurfacePanel(root, send) {
   return {
     show(message) {
       last = message;
-      const [first, second] = message.explained.map((share) => `${Math.round(100 * share)} %`);
+      const [first, second] = message.explained.map((share) => `${Math.round(100 * share)}\u00a0%`);
       const { lowest, highest } = lossScale(message.losses);
       const [[left, right], [bottom, top]] = message.axes;
       horizontal.textContent = `direction 1: ${formatNumber(left, 1)} to ${formatNumber(right, 1)}`;
       vertical.textContent = `direction 2: ${formatNumber(bottom, 1)} to ${formatNumber(top, 1)}`;
       low.textContent = `loss ${lossText(lowest)}`;
       high.textContent = lossText(highest);
-      shares.textContent = `The two directions are those in which the weights moved most: ${first} and ${second} of the `
-        + "squared distances. The loss also depends on the other directions, which are not shown.";
+      shares.textContent = `These are the two directions in which the weights moved most: ${first} and ${second} of `
+        + "their squared distances. The loss also depends on the other directions, which are not shown.";
       picture.setAttribute("aria-label", `Training loss from ${lossText(lowest)} to ${lossText(highest)}, with the `
         + `path of ${message.path.length} recorded epochs`);
       draw();
