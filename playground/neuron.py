@@ -93,8 +93,9 @@ class Pass:
         for later in hidden[layer + 1 :]:
             y = later(y)
         self.loss = network.loss(y if is_head else final(model.head(y)), targets)
-        self.slopes = torch.autograd.grad(self.outputs.sum(), self.sums, retain_graph=True)[0]
         self.loss.backward()
+        at = self.sums.detach().requires_grad_()
+        (self.slopes,) = torch.autograd.grad(activation(at).sum(), at)
 
     def numbers(self, unit: int) -> dict[str, Tensor | None]:
         """The numbers of one neuron."""
