@@ -2,7 +2,7 @@
 
 const RARE = ["rule", "stop", "csv", "num_classes", "dropout", "regularization", "regularization_rate", "surface"];
 const DEEP = [...RARE, "noise", "train_share", "batch_size", "num_samples", "features"];
-const spiral = { shape: "spiral", optimizer: "adamw", lr: 0.01, activation: "tanh", speed: 25 };
+const spiral = { shape: "spiral", optimizer: "adamw", lr: 0.01, activation: "relu", speed: 25 };
 const few = { ...spiral, num_samples: 100, noise: 0.3, train_share: 0.5, layers: [16, 16, 16], show_test: true };
 const deepCircle = { shape: "circle", optimizer: "momentum", lr: 0.03, speed: 5 };
 const wide = (width, depth) => Array(depth).fill(width);
