@@ -1,6 +1,6 @@
 """The output of a network for every point of the plane, with an animation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning as L
@@ -12,6 +12,7 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
+from torch import Tensor
 
 from callbacks.drawing import COLOURS, SIGNED, colour_scale, headline, panels, symmetric
 from callbacks.insight import Insight
@@ -23,7 +24,9 @@ MILLISECONDS = 400  # per frame of the animation
 
 
 class DecisionBoundary(Insight):
-    """Draws the output of a network with two inputs for every point of the plane, under `decision_boundary/plane`.
+    """Draws the output of a network for every point of the plane, under `decision_boundary/plane`.
+
+    The inputs of the network are the two coordinates, or features of them if the data has `features_of` and `points`.
 
     The colour is the probability of class 1 for two classes, the most likely class for more classes, and the value for
     regression. With two classes, a line shows where both are equally likely. Discs are training samples, crosses are
@@ -34,7 +37,7 @@ class DecisionBoundary(Insight):
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
         shape, num_outputs = list(model.hparams["input_shape"]), model.hparams["num_outputs"]
-        if shape != [2]:
+        if shape != [2] and not hasattr(self.data, "features_of"):
             return f"it draws inputs of 2 numbers, not input_shape={shape}"
         if model.hparams["task"] != "regression" and num_outputs > len(COLOURS):
             return f"it has colours for {len(COLOURS)} classes, not {num_outputs}"
@@ -45,17 +48,21 @@ class DecisionBoundary(Insight):
         super().on_train_start(trainer, pl_module)
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        samples = {name: self.data.splits[name] for name in ("train", "test")}
-        reach = MARGIN * max(float(inputs.abs().max()) for inputs, _ in samples.values())
+        features_of = getattr(self.data, "features_of", None)
+        samples = {}
+        for name in ("train", "test"):
+            inputs, targets = self.data.splits[name]
+            samples[name] = (self.data.points[name] if features_of else inputs), targets
+        reach = MARGIN * max(float(points.abs().max()) for points, _ in samples.values())
         num_classes = 0 if self.data.task == "regression" else self.data.num_outputs
         arrays = {
-            "values": plane_outputs(model, reach),
+            "values": plane_outputs(model, reach, features_of),
             "reach": np.array(reach),
             "num_classes": np.array(num_classes),
             "limit": np.array(symmetric(to_numpy(samples["train"][1])).vmax),
         }
-        for name, (inputs, targets) in samples.items():
-            arrays |= {name: to_numpy(inputs), f"{name}_targets": to_numpy(targets).reshape(len(targets), -1)[:, 0]}
+        for name, (points, targets) in samples.items():
+            arrays |= {name: to_numpy(points), f"{name}_targets": to_numpy(targets).reshape(len(targets), -1)[:, 0]}
         figure, (axes,) = panels(4.8, 4.2, is_plot=False)
         drawn = draw_field(axes, arrays)
         headline(figure, f"Prediction for every point of the plane (finished epochs: {self.epoch})")
@@ -72,14 +79,19 @@ class DecisionBoundary(Insight):
         first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
 
 
-def plane_outputs(model: L.LightningModule, reach: float) -> np.ndarray:
-    """The outputs `(G, G)` on a grid from -reach to reach; the second input is the first axis.
+def plane_outputs(
+    model: L.LightningModule, reach: float, features_of: Callable[[Tensor], Tensor] | None = None
+) -> np.ndarray:
+    """The outputs `(G, G)` on a grid from -reach to reach; the second coordinate is the first axis.
 
-    They are the probability of class 1 for two classes, the most likely class for more, and the first value for
+    The inputs of the network are the coordinates, or what `features_of` makes of them: `(N, 2)` to `(N, F)`.
+    The outputs are the probability of class 1 for two classes, the most likely class for more, and the first value for
     regression.
     """
     axis = torch.linspace(-reach, reach, NUM_POINTS, device=model.device)
     grid = torch.cartesian_prod(axis, axis).flip(1)  # (G * G, 2), row by row
+    if features_of:
+        grid = features_of(grid)
     outputs = model(grid.to(next(model.parameters()).dtype)).float()
     if model.hparams["task"] == "regression":
         values = outputs[:, 0]
@@ -111,7 +123,7 @@ def draw_field(axes: Axes, arrays: Mapping[str, np.ndarray]) -> ScalarMappable:
     for name, marker in (("train", {"edgecolors": "white", "linewidths": 0.4}), ("test", {"marker": "x"})):
         style: Any = {"cmap": colours, "norm": norm, "s": 16, **marker}
         axes.scatter(arrays[name][:, 0], arrays[name][:, 1], c=arrays[f"{name}_targets"], **style)
-    axes.set(xlabel="first input", ylabel="second input")
+    axes.set(xlabel="x", ylabel="y")
     return drawn
 
 

@@ -46,8 +46,9 @@ class Features(Insight):
     num_intervals = 0
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        if list(model.hparams["input_shape"]) == [2]:
-            return "inputs of 2 numbers are not pictures; use DecisionBoundary"
+        shape = list(model.hparams["input_shape"])
+        if shape == [2] or hasattr(self.data, "features_of"):
+            return f"inputs of {shape[0]} numbers are not pictures; use DecisionBoundary"
         return None
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:

@@ -5,10 +5,12 @@ Source: the data sets of TensorFlow Playground (Smilkov et al. 2017), written fr
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from datamodules.base import BaseDataModule
 from datamodules.loader import Samples
@@ -37,21 +39,33 @@ def xor(num_samples: int, noise: float, random: Random) -> tuple[Points, np.ndar
     return points, noisy[:, 0] * noisy[:, 1] >= 0
 
 
-def gauss(num_samples: int, noise: float, random: Random) -> tuple[Points, np.ndarray]:
-    """Two Gaussian clouds around (2, 2) and (-2, -2), with a variance of 0.5 plus 7 times the noise."""
-    first = np.arange(num_samples) < num_samples // 2
-    centres = np.where(first, 2.0, -2.0)[:, None]
-    return centres + math.sqrt(0.5 + 7 * noise) * random.standard_normal((num_samples, 2)), first
+def arms(num_samples: int, num_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Divides the samples into equal arms. Returns the arm, position within the arm (0 to 1) and class of each."""
+    starts = np.arange(num_classes + 1) * num_samples // num_classes
+    samples = np.arange(num_samples)
+    arm = np.searchsorted(starts, samples, side="right") - 1
+    fraction = (samples - starts[arm]) / np.diff(starts)[arm]
+    return arm, fraction, num_classes - 1 - arm
 
 
-def spiral(num_samples: int, noise: float, random: Random) -> tuple[Points, np.ndarray]:
-    """Two arms of 1.75 turns. Noise moves the points."""
-    half = num_samples // 2
-    first = np.arange(num_samples) < half
-    fraction = np.where(first, np.arange(num_samples) / half, (np.arange(num_samples) - half) / (num_samples - half))
-    angle = 3.5 * math.pi * fraction + np.where(first, 0, math.pi)
+def gauss(num_samples: int, noise: float, random: Random, num_classes: int = 2) -> tuple[Points, np.ndarray]:
+    """Gaussian clouds, with a variance of 0.5 plus 7 times the noise.
+
+    Their centres are evenly spaced on a circle. Two clouds are around (2, 2) and (-2, -2).
+    """
+    arm, _, labels = arms(num_samples, num_classes)
+    angle = math.pi / 4 + 2 * math.pi * arm / num_classes
+    centres = math.sqrt(8) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    centres = centres.round(12)  # exactly 2 and -2 for two clouds
+    return centres + math.sqrt(0.5 + 7 * noise) * random.standard_normal((num_samples, 2)), labels
+
+
+def spiral(num_samples: int, noise: float, random: Random, num_classes: int = 2) -> tuple[Points, np.ndarray]:
+    """Arms of 1.75 turns, evenly spaced around the origin. Noise moves the points."""
+    arm, fraction, labels = arms(num_samples, num_classes)
+    angle = 3.5 * math.pi * fraction + 2 * math.pi * arm / num_classes
     points = 5 * fraction[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
-    return points + noise * random.uniform(-1, 1, points.shape), first
+    return points + noise * random.uniform(-1, 1, points.shape), labels
 
 
 def plane(num_samples: int, noise: float, random: Random) -> tuple[Points, np.ndarray]:
@@ -72,36 +86,128 @@ def bumps(num_samples: int, noise: float, random: Random) -> tuple[Points, np.nd
     return points, heights
 
 
-Generator = Callable[[int, float, Random], tuple[Points, np.ndarray]]
-CLASSIFICATION: dict[str, Generator] = {"circle": circle, "xor": xor, "gauss": gauss, "spiral": spiral}
+Generator = Callable[..., tuple[Points, np.ndarray]]
+SEVERAL_CLASSES: dict[str, Generator] = {"gauss": gauss, "spiral": spiral}
+CLASSIFICATION: dict[str, Generator] = {"circle": circle, "xor": xor, **SEVERAL_CLASSES}
 REGRESSION: dict[str, Generator] = {"plane": plane, "bumps": bumps}
 SHAPES = {**CLASSIFICATION, **REGRESSION}
 
+FeatureName = Literal["x", "y", "x2", "y2", "xy", "sin_x", "sin_y"]
+FEATURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # of the coordinates x and y
+    "x": lambda x, y: x,
+    "y": lambda x, y: y,
+    "x2": lambda x, y: x * x,
+    "y2": lambda x, y: y * y,
+    "xy": lambda x, y: x * y,
+    "sin_x": lambda x, y: x.sin(),
+    "sin_y": lambda x, y: y.sin(),
+}
+COORDINATES: list[FeatureName] = ["x", "y"]
 
-class Plane(BaseDataModule):
-    """Points `[2]` with one of two classes, or with a height.
+MOST_CLASSES = 6
+MOST_LINES = 100_000  # of a file of points
+LARGEST = 100  # coordinate or value in a file of points
+TASKS: dict[str, Literal["classification", "regression"]] = {"x,y,class": "classification", "x,y,value": "regression"}
+
+
+class OwnPoints(NamedTuple):
+    """Points from a file: `points` (N, 2), `targets` (N,), and the number of classes, 0 for regression."""
+
+    points: Points
+    targets: np.ndarray
+    task: Literal["classification", "regression"]
+    num_classes: int
+
+
+def read_points(text: str, name: str = "points") -> OwnPoints:
+    """Reads points in the plane from CSV text.
+
+    The first line is `x,y,class` or `x,y,value`. Every other line has three numbers. Coordinates and values are between
+    -100 and 100. Classes are whole numbers from 0 to 5.
 
     Args:
-        shape: `circle`, `xor`, `gauss` or `spiral` for classification, `plane` or `bumps` for regression.
-        num_samples: Number of points. TensorFlow Playground has 500 for classification and 1,200 for regression.
-        noise: Amount of noise, 0 to 0.5 in TensorFlow Playground. It moves points, labels or heights, by shape.
+        text: At most 100,000 lines.
+        name: Name of the file, for error messages.
+
+    Raises:
+        ValueError: If the text is anything else. The message names the line, the column and the value.
+    """
+    lines = text.removeprefix("\ufeff").splitlines()  # spreadsheets write this mark in front
+    if len(lines) > MOST_LINES:
+        raise ValueError(f"{name} has {len(lines)} lines; use at most {MOST_LINES}")
+    header = lines[0].replace(" ", "") if lines else ""
+    if header not in TASKS:
+        raise ValueError(f"{name}, line 1: the header is {header[:40]!r}; write {' or '.join(TASKS)}")
+    columns = header.split(",")
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        cells = line.split(",")
+        if len(cells) != len(columns):
+            raise ValueError(f"{name}, line {number}: {line[:40]!r} has {len(cells)} columns; write 3: {header}")
+        rows.append([read_number(*cell, f"{name}, line {number}") for cell in zip(columns, cells, strict=True)])
+    if len(rows) < 2:
+        raise ValueError(f"{name} has {len(rows)} points; write 2 or more")
+    points, targets = np.split(np.array(rows), [2], axis=1)
+    num_classes = int(targets.max()) + 1 if columns[2] == "class" else 0
+    if num_classes == 1:
+        raise ValueError(f"{name}: every class is 0; write at least two classes, 0 and 1")
+    return OwnPoints(points, targets[:, 0], TASKS[header], num_classes)
+
+
+def read_number(column: str, text: str, place: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if column == "class":
+        is_right, expected = number in range(MOST_CLASSES), f"a whole number from 0 to {MOST_CLASSES - 1}"
+    else:
+        is_right, expected = abs(number) <= LARGEST, f"a number from {-LARGEST} to {LARGEST}"
+    if not is_right:
+        raise ValueError(f"{place}, column {column}: {text.strip()[:40]!r} must be {expected}")
+    return number
+
+
+class Plane(BaseDataModule):
+    """Points in the plane with a class, or with a height. The inputs are features of their coordinates: `[F]`.
+
+    Args:
+        shape: `circle`, `xor`, `gauss` or `spiral` for classification, `plane` or `bumps` for regression, or `points`
+            for the points of a file.
+        num_samples: Number of points. TensorFlow Playground has 500 for classification and 1,200 for regression. Not
+            used with `shape=points`.
+        noise: Amount of noise, 0 to 0.5 in TensorFlow Playground. It moves points, labels or heights, by shape. Not
+            used with `shape=points`.
         train_share: Fraction of the points to train on. The others are test points.
-        points_seed: Seed of the points. Runs with different seeds have the same points.
+        points_seed: Seed of the points, or of the order of the points of a file. Runs with different seeds have the
+            same points.
+        features: Inputs of the network, in this order: `x`, `y`, their squares `x2` and `y2`, their product `xy`, and
+            the sines `sin_x` and `sin_y`.
+        num_classes: Number of classes, 2 to 6. More than 2 need `shape=gauss` or `shape=spiral`.
+        points_file: CSV file with the header `x,y,class` or `x,y,value`, see `read_points`. For `shape=points` only.
         batch_size: Samples per optimizer step, over all devices.
         val_size: Number of training points held back for validation.
         seed: Seed of the order of samples. Set by `seed_everything`.
 
+    Attributes:
+        points: The coordinates `(N, 2)` of the samples of each split, after `setup`.
+
     Raises:
-        ValueError: If an option is outside its range.
+        ValueError: If an option is outside its range, or the file has the wrong content.
     """
 
     def __init__(
         self,
-        shape: Literal["circle", "xor", "gauss", "spiral", "plane", "bumps"] = "circle",
+        shape: Literal["circle", "xor", "gauss", "spiral", "plane", "bumps", "points"] = "circle",
         num_samples: int = 500,
         noise: float = 0.0,
         train_share: float = 0.5,
         points_seed: int = 0,
+        features: list[FeatureName] = COORDINATES,
+        num_classes: int = 2,
+        points_file: str | None = None,
         batch_size: int = 10,
         val_size: int = 50,
         seed: int = 0,
@@ -111,30 +217,51 @@ class Plane(BaseDataModule):
             raise ValueError(f"num_samples={num_samples} is too small; use num_samples=4 or more")
         if noise < 0:
             raise ValueError(f"noise={noise} is negative; use noise=0 or more")
+        if shape not in SHAPES and shape != "points":
+            raise ValueError(f"shape={shape!r} must be one of {', '.join(SHAPES)}, points")
+        if not features or list(features) != [name for name in FEATURES if name in features]:
+            raise ValueError(f"features={list(features)} must be some of {', '.join(FEATURES)}, in this order")
+        most = MOST_CLASSES if shape in SEVERAL_CLASSES else 2
+        if not 2 <= num_classes <= most:
+            raise ValueError(
+                f"num_classes={num_classes} must be {'2' if most == 2 else f'2 to {most}'} with shape={shape}; "
+                f"{' and '.join(SEVERAL_CLASSES)} have up to {MOST_CLASSES} classes"
+            )
+        self.own_points = read_file(points_file, shape)
+        if self.own_points:
+            num_samples = len(self.own_points.points)
         num_train = int(num_samples * train_share)
         if not 0 < num_train < num_samples:
             raise ValueError(
                 f"train_share={train_share} leaves {num_train} of {num_samples} points to train on; "
                 "use train_share between 0 and 1"
             )
-        if shape not in SHAPES:
-            raise ValueError(f"shape={shape!r} must be one of {', '.join(SHAPES)}")
-        self.input_shape = [2]
         self.shape = shape
         self.num_samples = num_samples
         self.noise = noise
         self.num_train = num_train
         self.points_seed = points_seed
-        self.task = "regression" if shape in REGRESSION else "classification"
-        self.num_outputs = 1 if self.task == "regression" else 2
+        self.features = list(features)
+        self.input_shape = [len(self.features)]
+        self.points: dict[str, Tensor] = {}
+        if self.own_points:
+            self.task, num_classes = self.own_points.task, self.own_points.num_classes
+        else:
+            self.task = "regression" if shape in REGRESSION else "classification"
+        self.num_outputs = 1 if self.task == "regression" else num_classes
 
     @property
     def title(self) -> str:
         return f"Plane-{self.shape}"
 
-    def load(self) -> tuple[Samples, Samples]:
+    def draw(self) -> tuple[Samples, Samples]:
+        """The points `(N, 2)` and targets for training, and those for the test."""
         random = np.random.default_rng(self.points_seed)
-        points, values = SHAPES[self.shape](self.num_samples, self.noise, random)
+        if self.own_points:
+            points, values = self.own_points.points, self.own_points.targets
+        else:
+            options = {"num_classes": self.num_outputs} if self.shape in SEVERAL_CLASSES else {}
+            points, values = SHAPES[self.shape](self.num_samples, self.noise, random, **options)
         order = random.permutation(self.num_samples)
         inputs = torch.from_numpy(points[order]).float()
         targets = torch.from_numpy(values[order].astype(np.float32))[:, None]
@@ -142,3 +269,35 @@ class Plane(BaseDataModule):
             targets = targets[:, 0].long()
         cut = self.num_train
         return (inputs[:cut], targets[:cut]), (inputs[cut:], targets[cut:])
+
+    def features_of(self, points: Tensor) -> Tensor:
+        """The inputs of the network for points of the plane: `(N, 2)` to `(N, F)`."""
+        x, y = points.unbind(1)
+        return torch.stack([FEATURES[name](x, y) for name in self.features], dim=1)
+
+    def load(self) -> tuple[Samples, Samples]:
+        (train, train_targets), (test, test_targets) = self.draw()
+        return (self.features_of(train), train_targets), (self.features_of(test), test_targets)
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.splits:
+            return
+        super().setup(stage)
+        (points, targets), (test, _) = self.draw()
+        train, val = self.stratified_split(targets, self.val_size)  # the same as that of the samples
+        self.points = {"train": points[train], "val": points[val], "test": test}
+
+
+def read_file(points_file: str | None, shape: str) -> OwnPoints | None:
+    if points_file is None:
+        if shape == "points":
+            raise ValueError("shape=points needs the points of a file; set points_file, or choose another shape")
+        return None
+    if shape != "points":
+        raise ValueError(f"points_file={points_file} cannot be used with shape={shape}; use shape=points")
+    try:
+        text = Path(points_file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise ValueError(f"points_file={points_file} cannot be read: {reason}; use the path of a CSV file") from error
+    return read_points(text, points_file)

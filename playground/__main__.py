@@ -8,12 +8,11 @@ import webbrowser
 from pathlib import Path
 
 import torch
-from aiohttp import web
 
 from engine.cli import InputError
 from engine.setup import set_up_process
 from playground.digits import DigitReader
-from playground.server import Playground
+from playground.server import Playground, start
 from playground.settings import Settings, from_config
 
 
@@ -46,10 +45,7 @@ def main() -> None:
 
 async def serve(playground: Playground, host: str, port: int, opens_browser: bool) -> None:
     """Serves until it is cancelled."""
-    runner = web.AppRunner(playground.app)
-    await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    address = f"http://{host}:{runner.addresses[0][1]}"
+    address = await start(playground, host, port)
     print(f"The playground is at {address} (Ctrl-C stops it)", flush=True)
     if opens_browser:
         webbrowser.open(address)

@@ -92,6 +92,18 @@ class Playground:
             self.sessions.pop(name, None)
 
 
+async def start(playground: Playground, host: str, port: int) -> str:
+    """Starts to serve. Returns the address of the page. Port 0 takes a free one.
+
+    Raises:
+        OSError: If the port is in use.
+    """
+    runner = web.AppRunner(playground.app)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return f"http://{host}:{runner.addresses[0][1]}"
+
+
 class Visitor:
     """The connection of one page. Its training takes turns with that of other visitors, on one thread."""
 

@@ -251,7 +251,7 @@ class Session:
             if split != "val"
         }
         grid = plane_grid(GRID)
-        features = [feature(grid) for feature in FEATURES.values()]
+        features = [feature(*grid.T) for feature in FEATURES.values()]
         maps = [to_bytes(values, float(values.abs().max())).tobytes() for values in features]
         return {
             "type": "data",

@@ -13,8 +13,7 @@ import torch
 import yaml
 
 import models
-from datamodules import Plane
-from datamodules.plane import REGRESSION
+from datamodules import Plane, plane
 from engine.cli import InputError, build
 from engine.explain import read_config
 from models import BaseModel
@@ -174,7 +173,7 @@ class Settings:
     def task(self) -> str:
         if self.shape == POINTS:
             return self.points_task
-        return "regression" if self.shape in REGRESSION else "classification"
+        return "regression" if self.shape in plane.REGRESSION else "classification"
 
     @property
     def outputs(self) -> int:
@@ -331,4 +330,6 @@ def read_points(text: str) -> dict[str, Any]:
     Raises:
         ValueError: If it is not what `Plane` reads.
     """
-    raise NotImplementedError(text)
+    own = plane.read_points(text)
+    points = [[*point, target] for point, target in zip(own.points.tolist(), own.targets.tolist(), strict=True)]
+    return {"shape": POINTS, "points": points, "points_task": own.task}

@@ -269,6 +269,22 @@ def test_plane_outputs_of_a_linear_network() -> None:
         assert np.allclose(decision_boundary.plane_outputs(heights, reach=3.0), across, atol=1e-5)
 
 
+def test_decision_boundary_draws_features_over_the_coordinates(fit: Fit, tmp_path: Path) -> None:
+    flags = ["--data.shape=spiral", "--data.num_classes=3", "--data.features=[y,x2,sin_x]", "--trainer.max_epochs=1"]
+    model = ["--model.hidden_size=[4,3]", "--model.num_layers=2"]
+    cli = fit(SPIRAL, *on("DecisionBoundary"), *flags, *model)
+    assert epochs_of(tmp_path, "decision_boundary/plane") == [0, 1]
+    saved = arrays(tmp_path, "DecisionBoundary")
+    assert np.array_equal(saved["train"], cli.datamodule.points["train"].numpy())
+    assert np.array_equal(saved["test"], cli.datamodule.points["test"].numpy())
+    axis = torch.linspace(-float(saved["reach"]), float(saved["reach"]), decision_boundary.NUM_POINTS)
+    x, y = torch.meshgrid(axis, axis, indexing="xy")
+    inputs = torch.stack([y, x**2, x.sin()], dim=-1).flatten(0, 1)
+    with torch.no_grad():
+        expected = cli.model.eval()(inputs).argmax(1).view(x.shape).numpy()
+    assert (saved["values"] == expected).mean() > 0.999  # two classes may be equally likely
+
+
 def test_decision_boundary_has_a_picture_per_epoch_and_an_animation(fit: Fit, tmp_path: Path) -> None:
     fit(SPIRAL, *on("DecisionBoundary"), "--trainer.max_epochs=3", "--model.hidden_size=8")
     assert epochs_of(tmp_path, "decision_boundary/plane") == [0, 1, 2, 3]

@@ -1,0 +1,33 @@
+"""The playground in a Jupyter notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+
+from IPython.display import IFrame
+
+from playground.server import Playground, start
+from playground.settings import Settings, from_config
+
+
+def show(config: str | None = None, height: int = 900) -> IFrame:
+    """Shows the playground below a cell. The browser must run on the same machine as the notebook.
+
+    Args:
+        config: A config of `train.py` to begin with, as in `python -m playground CONFIG`.
+        height: In pixels.
+
+    Raises:
+        InputError: If the config cannot be shown.
+    """
+    settings = from_config(config) if config else Settings()
+    address: Future[str] = Future()
+
+    async def serve() -> None:
+        address.set_result(await start(Playground(settings, "127.0.0.1"), "127.0.0.1", port=0))
+        await asyncio.Event().wait()
+
+    threading.Thread(target=lambda: asyncio.run(serve()), name="playground", daemon=True).start()
+    return IFrame(address.result(), width="100%", height=height)

@@ -1,0 +1,244 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from playground.network import outputs_by_layer, weight_layers
+from playground.session import MAX_RECORDED, Session
+from playground.settings import Settings
+from tests.test_train import curves
+
+SMALL = {"num_samples": 60, "layers": [4, 3]}
+
+
+def session(**values: Any) -> Session:
+    return Session(Settings(**{**SMALL, **values}))
+
+
+def train(visitor: Session, epochs: int) -> None:
+    for _ in range(epochs):
+        visitor.handle({"type": "step", "unit": "epoch"})
+
+
+def weights(visitor: Session, number: int = 0) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in visitor.networks[number].model.parameters()])
+
+
+def read(frame: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """The header and the arrays of a frame."""
+    size = int.from_bytes(frame[:4], "little")
+    header = json.loads(frame[4 : 4 + size])
+    arrays = []
+    for array in header["arrays"]:
+        count = math.prod(array["shape"])
+        values = np.frombuffer(frame, array["dtype"], count, offset=4 + size + array["offset"])
+        arrays.append(values.reshape(array["shape"]))
+    return header, arrays
+
+
+RULES: list[dict[str, Any]] = [
+    {"optimizer": "sgd"},
+    {"optimizer": "momentum", "regularization": "l2", "regularization_rate": 0.1},
+    {"optimizer": "adamw", "dropout": 0.3},
+    {"kind": "residual", "layers": [3, 3, 3], "activation": "sigmoid"},
+    {"rule": "original", "regularization": "l1", "regularization_rate": 0.1},
+    {"rule": "original", "shape": "bumps", "batch_size": 7},
+]
+
+
+@pytest.mark.parametrize("values", RULES)
+@pytest.mark.parametrize("layer", [0, 1, -1])
+def test_each_weight_becomes_what_the_inside_of_the_neuron_announced(values: dict[str, Any], layer: int) -> None:
+    visitor = session(**values)
+    train(visitor, 2)
+    place = layer % (len(visitor.networks[0].layers) + 1)
+    message = {"type": "neuron", "network": 0, "layer": place, "unit": 0, "sample": 2}
+    (before,) = visitor.handle(message)
+    visitor.handle({"type": "neuron", "network": None})
+    visitor.handle({"type": "step", "unit": "batch"})
+    linear = weight_layers(visitor.networks[0].model)[place]
+    assert [row["next"] for row in before["inputs"]] == linear.weight[0].tolist()
+    assert before["bias_next"] == float(linear.bias.detach()[0])
+
+
+@pytest.mark.parametrize("values", [RULES[1], RULES[3], RULES[4], RULES[5]])
+def test_numbers_inside_a_neuron_agree_with_each_other_and_with_finite_differences(values: dict[str, Any]) -> None:
+    visitor = session(**values)
+    train(visitor, 1)
+    network = visitor.networks[0]
+    (seen,) = visitor.handle({"type": "neuron", "network": 0, "layer": 1, "unit": 1, "sample": 3})
+    total = sum(row["product"] for row in seen["inputs"]) + seen["bias"]
+    assert seen["sum"] == pytest.approx(total, abs=1e-5)
+    assert seen["delta"] == pytest.approx(seen["arriving"] * seen["slope"], abs=1e-6)
+    inputs, targets = (values[3:4].double() if values.is_floating_point() else values[3:4] for values in network.next_batch)
+    assert seen["result"] == pytest.approx(float(outputs_by_layer(network.at(None), inputs.float())[1][0, 1]), abs=1e-5)
+    model = network.at(None).double()
+    bias, losses = weight_layers(model)[1].bias, []
+    for change in (1e-5, -2e-5):
+        with torch.no_grad():
+            bias[1] += change
+            losses.append(float(network.loss(model(inputs), targets)))
+    assert seen["delta"] == pytest.approx((losses[0] - losses[1]) / 2e-5, abs=1e-5)
+
+
+def test_looking_back_and_at_the_loss_surface_changes_nothing() -> None:
+    looked, left = session(dropout=0.2, second_layers=[2]), session(dropout=0.2, second_layers=[2])
+    train(looked, 4)
+    for message in (
+        {"type": "show", "index": 1},
+        {"type": "surface", "network": 1},
+        {"type": "neuron", "network": 0, "layer": 0, "unit": 0, "sample": 0},
+        {"type": "show", "index": None},
+    ):
+        looked.handle(message)
+        looked.frame()
+    train(looked, 2)
+    train(left, 6)
+    assert torch.equal(weights(looked), weights(left))
+    assert torch.equal(weights(looked, 1), weights(left, 1))
+
+
+def test_second_network_trains_as_if_it_were_alone() -> None:
+    both, alone = session(dropout=0.1, second_layers=[5], optimizer="adamw"), session(dropout=0.1, layers=[5], optimizer="adamw")
+    train(both, 3)
+    train(alone, 3)
+    assert torch.equal(weights(both, 1), weights(alone))
+
+
+def test_recorded_frame_shows_the_network_of_its_epoch() -> None:
+    visitor = session()
+    train(visitor, 2)
+    early, pictures = read(visitor.frame())
+    train(visitor, 3)
+    visitor.handle({"type": "show", "index": 2})
+    again, pictures_again = read(visitor.frame())
+    assert again["epoch"] == early["epoch"] == 2
+    assert again["networks"][0]["loss"] == early["networks"][0]["loss"]
+    assert all(np.array_equal(one, other) for one, other in zip(pictures, pictures_again, strict=True))
+
+
+def test_frame_has_the_weights_and_the_outputs_of_the_network() -> None:
+    visitor = session(features=["x", "xy"])
+    train(visitor, 1)
+    header, arrays = read(visitor.frame())
+    shown, network = header["networks"][0], visitor.networks[0]
+    for number, linear in enumerate(weight_layers(network.model)):
+        assert np.array_equal(arrays[shown["weights"][number]], linear.weight.detach().numpy())
+    output = arrays[shown["output"]]
+    row, column = 10, 70
+    x, y = ((2 * (index + 0.5) / len(output) - 1) * 6 for index in (column, len(output) - 1 - row))
+    inputs = network.data.features_of(torch.tensor([[x, y]]))
+    probability = float(network.model(inputs).softmax(-1)[0, 1].detach())
+    assert output[row, column] == pytest.approx(127 * (2 * probability - 1) + 128, abs=1)
+
+
+def test_curve_reaches_the_page_once_and_again_after_a_lost_connection() -> None:
+    visitor = session()
+    epochs = []
+    for _ in range(3):
+        train(visitor, 2)
+        epochs += [row[0] for row in read(visitor.frame())[0]["networks"][0]["curve"]]
+    assert epochs == list(range(7))
+    visitor.forget_frames()
+    assert [row[0] for row in read(visitor.frame())[0]["networks"][0]["curve"]] == list(range(7))
+
+
+def test_learning_rate_changes_without_a_reset_and_other_settings_reset() -> None:
+    visitor = session()
+    train(visitor, 2)
+    changed = {**visitor.settings.to_message(), "lr": 0.3}
+    assert visitor.handle({"type": "settings", "settings": changed}) == []
+    assert visitor.networks[0].epoch == 2
+    before = weights(visitor)
+    visitor.handle({"type": "step", "unit": "batch"})
+    step = float((weights(visitor) - before).norm())
+    other = session(lr=0.03)
+    train(other, 2)
+    before = weights(other)
+    other.handle({"type": "step", "unit": "batch"})
+    assert step == pytest.approx(10 * float((weights(other) - before).norm()), rel=1e-3)
+    (data,) = visitor.handle({"type": "settings", "settings": {**changed, "noise": 0.2}})
+    assert data["type"] == "data"
+    assert visitor.networks[0].epoch == 0
+
+
+def test_config_names_what_was_changed_by_hand() -> None:
+    visitor = session()
+    train(visitor, 2)
+    visitor.handle({"type": "settings", "settings": {**visitor.settings.to_message(), "lr": 0.3}})
+    visitor.handle({"type": "edit", "network": 0, "layer": 1, "unit": 2, "input": 0, "value": 1.5})
+    assert float(weight_layers(visitor.networks[0].model)[1].weight[2, 0].detach()) == 1.5
+    (taken,) = visitor.handle({"type": "config", "network": 0})
+    assert "the learning rate became 0.3 after epoch 2" in taken["yaml"]
+    assert "a weight or bias was edited after epoch 2" in taken["yaml"]
+
+
+def test_training_stops_at_the_epoch_or_the_loss() -> None:
+    visitor = session(stop_epoch=3)
+    visitor.handle({"type": "play"})
+    messages = visitor.train(60)
+    assert visitor.networks[0].epoch == 3
+    assert messages[0]["message"] == "Stopped after epoch 3."
+    visitor = session(stop_loss=0.5, layers=[8], shape="gauss")
+    visitor.handle({"type": "play"})
+    (message,) = visitor.train(60)
+    assert "is below 0.5" in message["message"]
+    losses = [metrics[0][0] for metrics in visitor.networks[0].history]
+    assert losses[-1] < 0.5 <= min(losses[:-1])
+
+
+def test_training_stops_if_the_loss_is_not_finite() -> None:
+    visitor = session(lr=10, activation="relu", shape="plane", layers=[16, 16])
+    visitor.handle({"type": "play"})
+    (message,) = visitor.train(60)
+    assert "Use a lower learning rate" in message["message"]
+    read(visitor.frame())  # NaN is not JSON
+
+
+def test_recording_keeps_a_bounded_number_of_epochs_evenly_spaced() -> None:
+    visitor = session(num_samples=10, batch_size=5, layers=[])
+    train(visitor, MAX_RECORDED + 30)
+    epochs = [epoch for epoch, _ in visitor.recorded]
+    assert len(epochs) <= MAX_RECORDED
+    assert set(np.diff(epochs)) == {2}
+    assert epochs[0] == 0
+
+
+def test_tensorboard_gets_the_curves_of_both_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    visitor = session(second_layers=[])
+    train(visitor, 3)
+    visitor.handle({"type": "tensorboard"})
+    for network, name in zip(visitor.networks, ("circle_plain_4_3", "circle_plain"), strict=True):
+        found = curves(tmp_path / "runs" / "playground" / name)
+        assert [value for _, value in found["train/loss"]] == pytest.approx([row[0][0] for row in network.history])
+        assert [x for x, _ in found["test/acc"]] == [0, 1, 2, 3]
+
+
+def test_last_recorded_weights_have_the_loss_of_their_place_on_the_surface() -> None:
+    visitor = session(layers=[2], num_samples=100)
+    train(visitor, 5)
+    (surface,) = visitor.handle({"type": "surface", "network": 0})
+    network, size = visitor.networks[0], surface["size"]
+    assert surface["path"][-1] == pytest.approx([0, 0], abs=1e-6)
+    inputs, targets = network.data.splits["train"]
+    loss = float(network.loss(network.at(None)(inputs), targets).detach())
+    (left, right), (bottom, top) = surface["axes"]
+    column, row = round(-left / (right - left) * (size - 1)), round(-bottom / (top - bottom) * (size - 1))
+    assert surface["losses"][row * size + column] == pytest.approx(loss, rel=0.1)
+    with pytest.raises(ValueError, match="train for 3 epochs"):
+        session().handle({"type": "surface", "network": 0})
+
+
+def test_deep_network_is_folded_until_the_page_unfolds_a_layer() -> None:
+    visitor = session(layers=20 * [3])
+    header, _ = read(visitor.frame())
+    assert list(header["networks"][0]["maps"]) == ["0", "1", "18", "19"]
+    assert len(header["networks"][0]["gradients"]) == 21
+    visitor.handle({"type": "unfold", "network": 0, "layers": [0, 7]})
+    header, _ = read(visitor.frame())
+    assert list(header["networks"][0]["maps"]) == ["0", "7"]
