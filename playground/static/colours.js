@@ -60,18 +60,17 @@ export function themeColour(name) {
   return themeColours.get(name);
 }
 
-/** A colour table for bytes. @param {boolean} discrete two colours only @returns {Uint32Array} 256 pixels */
-export function byteTable(discrete = false) {
+/** @param {(value: number) => number} [curve] from -1..1 to -1..1 @returns {Uint32Array} the colours of 256 bytes */
+export function byteTable(curve = (value) => 0.95 * value) {
   const table = new Uint32Array(256);
   for (let byte = 0; byte < 256; byte += 1) {
-    const value = (byte - 127.5) / 127.5;
-    table[byte] = pack(scale(discrete ? Math.sign(value) * 0.75 : value * 0.95));
+    table[byte] = pack(scale(curve(Math.max(-1, Math.min(1, (byte - 128) / 127)))));
   }
   return table;
 }
 
 /** A colour table for classes: `table[class * 256 + confidence]`. @returns {Uint32Array} */
-export function classTable() {
+function classTable() {
   const table = new Uint32Array(CLASSES.length * 256);
   CLASSES.forEach((rgb, index) => {
     for (let byte = 0; byte < 256; byte += 1) table[index * 256 + byte] = pack(mix(middle(), rgb, byte / 255));
@@ -91,7 +90,9 @@ export class MapPainter {
 
   refresh() {
     this.smooth = byteTable();
-    this.discrete = byteTable(true);
+    this.discrete = byteTable((value) => (value < 0 ? -0.75 : 0.75));
+    // With a large range, most values would look grey.
+    this.strong = byteTable((value) => Math.sign(value) * Math.sqrt(Math.abs(value)));
     this.classes = classTable();
   }
 
@@ -99,9 +100,10 @@ export class MapPainter {
    * @param {CanvasRenderingContext2D} context of a canvas of size x size pixels
    * @param {Uint8Array} bytes
    * @param {number} size
-   * @param {{discrete?: boolean, classes?: boolean, confidence?: Uint8Array | null}} [options]
+   * @param {{discrete?: boolean, range?: number, classes?: boolean, confidence?: Uint8Array | null}} [options]
+   *   range: the value of byte 255
    */
-  paint(context, bytes, size, { discrete = false, classes = false, confidence = null } = {}) {
+  paint(context, bytes, size, { discrete = false, range = 1, classes = false, confidence = null } = {}) {
     let entry = this.images.get(size);
     if (!entry) {
       const image = new ImageData(size, size);
@@ -114,7 +116,7 @@ export class MapPainter {
         pixels[i] = this.classes[bytes[i] * 256 + (confidence && !discrete ? confidence[i] : 190)];
       }
     } else {
-      const table = discrete ? this.discrete : this.smooth;
+      const table = discrete ? this.discrete : range > 1.5 ? this.strong : this.smooth;
       for (let i = 0; i < pixels.length; i += 1) pixels[i] = table[bytes[i]];
     }
     context.putImageData(image, 0, 0);

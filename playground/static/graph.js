@@ -74,7 +74,8 @@ export function makeLines({ columns }, features) {
   for (let i = 1; i < columns.length; i += 1) {
     const [from, to] = [columns[i - 1], columns[i]];
     if (from.type === "thin" || to.type === "thin") continue;
-    const sources = from.type === "features" ? features.map((name) => from.nodes[from.names.indexOf(name)]) : from.nodes;
+    const chosen = from.type === "features" && features.map((name) => from.nodes[from.names.indexOf(name)]);
+    const sources = chosen || from.nodes;
     to.nodes.forEach((end, unit) => {
       sources.forEach((start, input) => {
         const [x1, x2] = [start.x + from.size / 2, end.x - to.size / 2];

@@ -231,7 +231,8 @@ function drawFrame() {
     card.output.draw(network, frame, state);
     const [train, test] = network.loss;
     const [trainCorrect, testCorrect] = (network.accuracy ?? []).map(percent);
-    [lossText(train), trainCorrect, lossText(test), testCorrect].forEach((text, i) => setText(card.cells[i], text ?? ""));
+    const texts = [lossText(train), trainCorrect, lossText(test), testCorrect];
+    texts.forEach((text, i) => setText(card.cells[i], text ?? ""));
     setText(card.summary, `${network.num_parameters.toLocaleString("en")} parameters`);
   });
   chart.marked = frame.index === null ? null : frame.epoch;

@@ -48,8 +48,9 @@ export class OutputView {
       const [count, size] = frame.shapes[ref];
       if (target.unit < count) {
         const bytes = frame.arrays[ref].subarray(target.unit * size * size, (target.unit + 1) * size * size);
-        this.#paint(bytes, size, { discrete: state.discretize });
-        label = `${target.label}, ±${Number(network.ranges[target.layer].toPrecision(2))}`;
+        const range = network.ranges[target.layer];
+        this.#paint(bytes, size, { discrete: state.discretize, range });
+        label = `${target.label}, ±${Number(range.toPrecision(2))}`;
       }
     } else {
       const [size] = frame.shapes[network.output];
