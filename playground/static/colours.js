@@ -91,9 +91,17 @@ export class MapPainter {
   refresh() {
     this.smooth = byteTable();
     this.discrete = byteTable((value) => (value < 0 ? -0.75 : 0.75));
-    // With a large range, most values would look grey.
-    this.strong = byteTable((value) => Math.sign(value) * Math.sqrt(Math.abs(value)));
+    this.saturated = new Map();
     this.classes = classTable();
+  }
+
+  /** The colours of neurons are the same in all pictures: strongest from -1 down and from 1 up. */
+  #saturatedTable(range) {
+    const power = Math.round(4 * Math.log2(range)); // a table serves ranges that differ by less than a tenth
+    if (!this.saturated.has(power)) {
+      this.saturated.set(power, byteTable((value) => Math.max(-1, Math.min(1, value * 2 ** (power / 4)))));
+    }
+    return this.saturated.get(power);
   }
 
   /**
@@ -116,7 +124,7 @@ export class MapPainter {
         pixels[i] = this.classes[bytes[i] * 256 + (confidence && !discrete ? confidence[i] : 190)];
       }
     } else {
-      const table = discrete ? this.discrete : range > 1.5 ? this.strong : this.smooth;
+      const table = discrete ? this.discrete : range > 1 ? this.#saturatedTable(range) : this.smooth;
       for (let i = 0; i < pixels.length; i += 1) pixels[i] = table[bytes[i]];
     }
     context.putImageData(image, 0, 0);

@@ -24,7 +24,7 @@ function smallestGap(from, to) {
   const types = [from.type, to.type];
   if (types.every((type) => type === "thin")) return 0;
   if (types.includes("thin")) return 32;
-  return types.every((type) => type === "layer") ? 58 : 46;
+  return types.every((type) => type === "layer") ? 52 : 46;
 }
 
 /**
@@ -41,7 +41,7 @@ export function arrange({ layers, features, outputs, isFull, open, width, height
 
   const rows = Math.max(...columns.filter((column) => column.type !== "thin").map((column) => column.count));
   const pitch = Math.max(23, Math.min(48, (height - HEAD_HEIGHT - FOOT_HEIGHT) / rows));
-  const node = Math.min(38, Math.round(pitch - 5));
+  const node = Math.min(columns.length > 5 ? 28 : 38, Math.round(pitch - 5));
 
   const gaps = columns.slice(1).map((column, i) => smallestGap(columns[i], column));
   const numThin = gaps.filter((gap) => gap === 0).length;

@@ -48,9 +48,8 @@ export class OutputView {
       const [count, size] = frame.shapes[ref];
       if (target.unit < count) {
         const bytes = frame.arrays[ref].subarray(target.unit * size * size, (target.unit + 1) * size * size);
-        const range = network.ranges[target.layer];
-        this.#paint(bytes, size, { discrete: state.discretize, range });
-        label = `${target.label}, ±${Number(range.toPrecision(2))}`;
+        this.#paint(bytes, size, { discrete: state.discretize, range: network.ranges[target.layer] });
+        label = target.label;
       }
     } else {
       const [size] = frame.shapes[network.output];
