@@ -60,7 +60,7 @@ export class CurveChart {
     let top = 1;
     if (this.measure === "loss") {
       top = 0.01;
-      for (const curve of used) for (const point of curve) top = Math.max(top, ...columns.map((i) => point[i]).filter(isFinite));
+      for (const point of used.flat()) top = Math.max(top, point[1] ?? 0, point[2] ?? 0);
       top = roundUp(top);
     }
     const box = { left: 34, right: width - 12, top: 8, bottom: height - 18 };
@@ -85,7 +85,8 @@ export class CurveChart {
     if (!used[0].length && !used[1].length) {
       context.fillStyle = themeColour("--muted");
       context.textAlign = "center";
-      const text = this.measure === "accuracy" && this.curves[0].length ? "Regression has no accuracy." : "Press play to train.";
+      const hasNone = this.measure === "accuracy" && this.curves[0].length > 0;
+      const text = hasNone ? "Regression has no accuracy." : "Press play to train.";
       context.fillText(text, (box.left + box.right) / 2, (box.top + box.bottom) / 2);
     }
   }

@@ -60,18 +60,17 @@ export function themeColour(name) {
   return themeColours.get(name);
 }
 
-/** A colour table for bytes. @param {boolean} discrete two colours only @returns {Uint32Array} 256 pixels */
-export function byteTable(discrete = false) {
+/** @param {(value: number) => number} [curve] from -1..1 to -1..1 @returns {Uint32Array} the colours of 256 bytes */
+export function byteTable(curve = (value) => 0.95 * value) {
   const table = new Uint32Array(256);
   for (let byte = 0; byte < 256; byte += 1) {
-    const value = (byte - 127.5) / 127.5;
-    table[byte] = pack(scale(discrete ? Math.sign(value) * 0.75 : value * 0.95));
+    table[byte] = pack(scale(curve(Math.max(-1, Math.min(1, (byte - 128) / 127)))));
   }
   return table;
 }
 
 /** A colour table for classes: `table[class * 256 + confidence]`. @returns {Uint32Array} */
-export function classTable() {
+function classTable() {
   const table = new Uint32Array(CLASSES.length * 256);
   CLASSES.forEach((rgb, index) => {
     for (let byte = 0; byte < 256; byte += 1) table[index * 256 + byte] = pack(mix(middle(), rgb, byte / 255));
@@ -91,17 +90,28 @@ export class MapPainter {
 
   refresh() {
     this.smooth = byteTable();
-    this.discrete = byteTable(true);
+    this.discrete = byteTable((value) => (value < 0 ? -0.75 : 0.75));
+    this.saturated = new Map();
     this.classes = classTable();
+  }
+
+  /** The colours of neurons are the same in all pictures: strongest from -1 down and from 1 up. */
+  #saturatedTable(range) {
+    const power = Math.round(4 * Math.log2(range)); // a table serves ranges that differ by less than a tenth
+    if (!this.saturated.has(power)) {
+      this.saturated.set(power, byteTable((value) => Math.max(-1, Math.min(1, value * 2 ** (power / 4)))));
+    }
+    return this.saturated.get(power);
   }
 
   /**
    * @param {CanvasRenderingContext2D} context of a canvas of size x size pixels
    * @param {Uint8Array} bytes
    * @param {number} size
-   * @param {{discrete?: boolean, classes?: boolean, confidence?: Uint8Array | null}} [options]
+   * @param {{discrete?: boolean, range?: number, classes?: boolean, confidence?: Uint8Array | null}} [options]
+   *   range: the value of byte 255
    */
-  paint(context, bytes, size, { discrete = false, classes = false, confidence = null } = {}) {
+  paint(context, bytes, size, { discrete = false, range = 1, classes = false, confidence = null } = {}) {
     let entry = this.images.get(size);
     if (!entry) {
       const image = new ImageData(size, size);
@@ -114,7 +124,7 @@ export class MapPainter {
         pixels[i] = this.classes[bytes[i] * 256 + (confidence && !discrete ? confidence[i] : 190)];
       }
     } else {
-      const table = discrete ? this.discrete : this.smooth;
+      const table = discrete ? this.discrete : range > 1 ? this.#saturatedTable(range) : this.smooth;
       for (let i = 0; i < pixels.length; i += 1) pixels[i] = table[bytes[i]];
     }
     context.putImageData(image, 0, 0);

@@ -76,6 +76,9 @@ export function createEditForm(send) {
   choice.addEventListener("change", read);
   byId("edit-close").addEventListener("click", close);
   form.addEventListener("keydown", (event) => event.key === "Escape" && close());
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (!form.hidden && !form.contains(target)) form.hidden = true;
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const { view, layer, unit } = place;

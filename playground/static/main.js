@@ -1,15 +1,16 @@
 /** Starts the page: keeps the state, sends what changes, and draws the frames that come back. */
 
+import { createCard, drawCard, setText, updateCard } from "./cards.js";
 import { CurveChart, GradientBars } from "./chart.js";
 import { MapPainter, networkColour, onThemeChange } from "./colours.js";
 import { connect } from "./connection.js";
 import { copy, createEditForm, createTakeAway, showMessage } from "./dialogs.js";
 import { createDigitsTab } from "./digits.js";
-import { NetworkView, neuronName } from "./network.js";
+import { neuronName } from "./network.js";
 import { createNeuronPanel } from "./neuron.js";
-import { createPointTools, drawScale, OutputView } from "./output.js";
+import { createPointTools, drawScale } from "./output.js";
 import {
-  bindControls, defaultState, FEATURES, limitControls, readAddress, serverSettings, settle, SETTINGS, writeAddress,
+  bindControls, defaultState, limitControls, readAddress, serverSettings, settle, SETTINGS, writeAddress,
 } from "./settings.js";
 import { createStories, FIRST_STORY } from "./stories.js";
 import { createSurfacePanel } from "./surface.js";
@@ -126,94 +127,31 @@ function drawPoints() {
 
 // ---------------------------------------------------------------------------------------------------- networks
 
-const layersOf = (index) => (index ? state.second_layers : state.layers);
-
-function createCard(index) {
-  const root = byId("network-template").content.firstElementChild.cloneNode(true);
-  root.id = `network-${index}`;
-  root.style.setProperty("--network", `var(--network-${index})`);
-  root.querySelector("h2").textContent = `Network ${index + 1}`;
-  byId("networks").append(root);
-  const name = (key) => (index ? `second_${key}` : key);
-  const output = new OutputView(root, painter, points.click);
-  const view = new NetworkView(root, index, painter, {
-    change: ({ layers, toggle }) => (toggle ? toggleFeature(toggle) : change({ [name("layers")]: layers })),
-    hover: (target) => cards.forEach((card) => {
-      if (card.view === view || target === null || target.feature) card.output.show(target);
-    }),
-    openNeuron: (layer, unit) => send({ type: "neuron", network: index, layer, unit, sample: 0 }),
-    unfold: (layers) => {
-      build();
-      send({ type: "unfold", network: index, layers });
-    },
-    edit: (layer, unit, input, anchor) => openEdit(view, layer, unit, input, anchor),
-  });
-  for (const [part, depth] of [["add", 1], ["remove", -1]]) {
-    const button = root.querySelector(`.${part}-layer`);
-    button.id = `${part}-layer-${index}`;
-    button.addEventListener("click", () => view.changeDepth(depth));
-  }
-  for (const radio of root.querySelectorAll(".kinds input")) {
-    radio.name = name("kind");
-    radio.id = `${name("kind")}-${radio.value}`;
-    radio.addEventListener("change", () => change({ [name("kind")]: radio.value }));
-  }
-  const surface = root.querySelector(".surface-button");
-  surface.id = `surface-${index}`;
-  surface.addEventListener("click", () => send({ type: "surface", network: index }));
-  const remove = root.querySelector(".remove-network");
-  remove.id = `remove-network-${index}`;
-  remove.addEventListener("click", () => change({ second_layers: null, second_kind: "plain" }));
-  new ResizeObserver(() => requestAnimationFrame(build)).observe(view.scroll);
-  return { root, view, output, cells: root.querySelectorAll("td"), summary: root.querySelector(".summary") };
-}
-
-function toggleFeature(name) {
-  const chosen = new Set(state.features);
-  if (!chosen.delete(name)) chosen.add(name);
-  if (!chosen.size) showMessage("A network needs at least one feature.", "error");
-  else change({ features: FEATURES.filter((feature) => chosen.has(feature)) });
-}
-
-/** Makes the cards agree with the state. */
+/** Makes the cards of the networks agree with the state. */
 function build() {
   if (!isStarted) return;
   const count = state.second_layers === null ? 1 : 2;
   while (cards.length > count) cards.pop().root.remove();
   while (cards.length < count) {
-    cards.push(createCard(cards.length));
+    const card = createCard(cards.length, { state, painter, send, change, build, openEdit, onPlane: points.click, cards });
+    cards.push(card);
     drawPoints();
   }
   document.body.classList.toggle("two", count === 2);
   byId("add-network").hidden = count === 2 || state.hide.includes("second");
   const isSingle = state.rule === "original" || data?.task === "regression";
-  cards.forEach(({ root, view }, index) => {
-    const kind = index ? state.second_kind : state.kind;
-    root.querySelectorAll(".kinds input").forEach((radio) => { radio.checked = radio.value === kind; });
-    root.querySelector(".remove-network").hidden = index === 0 || state.hide.includes("second");
-    const depth = layersOf(index).length;
-    root.querySelector(".remove-layer").disabled = depth <= (kind === "residual" ? 1 : 0);
-    root.querySelector(".add-layer").disabled = depth >= 50;
-    root.querySelector(".stepper span").textContent = `${depth} hidden layer${depth === 1 ? "" : "s"}`;
-    view.build(state, data, isSingle ? 1 : data?.num_classes ?? 2);
-  });
-  document.querySelectorAll("#networks [data-group]").forEach((part) => {
-    if (!part.classList.contains("remove-network")) part.hidden = state.hide.includes(part.dataset.group);
-  });
+  cards.forEach((card) => updateCard(card, state, data, isSingle ? 1 : data?.num_classes ?? 2));
   const names = cards.map((_, index) => {
-    const item = document.createElement("span");
-    item.style.color = networkColour(index);
-    item.textContent = `Network ${index + 1}`;
-    return item;
+    const name = document.createElement("span");
+    name.style.color = networkColour(index);
+    name.textContent = `Network ${index + 1}`;
+    return name;
   });
   byId("network-legend").replaceChildren(...(count === 2 ? names : []));
 }
 
 // ---------------------------------------------------------------------------------------------------- frames
 
-const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
-const lossText = (loss) => (Number.isFinite(loss) ? loss.toPrecision(3) : "not finite");
 
 function onFrame(newFrame) {
   frame = newFrame;
@@ -225,14 +163,7 @@ function onFrame(newFrame) {
 
 function drawFrame() {
   frame.networks.forEach((network, index) => {
-    const card = cards[index];
-    if (!card) return;
-    card.view.draw(network, frame);
-    card.output.draw(network, frame, state);
-    const [train, test] = network.loss;
-    const [trainCorrect, testCorrect] = (network.accuracy ?? []).map(percent);
-    [lossText(train), trainCorrect, lossText(test), testCorrect].forEach((text, i) => setText(card.cells[i], text ?? ""));
-    setText(card.summary, `${network.num_parameters.toLocaleString("en")} parameters`);
+    if (cards[index]) drawCard(cards[index], network, frame, state);
   });
   chart.marked = frame.index === null ? null : frame.epoch;
   chart.draw();
@@ -254,6 +185,7 @@ function showRewind() {
   const slider = byId("rewind");
   const newest = frame.recorded.length - 1;
   if (slider.max !== String(newest)) slider.max = newest;
+  slider.disabled = newest === 0;
   const value = frame.index ?? newest;
   if (document.activeElement !== slider || frame.index === null) slider.value = value;
   byId("newest").hidden = frame.index === null;
@@ -310,6 +242,7 @@ function showTab() {
     byId(name).hidden = state.tab !== name;
     byId(`tab-${name}`).setAttribute("aria-selected", state.tab === name);
   }
+  byId("top-actions").hidden = state.tab !== "plane";
   if (state.tab === "digits") send({ type: "checkpoints" });
 }
 for (const name of ["plane", "digits"]) byId(`tab-${name}`).addEventListener("click", () => change({ tab: name }));
@@ -319,7 +252,7 @@ for (const name of ["plane", "digits"]) byId(`tab-${name}`).addEventListener("cl
 function openPanel(name, message) {
   const panel = byId(`${name}-panel`);
   if (name === "neuron") byId("neuron-title").textContent = `Inside ${neuronName(
-    message.layer, layersOf(message.network).length, message.unit)}`;
+    message.layer, cards[message.network].view.layers.length, message.unit)}`;
   for (const other of document.querySelectorAll(".side-panel")) if (other !== panel) closePanel(other);
   if (panel.hidden) {
     panel.hidden = false;

@@ -102,11 +102,12 @@ export class NetworkView {
   }
 
   #buildColumn(column) {
-    if (column.type === "features") column.nodes.forEach((at, i) => this.#buildFeature(column.names[i], at, column.size));
-    else if (column.type === "thin") this.#buildThin(column);
+    const { type, nodes, names, size } = column;
+    if (type === "features") nodes.forEach((at, i) => this.#buildFeature(names[i], at, size));
+    else if (type === "thin") this.#buildThin(column);
     else {
-      if (column.type === "layer") this.#buildStepper(column);
-      this.nodes.set(column.layer, column.nodes.map((at, unit) => this.#buildNeuron(column, unit, at)));
+      if (type === "layer") this.#buildStepper(column);
+      this.nodes.set(column.layer, nodes.map((at, unit) => this.#buildNeuron(column, unit, at)));
     }
   }
 
@@ -212,11 +213,12 @@ export class NetworkView {
       const bytes = frame.arrays[ref];
       const [count, grid] = frame.shapes[ref];
       const nodes = this.nodes.get(Number(layer));
+      const range = network.ranges[layer];
       if (!nodes || nodes.length !== count) continue;
       for (let unit = 0; unit < count; unit += 1) {
         const { canvas, context } = nodes[unit];
         if (canvas.width !== grid) canvas.width = canvas.height = grid;
-        this.painter.paint(context, bytes.subarray(unit * grid * grid, (unit + 1) * grid * grid), grid);
+        this.painter.paint(context, bytes.subarray(unit * grid * grid, (unit + 1) * grid * grid), grid, { range });
       }
     }
     if (frame.playing && !calm.matches) this.offset -= 0.7;

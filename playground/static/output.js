@@ -48,8 +48,8 @@ export class OutputView {
       const [count, size] = frame.shapes[ref];
       if (target.unit < count) {
         const bytes = frame.arrays[ref].subarray(target.unit * size * size, (target.unit + 1) * size * size);
-        this.#paint(bytes, size, { discrete: state.discretize });
-        label = `${target.label}, ±${Number(network.ranges[target.layer].toPrecision(2))}`;
+        this.#paint(bytes, size, { discrete: state.discretize, range: network.ranges[target.layer] });
+        label = target.label;
       }
     } else {
       const [size] = frame.shapes[network.output];
@@ -115,7 +115,9 @@ export function drawScale(data, rule) {
       const dot = document.createElement("span");
       dot.className = "dot";
       dot.style.background = classColour(index, data.num_classes);
-      labels.append(dot, `${index}`);
+      const label = document.createElement("span");
+      label.append(dot, `class ${index}`);
+      labels.append(label);
     }
     return;
   }

@@ -28,7 +28,10 @@ export const defaultState = () => structuredClone({ ...SETTINGS, ...VIEW });
 /** @param {object} state @returns {object} what the server takes */
 export function serverSettings(state) {
   const settings = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, state[name]]));
-  return { ...settings, points: state.shape === "points" ? state.points : null };
+  if (state.shape !== "points") return { ...settings, points: null };
+  // The first points that are drawn are fewer than a batch.
+  const numTrain = Math.floor(state.points.length * state.train_share);
+  return { ...settings, batch_size: Math.max(1, Math.min(state.batch_size, numTrain)) };
 }
 
 function encode(name, value) {
@@ -61,7 +64,7 @@ export function writeAddress(state) {
     if (name === "points" && state.shape !== "points") continue;
     const text = encode(name, state[name]);
     if (["shape", "seed"].includes(name) || text !== encode(name, defaults[name])) {
-      parts.push(`${name}=${encodeURIComponent(text).replaceAll("%2C", ",").replaceAll("%3A", ":")}`);
+      parts.push(`${name}=${encodeURIComponent(text).replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";")}`);
     }
   }
   return parts.join("&");
@@ -149,6 +152,7 @@ export function settle(state, names) {
     if (!isRegression(state.shape) && state.num_samples === 1200) state.num_samples = 500;
   }
   if (!["spiral", "gauss"].includes(state.shape)) state.num_classes = 2;
+  state.batch_size = Math.max(1, Math.min(state.batch_size, Math.floor(state.num_samples * state.train_share)));
   if (state.rule === "original") {
     Object.assign(state, { num_classes: 2, kind: "plain", second_kind: "plain", optimizer: "sgd", dropout: 0 });
   } else if (state.regularization === "l1") state.regularization = "none";

@@ -2,8 +2,8 @@
 
 const RARE = ["rule", "stop", "csv", "num_classes", "dropout", "regularization", "regularization_rate", "surface"];
 const DEEP = [...RARE, "noise", "train_share", "batch_size", "num_samples", "features"];
-const spiral = { shape: "spiral", optimizer: "adamw", lr: 0.01, activation: "tanh", speed: 25 };
-const few = { ...spiral, num_samples: 100, noise: 0.3, train_share: 0.5, layers: [16, 16, 16], show_test: true };
+const spiral = { shape: "spiral", optimizer: "adamw", lr: 0.01, activation: "relu", speed: 25 };
+const few = { ...spiral, shape: "xor", num_samples: 100, noise: 0.3, layers: [16, 16, 16], show_test: true };
 const deepCircle = { shape: "circle", optimizer: "momentum", lr: 0.03, speed: 5 };
 const wide = (width, depth) => Array(depth).fill(width);
 
@@ -34,7 +34,8 @@ export const STORIES = [
     hide: [...DEEP, "second", "gradients"],
     steps: [
       {
-        text: "Without a hidden layer, the boundary is a straight line. Press play: no line separates the ring from the disc.",
+        text: "Without a hidden layer, the boundary is a straight line. Press play: no line separates the "
+          + "ring from the disc.",
         settings: { shape: "circle", layers: [], lr: 0.03 },
       },
       {
@@ -43,7 +44,8 @@ export const STORIES = [
         settings: { shape: "circle", layers: [4], lr: 0.03 },
       },
       {
-        text: "A good feature can replace the hidden layer: with x² and y² as inputs, the circle is a straight line again.",
+        text: "A good feature can replace the hidden layer: with x² and y² as inputs, the circle is a "
+          + "straight line again.",
         settings: { shape: "circle", layers: [], features: ["x2", "y2"], lr: 0.03 },
       },
     ],
@@ -57,13 +59,16 @@ export const STORIES = [
         text: "Two networks of 20 hidden layers with sigmoid. Above, plain: the gradient shrinks from layer to layer, "
           + "and the first layers stand still. Below, residual connections carry it through.",
         settings: {
-          ...deepCircle, activation: "sigmoid", layers: wide(6, 20), second_layers: wide(6, 20), second_kind: "residual",
+          ...deepCircle, activation: "sigmoid",
+          layers: wide(6, 20), second_layers: wide(6, 20), second_kind: "residual",
         },
       },
       {
-        text: "ReLU has a slope of 0 or 1, so that its gradients shrink far less. Compare the bars with those of the sigmoid.",
+        text: "ReLU has a slope of 0 or 1, so that its gradients shrink far less. Compare the bars with those "
+          + "of the sigmoid.",
         settings: {
-          ...deepCircle, activation: "relu", layers: wide(6, 20), second_layers: wide(6, 20), second_kind: "residual",
+          ...deepCircle, activation: "relu",
+          layers: wide(6, 20), second_layers: wide(6, 20), second_kind: "residual",
         },
       },
     ],
@@ -79,8 +84,9 @@ export const STORIES = [
         settings: few,
       },
       {
-        text: "Weight decay (L2) pulls the weights towards 0. The boundary becomes smoother, and the two curves stay closer.",
-        settings: { ...few, regularization: "l2", regularization_rate: 0.3 },
+        text: "Weight decay (L2) pulls the weights towards 0. The boundary becomes smoother, and the two "
+          + "curves stay closer.",
+        settings: { ...few, regularization: "l2", regularization_rate: 1 },
       },
       {
         text: "Dropout sets random neurons to 0 in each step, so that no neuron can rely on a single other one.",
