@@ -19,11 +19,10 @@ from engine.explain import read_config
 from models import BaseModel
 
 POINTS = "points"  # the shape of one's own points
-FEATURES = ("x", "y", "x2", "y2", "xy", "sin_x", "sin_y")
-MAX_LAYERS, MAX_UNITS, MAX_POINTS, MAX_CLASSES = 50, 16, 2000, 6
+MAX_LAYERS, MAX_UNITS, MAX_POINTS = 50, 16, 2000
 KINDS: dict[str, type[BaseModel]] = {"plain": models.DeepMLP, "residual": models.ResidualMLP}
 WHOLE_NUMBERS = {
-    "num_classes": (2, MAX_CLASSES),
+    "num_classes": (2, plane.MOST_CLASSES),
     "num_samples": (10, MAX_POINTS),
     "points_seed": (0, 2**31 - 1),
     "batch_size": (1, 256),
@@ -62,7 +61,7 @@ class Settings:
         train_share: As in `Plane`.
         points_seed: As in `Plane`.
         batch_size: Points per optimizer step.
-        features: Inputs of the network, in the order of `FEATURES`.
+        features: Inputs of the network, in the order of `Plane`.
         kind: `plain` for `DeepMLP`, `residual` for `ResidualMLP`.
         layers: Units of each hidden layer.
         second_kind: As `kind`, for the second network.
@@ -149,9 +148,11 @@ class Settings:
         return dataclasses.asdict(self)
 
     def check_features(self) -> None:
-        ordered = [name for name in FEATURES if isinstance(self.features, list) and name in self.features]
+        ordered = [name for name in plane.FEATURES if isinstance(self.features, list) and name in self.features]
         if not ordered or self.features != ordered:
-            raise ValueError(f"features={self.features!r} must be one or more of {', '.join(FEATURES)}, in this order")
+            raise ValueError(
+                f"features={self.features!r} must be one or more of {', '.join(plane.FEATURES)}, in this order"
+            )
 
     def check_original(self) -> None:
         """Raises a ValueError for what TensorFlow Playground does not have."""

@@ -5,7 +5,7 @@ import { FEATURES } from "./settings.js";
 export const HEAD_HEIGHT = 34; // above the columns, for + and - neurons
 const FOOT_HEIGHT = 18; // below the columns, for the arcs of residual connections
 const LABEL_WIDTH = 42; // left of the features
-const THIN_PITCH = 9; // between folded layers
+const THIN_PITCH = [3, 9]; // smallest and largest distance between folded layers
 const MAX_OPEN = 8; // deeper networks are folded
 
 /**
@@ -17,6 +17,14 @@ export function openLayers(depth, extra) {
   const all = Array.from({ length: depth }, (_, layer) => layer);
   if (depth <= MAX_OPEN) return all;
   return all.filter((layer) => layer < 2 || layer >= depth - 2 || extra.includes(layer));
+}
+
+/** Smallest distance of two columns in pixels; 0 between two folded layers. */
+function smallestGap(from, to) {
+  const types = [from.type, to.type];
+  if (types.every((type) => type === "thin")) return 0;
+  if (types.includes("thin")) return 32;
+  return types.every((type) => type === "layer") ? 58 : 46;
 }
 
 /**
@@ -35,18 +43,18 @@ export function arrange({ layers, features, outputs, isFull, open, width, height
   const pitch = Math.max(23, Math.min(48, (height - HEAD_HEIGHT - FOOT_HEIGHT) / rows));
   const node = Math.min(38, Math.round(pitch - 5));
 
-  const isThin = (column) => column.type === "thin";
-  const gaps = columns.slice(1).map((column, i) => isThin(column) && isThin(columns[i]));
-  const numThin = gaps.filter(Boolean).length;
-  const numWide = gaps.length - numThin;
-  const used = LABEL_WIDTH + node / 2 + numThin * THIN_PITCH + 26;
-  const wide = Math.max(isFull ? 56 : 50, Math.min(150, (width - used) / numWide));
-  const total = Math.max(width, used + numWide * wide);
+  const gaps = columns.slice(1).map((column, i) => smallestGap(columns[i], column));
+  const numThin = gaps.filter((gap) => gap === 0).length;
+  const smallest = LABEL_WIDTH + node / 2 + gaps.reduce((sum, gap) => sum + gap, 0) + 26;
+  const [low, high] = THIN_PITCH;
+  const thin = numThin ? Math.max(low, Math.min(high, (width - smallest) / numThin)) : 0;
+  const total = Math.max(width, smallest + numThin * thin);
+  const rest = (total - smallest - numThin * thin) / (gaps.length - numThin);
 
   const bodyHeight = Math.max(rows * pitch, height - HEAD_HEIGHT - FOOT_HEIGHT);
   let x = LABEL_WIDTH + node / 2;
   columns.forEach((column, i) => {
-    if (i > 0) x += gaps[i - 1] ? THIN_PITCH : wide;
+    if (i > 0) x += gaps[i - 1] === 0 ? thin : gaps[i - 1] + Math.min(rest, 90);
     column.x = x;
     column.size = column.type === "head" ? 14 : node;
     const own = column.type === "head" ? Math.min(pitch, 34) : pitch;

@@ -254,6 +254,7 @@ function showRewind() {
   const slider = byId("rewind");
   const newest = frame.recorded.length - 1;
   if (slider.max !== String(newest)) slider.max = newest;
+  slider.disabled = newest === 0;
   const value = frame.index ?? newest;
   if (document.activeElement !== slider || frame.index === null) slider.value = value;
   byId("newest").hidden = frame.index === null;

@@ -115,7 +115,9 @@ export function drawScale(data, rule) {
       const dot = document.createElement("span");
       dot.className = "dot";
       dot.style.background = classColour(index, data.num_classes);
-      labels.append(dot, `${index}`);
+      const label = document.createElement("span");
+      label.append(dot, `class ${index}`);
+      labels.append(label);
     }
     return;
   }

@@ -2,8 +2,8 @@
 
 const RARE = ["rule", "stop", "csv", "num_classes", "dropout", "regularization", "regularization_rate", "surface"];
 const DEEP = [...RARE, "noise", "train_share", "batch_size", "num_samples", "features"];
-const spiral = { shape: "spiral", optimizer: "adamw", lr: 0.01, activation: "tanh", speed: 25 };
-const few = { ...spiral, num_samples: 100, noise: 0.3, train_share: 0.5, layers: [16, 16, 16], show_test: true };
+const spiral = { shape: "spiral", optimizer: "adamw", lr: 0.01, activation: "relu", speed: 25 };
+const few = { ...spiral, shape: "xor", num_samples: 100, noise: 0.3, layers: [16, 16, 16], show_test: true };
 const deepCircle = { shape: "circle", optimizer: "momentum", lr: 0.03, speed: 5 };
 const wide = (width, depth) => Array(depth).fill(width);
 
@@ -80,7 +80,7 @@ export const STORIES = [
       },
       {
         text: "Weight decay (L2) pulls the weights towards 0. The boundary becomes smoother, and the two curves stay closer.",
-        settings: { ...few, regularization: "l2", regularization_rate: 0.3 },
+        settings: { ...few, regularization: "l2", regularization_rate: 1 },
       },
       {
         text: "Dropout sets random neurons to 0 in each step, so that no neuron can rely on a single other one.",

@@ -11,7 +11,7 @@ from playground.server import MAX_VISITORS, Playground
 from playground.settings import Settings
 
 Client = TestClient[Any, Any]
-TestServer.__test__ = TestClient.__test__ = False  # type: ignore[attr-defined]
+TestServer.__test__ = TestClient.__test__ = False
 
 
 def visit(scenario: Callable[[Client, Playground], Awaitable[None]]) -> None:

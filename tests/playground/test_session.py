@@ -74,7 +74,9 @@ def test_numbers_inside_a_neuron_agree_with_each_other_and_with_finite_differenc
     total = sum(row["product"] for row in seen["inputs"]) + seen["bias"]
     assert seen["sum"] == pytest.approx(total, abs=1e-5)
     assert seen["delta"] == pytest.approx(seen["arriving"] * seen["slope"], abs=1e-6)
-    inputs, targets = (values[3:4].double() if values.is_floating_point() else values[3:4] for values in network.next_batch)
+    inputs, targets = (
+        values[3:4].double() if values.is_floating_point() else values[3:4] for values in network.next_batch
+    )
     assert seen["result"] == pytest.approx(float(outputs_by_layer(network.at(None), inputs.float())[1][0, 1]), abs=1e-5)
     model = network.at(None).double()
     bias, losses = weight_layers(model)[1].bias, []
@@ -103,7 +105,10 @@ def test_looking_back_and_at_the_loss_surface_changes_nothing() -> None:
 
 
 def test_second_network_trains_as_if_it_were_alone() -> None:
-    both, alone = session(dropout=0.1, second_layers=[5], optimizer="adamw"), session(dropout=0.1, layers=[5], optimizer="adamw")
+    both, alone = (
+        session(dropout=0.1, second_layers=[5], optimizer="adamw"),
+        session(dropout=0.1, layers=[5], optimizer="adamw"),
+    )
     train(both, 3)
     train(alone, 3)
     assert torch.equal(weights(both, 1), weights(alone))

@@ -59,7 +59,7 @@ def test_config_of_the_page_opens_as_the_state_that_it_came_from(
     ("line", "message"),
     [
         ("model: {class_path: ShallowMLP}\ndata: {class_path: Plane}", "trains ShallowMLP"),
-        ("model: {class_path: DeepMLP}\ndata: {class_path: Plane}", "use schedule=constant"),
+        ("model: {class_path: DeepMLP}", "use schedule=constant"),
         ("trainer: {gradient_clip_val: 1.0}", "gradient_clip_val"),
         ("data: {class_path: Plane, init_args: {val_size: 50}}", "use val_size=0"),
         ("data: {class_path: Plane, init_args: {val_size: 0, num_samples: 5000}}", "num_samples=5000"),
