@@ -8,6 +8,7 @@ The shipped checkpoint is a LeNet trained on the 55,000 training digits of MNIST
 
 from __future__ import annotations
 
+import functools
 import sys
 from base64 import b64encode
 from pathlib import Path
@@ -172,6 +173,15 @@ def encoded(values: np.ndarray) -> str:
     return b64encode(values.tobytes()).decode()
 
 
+@functools.cache
+def holds_digits(path: Path, modified: int) -> bool:
+    """Whether a file is a checkpoint of MNIST digits. A file is read again only if its time of change is another."""
+    try:
+        return digits_of(stored_config(read_checkpoint(path))) is not None
+    except (OSError, ValueError):  # a run may be writing it
+        return False
+
+
 def find_checkpoints(runs: Path) -> dict[str, Path]:
     """The shipped checkpoint and those below `runs` that were trained on MNIST digits, by name.
 
@@ -180,11 +190,7 @@ def find_checkpoints(runs: Path) -> dict[str, Path]:
     found = {"LeNet, shipped with the playground": SHIPPED}
     files = sorted(runs.rglob("best.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[:MOST_CHECKPOINTS]:
-        try:
-            is_usable = digits_of(stored_config(read_checkpoint(file))) is not None
-        except (OSError, ValueError):  # a run may be writing it
-            continue
-        if is_usable:
+        if holds_digits(file, file.stat().st_mtime_ns):
             found[file.relative_to(runs).parent.as_posix().removesuffix("/checkpoints")] = file
     return found
 

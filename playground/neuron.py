@@ -69,6 +69,9 @@ class Pass:
         x: Inputs of the layer `(1, D)`.
         sums: Weighted sums `(1, U)`, before the activation function.
         outputs: Outputs of the activation function `(1, U)`.
+        arriving: Gradient of the loss with respect to the outputs `(1, U)`.
+        deltas: Gradient of the loss with respect to the sums `(1, U)`.
+        slopes: Derivative of the activation function at the sums `(1, U)`.
         results: What the next layer gets `(1, U)`: the outputs, or the input plus the scaled outputs.
     """
 
@@ -87,28 +90,25 @@ class Pass:
         self.scale = None if is_head else getattr(hidden[layer], "scale", None)
         self.sums = weight_layers(model)[layer](self.x).detach().requires_grad_()
         self.outputs = activation(self.sums)
-        self.outputs.retain_grad()
         self.results = self.outputs if self.scale is None else self.x + self.scale * self.outputs
         y = self.results
         for later in hidden[layer + 1 :]:
             y = later(y)
         self.loss = network.loss(y if is_head else final(model.head(y)), targets)
-        self.slopes = torch.autograd.grad(self.outputs.sum(), self.sums, retain_graph=True)[0]
-        self.loss.backward()
+        self.arriving, self.deltas = torch.autograd.grad(self.loss, (self.outputs, self.sums), retain_graph=True)
+        (self.slopes,) = torch.autograd.grad(self.outputs.sum(), self.sums)
 
     def numbers(self, unit: int) -> dict[str, Tensor | None]:
         """The numbers of one neuron."""
-        assert self.outputs.grad is not None
-        assert self.sums.grad is not None
         return {
             "sum": self.sums[0, unit],
             "output": self.outputs[0, unit],
             "scale": self.scale,
             "skip": None if self.scale is None else self.x[0, unit],
             "result": self.results[0, unit],
-            "arriving": self.outputs.grad[0, unit],
+            "arriving": self.arriving[0, unit],
             "slope": self.slopes[0, unit],
-            "delta": self.sums.grad[0, unit],
+            "delta": self.deltas[0, unit],
         }
 
 
