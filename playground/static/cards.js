@@ -9,7 +9,7 @@ import { FEATURES } from "./settings.js";
 export const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
-const lossText = (loss) => (Number.isFinite(loss) ? loss.toPrecision(3) : "not finite");
+const lossText = (loss) => (Number.isFinite(loss) ? loss.toFixed(3) : "not finite");
 
 /** Adds a feature or removes it. */
 function toggleFeature(name, { state, change }) {

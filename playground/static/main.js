@@ -6,14 +6,12 @@ import { MapPainter, networkColour, onThemeChange } from "./colours.js";
 import { connect } from "./connection.js";
 import { copy, createEditForm, createTakeAway, showMessage } from "./dialogs.js";
 import { createDigitsTab } from "./digits.js";
-import { neuronName } from "./network.js";
-import { createNeuronPanel } from "./neuron.js";
 import { createPointTools, drawScale } from "./output.js";
+import { createPanels } from "./panels.js";
 import {
   bindControls, defaultState, limitControls, readAddress, serverSettings, settle, SETTINGS, writeAddress,
 } from "./settings.js";
 import { createStories, FIRST_STORY } from "./stories.js";
-import { createSurfacePanel } from "./surface.js";
 import { drawThumbnails } from "./thumbnails.js";
 
 const MIN_POINTS = 4; // own points are sent from this number on
@@ -57,8 +55,7 @@ function onMessage(message) {
   else if (type === "info") showMessage(message.message);
   else if (type === "points") change({ shape: "points", points: message.points, points_task: message.task });
   else if (type === "config") showConfig(message);
-  else if (type === "neuron") openPanel("neuron", message);
-  else if (type === "surface") openPanel("surface", message);
+  else if (type === "neuron" || type === "surface") showPanel(message);
   else if (["checkpoints", "digit", "loaded"].includes(type)) digits.show(message);
 }
 
@@ -133,8 +130,8 @@ function build() {
   const count = state.second_layers === null ? 1 : 2;
   while (cards.length > count) cards.pop().root.remove();
   while (cards.length < count) {
-    const card = createCard(cards.length, { state, painter, send, change, build, openEdit, onPlane: points.click, cards });
-    cards.push(card);
+    const page = { state, painter, send, change, build, openEdit, onPlane: points.click, cards };
+    cards.push(createCard(cards.length, page));
     drawPoints();
   }
   document.body.classList.toggle("two", count === 2);
@@ -247,43 +244,9 @@ function showTab() {
 }
 for (const name of ["plane", "digits"]) byId(`tab-${name}`).addEventListener("click", () => change({ tab: name }));
 
-// ---------------------------------------------------------------------------------------------------- panels
-
-function openPanel(name, message) {
-  const panel = byId(`${name}-panel`);
-  if (name === "neuron") byId("neuron-title").textContent = `Inside ${neuronName(
-    message.layer, cards[message.network].view.layers.length, message.unit)}`;
-  for (const other of document.querySelectorAll(".side-panel")) if (other !== panel) closePanel(other);
-  if (panel.hidden) {
-    panel.hidden = false;
-    panel.opener = document.activeElement;
-    byId(`${name}-close`).focus();
-  }
-  panels[name].show(message);
-}
-
-function closePanel(panel) {
-  if (panel.hidden) return;
-  panel.hidden = true;
-  if (panel.id === "neuron-panel") {
-    panels.neuron.close();
-    send({ type: "neuron", network: null });
-  }
-  panel.opener?.focus();
-}
-
-for (const name of ["neuron", "surface"]) {
-  const panel = byId(`${name}-panel`);
-  byId(`${name}-close`).addEventListener("click", () => closePanel(panel));
-  panel.addEventListener("keydown", (event) => event.key === "Escape" && closePanel(panel));
-}
-
 // ---------------------------------------------------------------------------------------------------- start
 
-const panels = {
-  neuron: createNeuronPanel(byId("neuron-root"), send),
-  surface: createSurfacePanel(byId("surface-root"), send),
-};
+const showPanel = createPanels(send, (network) => cards[network].view.layers.length);
 const digits = createDigitsTab(byId("digits-root"), send);
 const openEdit = createEditForm(send);
 const showConfig = createTakeAway(send, state);

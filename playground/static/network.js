@@ -208,7 +208,7 @@ export class NetworkView {
   draw(network, frame) {
     this.last = network;
     this.frame = frame;
-    if (network.layers.length !== this.layers.length) return;
+    if (network.layers.length !== this.layers?.length) return; // not built yet, or older than the last change
     for (const [layer, ref] of Object.entries(network.maps)) {
       const bytes = frame.arrays[ref];
       const [count, grid] = frame.shapes[ref];

@@ -64,7 +64,7 @@ export function writeAddress(state) {
     if (name === "points" && state.shape !== "points") continue;
     const text = encode(name, state[name]);
     if (["shape", "seed"].includes(name) || text !== encode(name, defaults[name])) {
-      parts.push(`${name}=${encodeURIComponent(text).replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";")}`);
+      parts.push(`${name}=${encodeURIComponent(text).replace(/%2C|%3A|%3B/g, decodeURIComponent)}`);
     }
   }
   return parts.join("&");

@@ -1,0 +1,52 @@
+/** The side panels: inside a neuron, and the loss surface. One is open at a time. */
+
+import { neuronName } from "./network.js";
+import { createNeuronPanel } from "./neuron.js";
+import { createSurfacePanel } from "./surface.js";
+
+const byId = (id) => document.getElementById(id);
+
+/**
+ * @param {(message: object) => void} send
+ * @param {(network: number) => number} getDepth the number of hidden layers of a network
+ * @returns {(message: object) => void} shows a `neuron` or `surface` message, and opens its panel
+ */
+export function createPanels(send, getDepth) {
+  const contents = {
+    neuron: createNeuronPanel(byId("neuron-root"), send),
+    surface: createSurfacePanel(byId("surface-root"), send),
+  };
+  const openers = {}; // what had the focus before
+
+  const close = (name) => {
+    const panel = byId(`${name}-panel`);
+    if (panel.hidden) return;
+    panel.hidden = true;
+    if (name === "neuron") {
+      contents.neuron.close();
+      send({ type: "neuron", network: null });
+    }
+    openers[name]?.focus();
+  };
+
+  for (const name of Object.keys(contents)) {
+    byId(`${name}-close`).addEventListener("click", () => close(name));
+    byId(`${name}-panel`).addEventListener("keydown", (event) => event.key === "Escape" && close(name));
+  }
+
+  return (message) => {
+    const name = message.type;
+    const panel = byId(`${name}-panel`);
+    if (name === "neuron") {
+      const { network, layer, unit } = message;
+      byId("neuron-title").textContent = `Inside ${neuronName(layer, getDepth(network), unit)}`;
+    }
+    for (const other of Object.keys(contents)) if (other !== name) close(other);
+    if (panel.hidden) {
+      openers[name] = document.activeElement;
+      panel.hidden = false;
+      byId(`${name}-close`).focus();
+    }
+    contents[name].show(message);
+  };
+}
