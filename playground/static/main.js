@@ -53,7 +53,7 @@ function onMessage(message) {
   else if (type === "data") onData(message);
   else if (type === "error") showMessage(message.message, "error");
   else if (type === "info") showMessage(message.message);
-  else if (type === "points") change({ shape: "points", points: message.points, points_task: message.task });
+  else if (type === "points") change({ shape: "points", points: message.points, points_task: message.points_task });
   else if (type === "config") showConfig(message);
   else if (type === "neuron" || type === "surface") showPanel(message);
   else if (["checkpoints", "digit", "loaded"].includes(type)) digits.show(message);
@@ -118,7 +118,8 @@ function showState() {
 function drawPoints() {
   const source = state.shape === "points" && (hasNewPoints || !data) ? points.local() : data;
   if (!source) return;
-  cards.forEach(({ output }) => output.drawPoints(source, state.show_test));
+  const showTest = state.show_test || state.shape === "points"; // no point that was drawn disappears
+  cards.forEach(({ output }) => output.drawPoints(source, showTest));
   drawScale(source, state.rule);
 }
 
