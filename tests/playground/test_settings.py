@@ -7,6 +7,7 @@ import torch
 
 import engine.cli
 from engine.cli import InputError
+from engine.paths import PROJECT
 from playground.session import Session
 from playground.settings import Settings
 from playground.take_away import from_config, to_config
@@ -54,6 +55,11 @@ def test_config_of_the_page_opens_as_the_state_that_it_came_from(
     Path("points.csv").write_text(settings.points_csv())
     Path("taken.yaml").write_text(to_config(settings, settings.kind, settings.layers, 7))
     assert from_config("taken.yaml") == settings
+
+
+def test_config_of_the_documentation_opens() -> None:
+    settings = from_config(str(PROJECT / "configs" / "plane" / "spiral_deep.yaml"))
+    assert (settings.layers, settings.stop_epoch) == ([8, 8, 8], 60)
 
 
 @pytest.mark.parametrize(
