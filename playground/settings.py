@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import torch
-
 import models
 from datamodules import Plane, plane
 from models import BaseModel
@@ -221,12 +219,6 @@ class Settings:
         data = Plane(**self.data_options(str(path)), seed=self.seed)
         data.setup()
         return data
-
-    def make_model(self, kind: str, layers: list[int], data: Plane) -> BaseModel:
-        """A network with the initial weights that `train.py fit` would give it."""
-        model_class, options = self.model_options(kind, layers)
-        torch.manual_seed(self.seed)
-        return model_class(data.input_shape, data.num_outputs, task=data.task, **options)
 
     def points_csv(self) -> str:
         """One's own points as the file that `Plane` reads."""
