@@ -113,6 +113,17 @@ class Network:
         if self.settings.dropout:
             self.random_state = torch.get_rng_state()
 
+    @torch.no_grad()
+    def edit(self, layer: int, unit: int, source: int | None, value: float) -> None:
+        """Sets one weight, or the bias if `source` is None. The last epoch then has the metrics of the new weights."""
+        linear = weight_layers(self.model)[layer]
+        if source is None:
+            linear.bias[unit] = value
+        else:
+            linear.weight[unit, source] = value
+        self.history[-1] = self.evaluate("train"), self.evaluate("test")
+        self.snapshot = parameters_to_vector(self.model.parameters())
+
     def set_lr(self, lr: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = lr

@@ -34,7 +34,7 @@ def take_away(network: Network, changes: list[str]) -> dict[str, str | None]:
     settings = network.settings
     name = f"{run_name(network)}.yaml"
     command = f"python train.py fit -c {name}"
-    notes = [f"# Not in this config: {change}." for change in changes if network.epoch]
+    notes = [f"# Not in this config: {change}." for change in dict.fromkeys(changes)]
     text = to_config(settings, network.kind, network.layers, network.epoch or settings.stop_epoch or DEFAULT_EPOCHS)
     csv = settings.points_csv() if settings.points is not None else None
     return {"yaml": "\n".join([f"# {command}", *notes, text]), "name": name, "command": command, "csv": csv}
