@@ -1,4 +1,4 @@
-"""A network of the playground with its optimizer: one step, and the metrics and weights of every epoch."""
+"""A network of the playground with its optimizer: one step, and the metrics of every epoch."""
 
 from __future__ import annotations
 

@@ -110,14 +110,13 @@ class Settings:
                     raise ValueError(f"{name}={value!r} must be {number} from {lowest} to {highest}")
         for kind, layers in self.networks():
             check_network(kind, layers)
-        if self.rule == "package" and self.regularization == "l1":
+        if self.rule == "original":
+            for name, wanted in ORIGINAL.items():
+                value, hint = getattr(self, name), f"use {name}={wanted!r} or rule='package'"
+                if value != wanted:
+                    raise ValueError(f"{name}={value!r} belongs to the rule package; {hint}")
+        elif self.regularization == "l1":
             raise ValueError("regularization='l1' belongs to the rule original; use l2, or rule='original'")
-        for name, value in ORIGINAL.items() if self.rule == "original" else ():
-            if getattr(self, name) != value:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} belongs to the rule package; "
-                    f"use {name}={value!r} or rule='package'"
-                )
         if (self.points is None) == (self.shape == POINTS):
             raise ValueError(f"shape={self.shape!r} does not go with points; draw points, and use shape='points'")
         if self.points is not None:
