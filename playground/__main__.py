@@ -13,7 +13,8 @@ from engine.cli import InputError
 from engine.setup import set_up_process
 from playground.digits import DigitReader
 from playground.server import Playground, start
-from playground.settings import Settings, from_config
+from playground.settings import Settings
+from playground.take_away import from_config
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ from concurrent.futures import Future
 from IPython.display import IFrame
 
 from playground.server import Playground, start
-from playground.settings import Settings, from_config
+from playground.settings import Settings
+from playground.take_away import from_config
 
 
 def show(config: str | None = None, height: int = 900) -> IFrame:

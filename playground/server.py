@@ -67,7 +67,8 @@ class Playground:
 
     async def visit(self, request: web.Request) -> web.WebSocketResponse:
         """Serves a visitor until the page is closed."""
-        socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT)
+        # on this machine, compressing a frame takes longer than sending it
+        socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT, compress=False)
         await socket.prepare(request)
         if len(self.connected) >= MAX_VISITORS:
             await socket.send_json({"type": "error", "message": f"{MAX_VISITORS} pages are open. Close one of them."})
@@ -81,6 +82,8 @@ class Playground:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
                     await visitor.answer(json.loads(message.data))
+        except ConnectionError:
+            pass  # the page was closed while an answer was on its way
         finally:
             training.cancel()
             self.connected.discard(visitor.name)
@@ -138,8 +141,7 @@ class Visitor:
         if kind == "checkpoints":
             return [self.list_checkpoints()]
         if kind == "load":
-            self.reader = DigitReader(self.checkpoints()[message["id"]])
-            return [self.list_checkpoints() | {"loaded": message["id"]}]
+            return [self.load(message["id"])]
         if kind == "digit":
             return [self.read_digit(message["pixels"])]
         if self.session is None:
@@ -166,6 +168,13 @@ class Visitor:
     def list_checkpoints(self) -> Message:
         listed = [{"id": name, "name": name} for name in self.checkpoints()]
         return {"type": "checkpoints", "checkpoints": listed, "loaded": None}
+
+    def load(self, name: str) -> Message:
+        paths = self.checkpoints()
+        if name not in paths:
+            raise ValueError(f"there is no checkpoint {name!r} any more; choose another one")
+        self.reader = DigitReader(paths[name])
+        return self.list_checkpoints() | {"loaded": name}
 
     def read_digit(self, pixels: str) -> Message:
         if self.reader is None:
@@ -194,7 +203,7 @@ class Visitor:
                     last = time.perf_counter()
                     await self.socket.send_bytes(session.frame())
             except ConnectionError:
-                return  # the page was closed
+                return  # the page was closed, which `visit` notices too
             except Exception:
                 log.exception("The playground could not go on training")
                 session.pause()

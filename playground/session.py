@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from datamodules.plane import FEATURES
 from engine.paths import RUNS
@@ -19,11 +18,11 @@ from playground.network import Network, make_network, weight_layers
 from playground.neuron import explain_neuron
 from playground.settings import LIVE, Settings, read_points
 from playground.surface import loss_surface
+from playground.take_away import take_away, write_curves
 
 Message = dict[str, Any]
 
 MAX_EPOCHS = 20_000
-DEFAULT_EPOCHS = 10  # of a config, if nothing was trained
 MAX_RECORDED = 400  # epochs; when there are more, every second one is forgotten
 NEURON_INTERVAL = 0.5  # seconds between two pictures of the inside of a neuron while training
 
@@ -103,7 +102,7 @@ class Session:
             if reason := self.step():
                 self.pause()
                 return [{"type": "info", "message": reason}, *self.neuron_messages()]
-        if self.neuron is not None and time.perf_counter() - self.neuron_time > NEURON_INTERVAL:
+        if self.is_playing and time.perf_counter() - self.neuron_time > NEURON_INTERVAL:
             return self.neuron_messages()
         return []
 
@@ -202,9 +201,10 @@ class Session:
         return self.neuron_messages()
 
     def neuron_messages(self) -> list[Message]:
+        """The inside of the neuron that is open, if one is."""
+        self.neuron_time = time.perf_counter()
         if self.neuron is None:
             return []
-        self.neuron_time = time.perf_counter()
         place = {name: self.neuron[name] for name in ("network", "layer", "unit", "sample")}
         network = self.networks[place["network"]]
         return [{"type": "neuron", **place, **explain_neuron(network, place["layer"], place["unit"], place["sample"])}]
@@ -215,28 +215,11 @@ class Session:
         return [{"type": "surface", "network": number, **loss_surface(self.networks[number], path)}]
 
     def do_config(self, message: Message) -> list[Message]:
-        network = self.networks[message["network"]]
-        name = f"{run_name(self.settings, network)}.yaml"
-        command = f"python train.py fit -c {name}"
-        notes = [f"# Not in this config: {change}." for change in self.changes if network.epoch]
-        epochs = network.epoch or self.settings.stop_epoch or DEFAULT_EPOCHS
-        text = self.settings.to_config(network.kind, network.layers, epochs)
-        config = "\n".join([f"# {command}", *notes, text])
-        csv = self.settings.points_csv() if self.settings.points is not None else None
-        return [{"type": "config", "yaml": config, "name": name, "command": command, "csv": csv}]
+        return [{"type": "config", **take_away(self.networks[message["network"]], self.changes)}]
 
     def do_tensorboard(self, message: Message) -> list[Message]:
-        folders = []
-        for network in self.networks:
-            logger = TensorBoardLogger(RUNS / "playground", name=run_name(self.settings, network))
-            for epoch, metrics in enumerate(network.history):
-                for split, (loss, accuracy) in zip(("train", "test"), metrics, strict=True):
-                    values = {f"{split}/loss": loss} | ({} if accuracy is None else {f"{split}/acc": accuracy})
-                    logger.log_metrics(values, epoch)
-            logger.finalize("success")
-            folders.append(logger.log_dir)
-        text = f"Written to {' and '.join(folders)}. To look at it: tensorboard --logdir {RUNS / 'playground'}"
-        return [{"type": "info", "message": text}]
+        folders = " and ".join(write_curves(network) for network in self.networks)
+        return [{"type": "info", "message": f"Written to {folders}. To see it: tensorboard --logdir {RUNS}/playground"}]
 
     def do_csv(self, message: Message) -> list[Message]:
         return [{"type": "points", **read_points(message["text"])}]
@@ -306,8 +289,3 @@ def curve_row(network: Network, epoch: int) -> list[float | None]:
     """Epoch, training loss, test loss, training accuracy, test accuracy."""
     (train_loss, train_accuracy), (test_loss, test_accuracy) = network.history[epoch]
     return [epoch, finite(train_loss), finite(test_loss), train_accuracy, test_accuracy]
-
-
-def run_name(settings: Settings, network: Network) -> str:
-    """A name for files and folders, such as `spiral_plain_8_8`."""
-    return "_".join([settings.shape, network.kind, *map(str, network.layers)])

@@ -1,4 +1,4 @@
-"""The settings of the playground: their limits, and how they are read from a config and written to one."""
+"""The settings of the playground: their limits, and the data and networks that they make."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
-import yaml
 
 import models
 from datamodules import Plane, plane
-from engine.cli import InputError, build
-from engine.explain import read_config
 from models import BaseModel
 
 POINTS = "points"  # the shape of one's own points
@@ -237,23 +234,6 @@ class Settings:
         rows = [f"{x},{y},{int(target) if is_class else target}" for x, y, target in self.points or []]
         return "\n".join([f"x,y,{'class' if is_class else 'value'}", *rows, ""])
 
-    def to_config(self, kind: str, layers: list[int], epochs: int) -> str:
-        """The config with which `train.py fit` repeats the run of a network, as YAML.
-
-        Raises:
-            ValueError: If the rule is `original`, which `train.py` does not have.
-        """
-        if self.rule == "original":
-            raise ValueError("rule='original' trains in the playground only; use rule='package' to take a config away")
-        model_class, options = self.model_options(kind, layers)
-        config = {
-            "seed_everything": self.seed,
-            "model": {"class_path": model_class.__name__, "init_args": options},
-            "data": {"class_path": "Plane", "init_args": self.data_options("points.csv")},
-            "trainer": {"max_epochs": max(1, epochs)},
-        }
-        return yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
-
 
 def check_network(kind: str, layers: Any) -> None:
     """Raises a ValueError if a network is too large, or cannot be built."""
@@ -275,54 +255,6 @@ def check_points(points: Any) -> None:
         is_point = isinstance(point, list) and [type(value) in (int, float) for value in point] == 3 * [True]
         if not is_point:
             raise ValueError(f"the point {point!r} must be 3 numbers: x, y and the class or value")
-
-
-def from_config(path: str) -> Settings:
-    """The settings of a config of `train.py` that trains a network of the page on `Plane`.
-
-    Raises:
-        InputError: If `train.py` would refuse the config, or the page does not have one of its options.
-    """
-    options = build(["fit", "-c", path, "--trainer.logger=false"]).options
-    name, data_name = (options[part].class_path.split(".")[-1] for part in ("model", "data"))
-    kinds = {"DeepMLP": "plain", "ResidualMLP": "residual", "Linear": "plain"}
-    if name not in kinds or data_name != "Plane":
-        known = ", ".join(kinds)
-        raise InputError(f"{path} trains {name} on {data_name}; the playground opens configs of {known} on Plane")
-    model, data = vars(options.model.init_args), vars(options.data.init_args)
-    trainer = {"max_epochs": options.trainer.max_epochs, **read_config(path).get("trainer", {})}
-    fixed = {**CONSTANT, "batch_norm": False, "noise": 0.0, "label_smoothing": 0.0}
-    others = {"val_size": (data["val_size"], 0), **{key: (model[key], fixed[key]) for key in fixed if key in model}}
-    for option, (value, wanted) in others.items():
-        if value != wanted:
-            raise InputError(f"{path} has {option}={value}, which the page does not have; use {option}={wanted}")
-    if trainer.keys() - {"max_epochs"}:
-        unknown = ", ".join(sorted(trainer.keys() - {"max_epochs"}))
-        raise InputError(f"{path} sets {unknown} of the trainer, which the page does not have; leave it out")
-    momentum = model["momentum"] if model["optimizer"] == "sgd" else None
-    names = {0: "sgd", 0.9: "momentum", None: "adamw"}
-    if momentum not in names:
-        raise InputError(f"{path} has momentum={momentum}, which the page does not have; use momentum=0 or 0.9")
-    size = model.get("hidden_size", [])
-    values = {
-        "kind": kinds[name],
-        "layers": size if isinstance(size, list) else model["num_layers"] * [size],
-        "optimizer": names[momentum],
-        "lr": model["lr"],
-        "regularization": "l2" if model["weight_decay"] else "none",
-        "regularization_rate": model["weight_decay"],
-        "seed": options.seed_everything,
-        "stop_epoch": trainer["max_epochs"],
-    }
-    values |= {key: model[key] for key in ("activation", "dropout") if key in model}
-    shared = ("shape", "num_classes", "num_samples", "noise", "train_share", "points_seed", "batch_size", "features")
-    values |= {key: data[key] for key in shared}
-    if data["points_file"] is not None:
-        values |= read_points(Path(data["points_file"]).expanduser().read_text())
-    try:
-        return Settings(**values)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def read_points(text: str) -> dict[str, Any]:

@@ -76,7 +76,8 @@ def small_data_flags(path: Path) -> list[str]:
     if data.get("init_args", {}).get("order", "rows") != "rows":
         flags.append("--data.order=rows")
     has_validation = data.get("init_args", {}).get("val_size") != 0
-    return flags if has_validation else [*flags, f"--data.val_size={5000 if '--data.source=subset' in flags else 500}"]
+    val_size = 50 if issubclass(kind, datamodules.Plane) else 5000 if "--data.source=subset" in flags else 500
+    return flags if has_validation else [*flags, f"--data.val_size={val_size}"]
 
 
 def build(path: Path, *flags: str) -> CLI:

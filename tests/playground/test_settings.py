@@ -7,8 +7,10 @@ import torch
 
 import engine.cli
 from engine.cli import InputError
+from engine.paths import PROJECT
 from playground.session import Session
-from playground.settings import Settings, from_config
+from playground.settings import Settings
+from playground.take_away import from_config, to_config
 from tests.test_train import curves
 
 OWN_POINTS = [[math.cos(i), 0.1 * i, float(i % 3)] for i in range(40)]
@@ -51,8 +53,13 @@ def test_config_of_the_page_opens_as_the_state_that_it_came_from(
     monkeypatch.chdir(tmp_path)
     settings = Settings(**{**STATES[name], "stop_epoch": 7})
     Path("points.csv").write_text(settings.points_csv())
-    Path("taken.yaml").write_text(settings.to_config(settings.kind, settings.layers, 7))
+    Path("taken.yaml").write_text(to_config(settings, settings.kind, settings.layers, 7))
     assert from_config("taken.yaml") == settings
+
+
+def test_config_of_the_documentation_opens() -> None:
+    settings = from_config(str(PROJECT / "configs" / "plane" / "spiral_deep.yaml"))
+    assert (settings.layers, settings.stop_epoch) == ([8, 8, 8], 60)
 
 
 @pytest.mark.parametrize(
