@@ -17,7 +17,7 @@ from aiohttp import WSMsgType, web
 from engine.paths import RUNS
 from playground.digits import DigitReader, find_checkpoints
 from playground.session import Message, Session
-from playground.settings import Settings
+from playground.settings import Settings, read_points
 
 log = logging.getLogger(__name__)
 
@@ -144,12 +144,16 @@ class Visitor:
             return [self.load(message["id"])]
         if kind == "digit":
             return [self.read_digit(message["pixels"])]
+        if kind == "csv":
+            return [{"type": "points", **read_points(message["text"])}]
         if self.session is None:
             return self.begin(message)
         return self.session.handle(message)
 
     def begin(self, message: Message) -> list[Message]:
         """The first settings of a page, or those of a page whose connection was lost."""
+        if message.get("type") != "settings":
+            raise ValueError("there is no network yet; draw at least 4 points, or choose other settings")
         sessions, old = self.playground.sessions, message.get("session")
         if old in sessions and old not in self.playground.connected:
             self.session = sessions.pop(old)
