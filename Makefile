@@ -57,6 +57,13 @@ lessons: setup
 playground: setup
 	$(RUN) -m playground
 
+# drives the page of the playground in Chromium, which is downloaded only if the machine has none: 3 minutes
+test-browser: setup
+	$(RUN) -m pip install --quiet --editable '.[browser]'
+	{ command -v chromium || command -v chromium-browser || command -v google-chrome; } > /dev/null \
+	  || $(RUN) -m playwright install chromium
+	$(RUN) -m pytest -n 0 -m browser tests/playground/test_browser.py
+
 docs: setup
 	$(RUN) -m pip install --quiet --editable '.[docs]'
 	$(RUN) -m sphinx --fail-on-warning --keep-going -c docs . build/site

@@ -139,7 +139,7 @@ def table(found: Row) -> str:
 
 def draw_animation() -> None:
     """Draws the page while the two networks of its first story learn the spiral."""
-    pictures = []
+    pictures: list[Image.Image] = []
     with playground() as (browser, address, _):
         page = visit(browser, address, "")
         area = page.locator("#networks").bounding_box()

@@ -18,7 +18,7 @@ from aiohttp import WSMsgType, web
 from engine.paths import RUNS
 from playground.digits import DigitReader, find_checkpoints
 from playground.session import Message, Session
-from playground.settings import Settings
+from playground.settings import Settings, read_points
 
 log = logging.getLogger(__name__)
 
@@ -145,9 +145,13 @@ class Visitor:
             return [self.load(message["id"])]
         if kind == "digit":
             return [self.read_digit(message["pixels"])]
+        if kind == "csv":
+            return [{"type": "points", **read_points(message["text"])}]
         if self.session is not None:
             return self.session.handle(message)
-        return self.begin(message) if kind == "settings" else []  # the page may have no settings to send yet
+        if kind == "settings":
+            return self.begin(message)
+        raise ValueError("there is no network yet; draw at least 4 points, or choose other settings")
 
     def begin(self, message: Message) -> list[Message]:
         """The first settings of a page, or those of a page whose connection was lost."""

@@ -15,7 +15,7 @@ from engine.paths import RUNS
 from playground.frame import GRID, Arrays, default_pictures, describe, finite, plane_grid, to_bytes, value_limit
 from playground.network import Network, make_network
 from playground.neuron import explain_neuron
-from playground.settings import LIVE, Settings, read_points
+from playground.settings import LIVE, Settings
 from playground.surface import loss_surface
 from playground.take_away import take_away, write_curves
 
@@ -217,9 +217,6 @@ class Session:
     def do_tensorboard(self, message: Message) -> list[Message]:
         folders = " and ".join(write_curves(network) for network in self.networks)
         return [{"type": "info", "message": f"Written to {folders}. To see it: tensorboard --logdir {RUNS}/playground"}]
-
-    def do_csv(self, message: Message) -> list[Message]:
-        return [{"type": "points", **read_points(message["text"])}]
 
     # messages for the page
 

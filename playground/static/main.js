@@ -15,6 +15,7 @@ import { createStories, FIRST_STORY } from "./stories.js";
 import { drawThumbnails } from "./thumbnails.js";
 
 const MIN_POINTS = 4; // own points are sent from this number on
+const MAX_FILE = 500_000; // bytes
 const byId = (id) => document.getElementById(id);
 
 const state = defaultState();
@@ -73,12 +74,12 @@ function onHello(message) {
   isReady = true;
   sendSettings();
   session = message.session;
-  send({ type: "speed", value: state.speed });
 }
 
 function onData(message) {
   data = message;
   hasNewPoints = false;
+  send({ type: "speed", value: state.speed });
   cards.forEach(({ view }) => view.extra.length && view.actions.unfold(view.open));
   build();
   drawPoints();
@@ -93,7 +94,7 @@ function change(changes) {
   Object.assign(state, changes);
   settle(state, Object.keys(changes));
   showState();
-  if ("speed" in changes && isReady) send({ type: "speed", value: state.speed });
+  if ("speed" in changes && isReady && data) send({ type: "speed", value: state.speed });
   if (Object.keys(changes).some((name) => name in SETTINGS)) sendSettings();
 }
 
@@ -195,7 +196,7 @@ function showRewind() {
 function togglePlay() {
   const isPlaying = byId("play").classList.contains("playing");
   send({ type: isPlaying ? "pause" : "play" });
-  showPlaying(!isPlaying);
+  if (frame) showPlaying(!isPlaying);
 }
 
 const step = (unit) => send({ type: "step", unit });
@@ -216,11 +217,13 @@ byId("rewind").addEventListener("input", ({ target }) => {
 });
 byId("measure").addEventListener("change", ({ target }) => {
   chart.measure = target.value;
+  byId("chart").setAttribute("aria-label", `Curves of training and test ${target.value}`);
   chart.draw();
 });
 byId("csv").addEventListener("change", async ({ target }) => {
   const [file] = target.files;
-  if (file) send({ type: "csv", text: await file.text() });
+  if (file?.size > MAX_FILE) showMessage(`${file.name} is too large; upload at most 2,000 points.`, "error");
+  else if (file) send({ type: "csv", text: await file.text() });
   target.value = ""; // so that the same file can be chosen again
 });
 
