@@ -28,7 +28,7 @@ SLICE = 0.012  # seconds of training before another visitor gets a turn
 FRAME_INTERVAL = 1 / 40  # smallest number of seconds between two frames
 MAX_VISITORS = 16
 MAX_MESSAGE = 2**20  # bytes
-HEARTBEAT = 3  # seconds; a connection that is lost without a word is noticed after one and a half
+HEARTBEAT = 10  # seconds; half as long without an answer ends a connection, and a slow request must not take longer
 KEEP = 60  # seconds that a session waits for its page to connect again
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import vector_to_parameters
+from torch.func import functional_call, vmap
 
 from playground.frame import finite
 from playground.network import Network
@@ -43,15 +43,21 @@ def loss_surface(network: Network, path: list[Tensor]) -> dict[str, Any]:
     axes = [torch.linspace(start, end, SIZE) for start, end in ends]
     inputs, targets = (values[:MAX_POINTS] for values in network.data.splits["train"])
     model = network.at(None)
-    losses = []
-    for second in axes[1]:
-        for first in axes[0]:
-            vector_to_parameters(path[-1] + first * directions[0] + second * directions[1], model.parameters())
-            losses.append(finite(float(network.loss(model(inputs), targets))))
+
+    def loss_at(weights: Tensor) -> Tensor:
+        parts = weights.split([parameter.numel() for parameter in model.parameters()])
+        parameters = {
+            name: part.view_as(old) for (name, old), part in zip(model.named_parameters(), parts, strict=True)
+        }
+        return network.loss(functional_call(model, parameters, (inputs,)), targets)
+
+    vertical, horizontal = torch.meshgrid(axes[1], axes[0], indexing="ij")
+    weights = path[-1] + torch.stack([horizontal.flatten(), vertical.flatten()], dim=1) @ directions[:2]
+    losses = vmap(loss_at, chunk_size=SIZE)(weights)  # one after another takes seconds for a deep network
     return {
         "size": SIZE,
         "axes": [[float(axis[0]), float(axis[-1])] for axis in axes],
-        "losses": losses,
+        "losses": [finite(loss) for loss in losses.tolist()],
         "path": places.tolist(),
         "explained": (squares / squares.sum())[:2].nan_to_num().tolist(),
     }

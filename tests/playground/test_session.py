@@ -171,6 +171,15 @@ def test_learning_rate_changes_without_a_reset_and_other_settings_reset() -> Non
     assert visitor.networks[0].epoch == 0
 
 
+def test_new_networks_wait_until_the_page_has_drawn_the_last_frame() -> None:
+    visitor = session()
+    visitor.frame()
+    visitor.handle({"type": "reset"})
+    assert not visitor.wants_frame()  # else the page could skip the frame with which the curves begin anew
+    visitor.handle({"type": "seen"})
+    assert visitor.wants_frame()
+
+
 def test_config_names_what_was_changed_by_hand() -> None:
     visitor = session()
     train(visitor, 2)
