@@ -121,6 +121,17 @@ def test_wrong_message_is_reported_and_the_page_stays_usable() -> None:
     visit(scenario)
 
 
+def test_page_without_settings_is_told_so_and_can_upload_points() -> None:
+    async def scenario(client: Client, playground: Playground) -> None:
+        socket = await client.ws_connect("/ws")
+        await socket.send_json({"type": "play"})
+        assert "draw at least 4 points" in (await receive(socket, "error"))["message"]
+        await socket.send_json({"type": "csv", "text": "x,y,class\n1,2,0\n2,1,1\n"})
+        assert (await receive(socket, "points"))["points"] == [[1, 2, 0], [2, 1, 1]]
+
+    visit(scenario)
+
+
 def test_upload_that_is_too_large_ends_the_connection() -> None:
     async def scenario(client: Client, playground: Playground) -> None:
         socket = await open_page(client)
