@@ -21,9 +21,10 @@ from torch import Tensor, nn
 
 import datamodules
 import models
-from callbacks.parts import by_unit, evenly_spaced, recorded, stages, to_numpy
+from callbacks.parts import by_unit, evenly_spaced, recorded, stages
 from datamodules.images import SIDE, BlankError, fit
 from engine.checkpoints import read_checkpoint
+from playground.frame import to_bytes
 
 SHIPPED = Path(__file__).parent / "lenet.ckpt"
 DRAWING_SIDE = 280  # pixels
@@ -40,7 +41,6 @@ class DigitReader:
         path: A checkpoint of `train.py`, with a model of this package and the data `MNIST` or `SequenceMNIST`.
 
     Attributes:
-        name: The architecture and its number of parameters.
         data: The data module of the checkpoint. It normalises images and gives them the shape that the network takes.
         model: The network.
 
@@ -58,8 +58,8 @@ class DigitReader:
         if data is None:
             raise ValueError(f"{path} was not trained on MNIST digits by train.py; pass a checkpoint that was")
         self.data = data
-        package, _, kind = config["model"]["class_path"].rpartition(".")
-        if package.split(".")[0] != "models" or kind not in models.__all__:
+        kind = config["model"]["class_path"].rpartition(".")[2]
+        if kind not in models.__all__:
             raise ValueError(f"{path} holds a {kind}; pass a checkpoint with a model of this package")
         options = {name: value for name, value in checkpoint["hyper_parameters"].items() if not name.startswith("_")}
         self.model: nn.Module = getattr(models, kind)(**options)
@@ -68,7 +68,6 @@ class DigitReader:
         except RuntimeError as error:
             raise ValueError(f"{path} does not fit this version of {kind}; train the network again") from error
         self.model.eval().requires_grad_(False)
-        self.name = f"{kind}, {sum(parameter.numel() for parameter in self.model.parameters()):,} parameters"
 
     def read(self, pixels: bytes) -> dict[str, Any]:
         """Reads a drawing, centred and scaled as the images of MNIST are.
@@ -86,16 +85,23 @@ class DigitReader:
         if len(pixels) != DRAWING_SIDE**2:
             raise ValueError(f"the drawing has {len(pixels)} bytes; send {DRAWING_SIDE}x{DRAWING_SIDE}")
         drawing = np.frombuffer(pixels, dtype=np.uint8).reshape(DRAWING_SIDE, DRAWING_SIDE) / 255
+        probabilities, gradient, described = torch.zeros(self.data.num_outputs), torch.zeros(SIDE, SIDE), []
         try:
             image = fit(drawing, self.data.variant.box)
         except BlankError:
-            blank = np.zeros((SIDE, SIDE))
-            return answer(np.zeros(self.data.num_outputs), blank.astype(np.uint8), blank, [])
-        logits, gradients, outputs = self.respond(torch.from_numpy(image).float())
-        shown = evenly_spaced(outputs, MOST_STAGES)
-        layers = stages(self.model)
-        described = [describe(name, layers[name], outputs[name], self.model) for name in shown]
-        return answer(to_numpy(logits.softmax(-1)), image, to_numpy(gradients), described)
+            image = np.zeros((SIDE, SIDE), dtype=np.uint8)
+        else:
+            logits, gradient, outputs = self.respond(torch.from_numpy(image).float())
+            probabilities, layers = logits.softmax(-1), stages(self.model)
+            shown = evenly_spaced(outputs, MOST_STAGES)
+            described = [describe(name, layers[name], outputs[name], self.model) for name in shown]
+        return {
+            "type": "digit",
+            "probabilities": probabilities.tolist(),
+            "image": encoded(image),
+            "gradients": encoded(to_bytes(gradient, largest(gradient))),
+            "stages": described,
+        }
 
     def respond(self, image: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The logits `(10,)` for an image, the gradient of the largest, and the outputs of the stages by name.
@@ -125,19 +131,6 @@ def digits_of(config: dict[str, Any]) -> datamodules.MNIST | None:
     return datamodules.SequenceMNIST(options.get("order", "rows")) if kind == "SequenceMNIST" else datamodules.MNIST()
 
 
-def answer(
-    probabilities: np.ndarray, image: np.ndarray, gradients: np.ndarray, described: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """The message `digit` for the page."""
-    return {
-        "type": "digit",
-        "probabilities": probabilities.tolist(),
-        "image": encoded(image),
-        "gradients": encoded(to_bytes(gradients)[0]),
-        "stages": described,
-    }
-
-
 def describe(name: str, stage: nn.Module, output: Tensor, model: nn.Module) -> dict[str, Any]:
     """The output of a stage for the page, with the names of its layers.
 
@@ -149,24 +142,20 @@ def describe(name: str, stage: nn.Module, output: Tensor, model: nn.Module) -> d
     else:
         maps = by_unit(output, model)[0]  # (U, T)
         maps = maps[None] if output.ndim == 3 else maps[..., None]
-    values, largest = to_bytes(to_numpy(maps))
     return {
         "name": name,
-        "layers": [type(layer).__name__ for layer in stage]
-        if isinstance(stage, nn.Sequential)
-        else [type(stage).__name__],
+        "layers": [type(layer).__name__ for layer in (stage if isinstance(stage, nn.Sequential) else [stage])],
         "channels": output.shape[1] if output.ndim == 4 else len(maps),
         "shape": list(maps.shape),
-        "maps": encoded(values),
-        "range": largest,
+        "maps": encoded(to_bytes(maps, largest(maps))),
+        "range": largest(maps),
         "is_signed": bool(maps.min() < 0),
     }
 
 
-def to_bytes(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Values as bytes, from 1 for minus the largest size over 128 for 0 to 255, and the largest size."""
-    largest = float(np.abs(values).max())
-    return np.rint(128 + 127 * values / (largest or 1)).astype(np.uint8), largest
+def largest(values: Tensor) -> float:
+    """The largest size of a value; 1 if all are 0."""
+    return float(values.detach().abs().max()) or 1.0
 
 
 def encoded(values: np.ndarray) -> str:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from callbacks.parts import to_numpy
-from playground.network import Network, hidden_layers, outputs_by_layer, weight_layers
+from datamodules import Plane
+from playground.network import Network, outputs_by_layer, weight_layers
 
 REACH = 6.0  # the page shows the plane from -6 to 6
 GRID = 50  # points of a neuron's picture along each axis
@@ -76,24 +77,14 @@ def describe(network: Network, model: Any, pictures: list[int], arrays: Arrays) 
         arrays: Takes the arrays.
     """
     linears = weight_layers(model)
-    outputs = len(linears[-1].weight)
-    scales = [scale_of(layer) for layer in hidden_layers(model)]
     return {
-        "kind": network.kind,
         "layers": network.layers,
-        "outputs": outputs,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "gradients": gradient_sizes(network, model),
         "weights": [arrays.add(to_numpy(linear.weight)) for linear in linears],
         "biases": [arrays.add(to_numpy(linear.bias)) for linear in linears],
-        "scales": scales if any(scale is not None for scale in scales) else None,
         **draw_maps(network, model, pictures, arrays),
     }
-
-
-def scale_of(layer: Any) -> float | None:
-    """The scale of a residual block, or None for another layer."""
-    return float(layer.scale.detach()) if hasattr(layer, "scale") else None
 
 
 def gradient_sizes(network: Network, model: Any) -> list[float | None]:
@@ -119,10 +110,8 @@ def draw_maps(network: Network, model: Any, pictures: list[int], arrays: Arrays)
 
 def output_map(network: Network, outputs: Tensor, arrays: Arrays) -> dict[str, int]:
     """The picture of the output: a probability or value, or the class and its probability."""
-    if network.data.task == "regression":
-        return {"output": arrays.add(to_bytes(outputs[..., 0], value_limit(network.data.splits["train"][1])))}
-    if outputs.shape[-1] == 1:  # rule original: an output from -1 to 1
-        return {"output": arrays.add(to_bytes(outputs[..., 0], 1.0))}
+    if outputs.shape[-1] == 1:  # regression, or the tanh of the rule original
+        return {"output": arrays.add(to_bytes(outputs[..., 0], value_limit(network.data)))}
     probabilities = outputs.softmax(-1)
     if outputs.shape[-1] == 2:
         return {"output": arrays.add(to_bytes(2 * probabilities[..., 1] - 1, 1.0))}
@@ -131,11 +120,13 @@ def output_map(network: Network, outputs: Tensor, arrays: Arrays) -> dict[str, i
     return {"output": arrays.add(classes.byte().numpy()), "confidence": arrays.add(as_bytes)}
 
 
-def value_limit(targets: Tensor) -> float:
-    """The value with the strongest colour, for regression."""
-    return float(targets.abs().max()) or 1.0
+def value_limit(data: Plane) -> float:
+    """The value with the strongest colour."""
+    if data.task == "classification":
+        return 1.0
+    return float(data.splits["train"][1].abs().max()) or 1.0
 
 
-def finite(value: float | None) -> float | None:
+def finite(value: float) -> float | None:
     """The value, or None if it is NaN or infinite, which JSON does not have."""
-    return value if value is not None and math.isfinite(value) else None
+    return value if math.isfinite(value) else None

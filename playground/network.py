@@ -1,19 +1,21 @@
-"""A network of the playground with its optimizer: one step, and the metrics and weights of every epoch."""
+"""A network of the playground with its optimizer: one step, and the metrics of every epoch."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.optim import Optimizer
 
 from datamodules import Plane
 from models.metrics import EpochMetrics
-from playground.original import OriginalMLP, OriginalRule, batches
+from playground.original import OriginalMLP, OriginalSGD, batches
 from playground.settings import Settings
 
 Batch = tuple[Tensor, Tensor]
@@ -41,7 +43,9 @@ class Network:
 
     def __init__(self, settings: Settings, kind: str, layers: list[int], data: Plane) -> None:
         self.settings, self.kind, self.layers, self.data = settings, kind, layers, data
+        torch.manual_seed(settings.seed)
         self.model: Any = self.make_model()
+        self.optimizer = self.make_optimizer()
         self.copy = copy.deepcopy(self.model).eval()
         self.random_state = torch.get_rng_state()  # dropout draws from the global generator, which networks share
         self.epoch = self.batch = 0
@@ -53,11 +57,13 @@ class Network:
     # what a rule decides
 
     def make_model(self) -> nn.Module:
-        model = self.settings.make_model(self.kind, self.layers, self.data)
-        self.optimizer = model.make_optimizer()
-        self.recorder = Recorder(self.data.task)
-        model.update_metrics = self.recorder  # type: ignore[method-assign]
+        model_class, options = self.settings.model_options(self.kind, self.layers)
+        model = model_class(self.data.input_shape, self.data.num_outputs, task=self.data.task, **options)
+        model.update_metrics = partial(record, model.epoch_metrics["train_0"])  # type: ignore[method-assign]
         return model
+
+    def make_optimizer(self) -> Optimizer:
+        return self.model.make_optimizer()
 
     def make_batches(self) -> Iterator[tuple[Batch, bool]]:
         """The batches of all epochs, each with whether it is the last one of its epoch."""
@@ -67,15 +73,13 @@ class Network:
             for number, batch in enumerate(loader, start=1):
                 yield batch, number == len(loader)
 
-    def update(self, batch: Batch) -> None:
-        """Takes one optimizer step."""
-        self.optimizer.zero_grad()
-        self.model.training_step(batch, self.batch).backward()
-        self.optimizer.step()
+    def training_loss(self, batch: Batch) -> Tensor:
+        return self.model.training_step(batch, self.batch)
 
     def training_metrics(self) -> Metrics:
         """The metrics of the epoch that has just ended."""
-        return self.recorder.finish_epoch()
+        metrics = self.model.epoch_metrics["train_0"].metrics
+        return float(metrics["loss"].compute()), float(metrics["acc"].compute()) if "acc" in metrics else None
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean loss."""
@@ -85,19 +89,11 @@ class Network:
         """The predicted classes."""
         return outputs.argmax(1)
 
-    def set_lr(self, lr: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-
     # training
 
     def step(self) -> bool:
         """Trains on the next batch. Returns whether it was the last one of the epoch."""
-        if self.settings.dropout:
-            torch.set_rng_state(self.random_state)
-        self.update(self.next_batch)
-        if self.settings.dropout:
-            self.random_state = torch.get_rng_state()
+        self.update()
         self.batch += 1
         ends_epoch = self.is_last
         if ends_epoch:
@@ -106,6 +102,31 @@ class Network:
             self.snapshot = parameters_to_vector(self.model.parameters()).detach()
         self.next_batch, self.is_last = next(self.batches)
         return ends_epoch
+
+    def update(self) -> None:
+        """Takes one optimizer step."""
+        if self.settings.dropout:
+            torch.set_rng_state(self.random_state)
+        self.optimizer.zero_grad()
+        self.training_loss(self.next_batch).backward()
+        self.optimizer.step()
+        if self.settings.dropout:
+            self.random_state = torch.get_rng_state()
+
+    @torch.no_grad()
+    def edit(self, layer: int, unit: int, source: int | None, value: float) -> None:
+        """Sets one weight, or the bias if `source` is None. The last epoch then has the metrics of the new weights."""
+        linear = weight_layers(self.model)[layer]
+        if source is None:
+            linear.bias[unit] = value
+        else:
+            linear.weight[unit, source] = value
+        self.history[-1] = self.evaluate("train"), self.evaluate("test")
+        self.snapshot = parameters_to_vector(self.model.parameters())
+
+    def set_lr(self, lr: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
 
     @torch.no_grad()
     def evaluate(self, split: str) -> Metrics:
@@ -128,17 +149,11 @@ class Network:
         vector_to_parameters(weights, self.copy.parameters())
         return self.copy
 
-    def twin(self) -> Network:
-        """A copy that can train without changing this network."""
+    def after_next_step(self) -> Any:
+        """A copy of the model after the step that comes next. This network does not change."""
         twin = copy.copy(self)
         twin.model, twin.optimizer = copy.deepcopy((self.model, self.optimizer))
-        return twin
-
-    def after_next_step(self) -> Any:
-        """A copy of the model after the step that comes next."""
-        twin = self.twin()
-        torch.set_rng_state(self.random_state)
-        twin.update(self.next_batch)
+        twin.update()
         return twin.model
 
 
@@ -146,12 +161,16 @@ class OriginalNetwork(Network):
     """A network under the rule `original`, that of TensorFlow Playground."""
 
     def make_model(self) -> nn.Module:
-        torch.manual_seed(self.settings.seed)
+        classes = self.data.num_outputs
+        if classes > 2:
+            raise ValueError(f"{classes} classes belong to the rule package; use 2 classes or rule='package'")
         is_regression = self.data.task == "regression"
-        inputs = len(self.settings.features)
-        model = OriginalMLP(inputs, self.layers, self.settings.activation, is_regression)
-        self.rule = OriginalRule(model, self.settings.regularization, self.settings.regularization_rate)
-        return model
+        return OriginalMLP(len(self.settings.features), self.layers, self.settings.activation, is_regression)
+
+    def make_optimizer(self) -> Optimizer:
+        settings = self.settings
+        parameters = self.model.parameters()
+        return OriginalSGD(parameters, settings.lr, settings.regularization, settings.regularization_rate)
 
     def make_batches(self) -> Iterator[tuple[Batch, bool]]:
         inputs, targets = self.data.splits["train"]
@@ -159,8 +178,9 @@ class OriginalNetwork(Network):
         for indices, is_last in batches(len(targets), self.settings.batch_size):
             yield (inputs[indices], targets[indices]), is_last
 
-    def update(self, batch: Batch) -> None:
-        self.rule.step(*batch, self.settings.lr)
+    def training_loss(self, batch: Batch) -> Tensor:
+        inputs, targets = batch
+        return self.loss(self.model(inputs), targets)
 
     def training_metrics(self) -> Metrics:
         return self.evaluate("train")
@@ -171,33 +191,16 @@ class OriginalNetwork(Network):
     def labels(self, outputs: Tensor) -> Tensor:
         return (outputs[:, 0] > 0).long()
 
-    def set_lr(self, lr: float) -> None:
-        """Does nothing, because `update` reads the settings."""
-
-    def twin(self) -> Network:
-        twin = copy.copy(self)
-        twin.rule = copy.deepcopy(self.rule)
-        twin.model = twin.rule.model
-        return twin
-
     def values(self, targets: Tensor) -> Tensor:
-        """Classes as -1 and 1 `(B, 1)`."""
+        """Classes as -1 and 1 `(B, 1)`. Values stay as they are."""
         return targets if targets.is_floating_point() else 2.0 * targets[:, None] - 1
 
 
-class Recorder:
-    """Takes the place of a module's `update_metrics`, which needs a Trainer, and computes the same means."""
-
-    def __init__(self, task: str) -> None:
-        self.metrics = EpochMetrics(task)
-
-    def __call__(self, stage: str, loss: Tensor, outputs: Tensor, targets: Tensor, dataloader_idx: int = 0) -> None:
-        self.metrics.add(loss, outputs, targets)
-
-    def finish_epoch(self) -> Metrics:
-        means = {name: float(metric.compute()) for name, metric in self.metrics.metrics.items()}
-        self.metrics.reset()
-        return means["loss"], means.get("acc")
+def record(
+    metrics: EpochMetrics, stage: str, loss: Tensor, outputs: Tensor, targets: Tensor, dataloader_idx: int = 0
+) -> None:
+    """Takes the place of a module's `update_metrics`, which does nothing without a Trainer."""
+    metrics.add(loss, outputs, targets)
 
 
 def make_network(settings: Settings, kind: str, layers: list[int], data: Plane) -> Network:

@@ -27,89 +27,73 @@ def explain_neuron(network: Network, layer: int, unit: int, sample: int) -> dict
     """
     inputs, targets = network.next_batch
     sample = min(sample, len(targets) - 1)
-    chosen = inputs[sample : sample + 1]
-    passed = Pass(network, layer, chosen, targets[sample : sample + 1])
-    after = weight_layers(network.after_next_step())[layer]
+    chosen = slice(sample, sample + 1)
+    x, activation, numbers = run_passes(network, layer, unit, inputs[chosen], targets[chosen])
     before = weight_layers(network.model)[layer]
-    columns = zip(
-        names_of_inputs(network, layer),
-        passed.x[0].tolist(),
-        before.weight[unit].tolist(),
-        after.weight.grad[unit].tolist(),  # type: ignore[index]
-        after.weight[unit].tolist(),
-        strict=True,
-    )
-    keys = ("name", "value", "weight", "gradient", "next")
-    rows: list[dict[str, Any]] = [dict(zip(keys, column, strict=True)) for column in columns]
-    for row in rows:
-        row["product"] = row["value"] * row["weight"]
-    index = (network.data.splits["train"][0] == chosen).all(1).nonzero()[0]
-    point = network.data.points["train"][index][0].tolist()
-    numbers = {
-        "bias": before.bias[unit],
-        "bias_gradient": after.bias.grad[unit],  # type: ignore[index]
-        "bias_next": after.bias[unit],
-        **passed.numbers(unit),
-        "loss": passed.loss,
+    after: Any = weight_layers(network.after_next_step())[layer]
+    columns = {
+        "value": x,
+        "weight": before.weight[unit],
+        "product": x * before.weight[unit],
+        "gradient": after.weight.grad[unit],
+        "next": after.weight[unit],
     }
+    rows = [dict(zip(columns, map(finite, row), strict=True)) for row in torch.stack([*columns.values()], 1).tolist()]
+    names = names_of_inputs(network, layer)
+    numbers |= {"bias": before.bias[unit], "bias_gradient": after.bias.grad[unit], "bias_next": after.bias[unit]}
+    index = (network.data.splits["train"][0] == inputs[sample]).all(1).nonzero()[0, 0]
     return {
         "sample": sample,
         "batch_size": len(targets),
-        "point": [*point, float(targets[sample])],
-        "inputs": [{name: finite(value) if name != "name" else value for name, value in row.items()} for row in rows],
-        "activation": passed.activation_name,
+        "point": [*network.data.points["train"][index].tolist(), float(targets[sample])],
+        "inputs": [{"name": name, **row} for name, row in zip(names, rows, strict=True)],
+        "activation": activation,
         **{name: None if value is None else finite(float(value.detach())) for name, value in numbers.items()},
     }
 
 
-class Pass:
-    """The forward and backward pass of one sample, with the sum and output of one layer.
+def run_passes(
+    network: Network, layer: int, unit: int, inputs: Tensor, targets: Tensor
+) -> tuple[Tensor, str, dict[str, Tensor | None]]:
+    """The forward and backward pass of one sample.
 
-    Attributes:
-        x: Inputs of the layer `(1, D)`.
-        sums: Weighted sums `(1, U)`, before the activation function.
-        outputs: Outputs of the activation function `(1, U)`.
-        arriving: Gradient of the loss with respect to the outputs `(1, U)`.
-        deltas: Gradient of the loss with respect to the sums `(1, U)`.
-        slopes: Derivative of the activation function at the sums `(1, U)`.
-        results: What the next layer gets `(1, U)`: the outputs, or the input plus the scaled outputs.
+    Args:
+        network: The network.
+        layer: As in `explain_neuron`.
+        unit: As in `explain_neuron`.
+        inputs: The features of the sample `(1, F)`.
+        targets: Its target `(1,)` or `(1, 1)`.
+
+    Returns:
+        The inputs `(D,)` of the layer, the name of its activation function, and the numbers of the neuron.
     """
-
-    def __init__(self, network: Network, layer: int, inputs: Tensor, targets: Tensor) -> None:
-        model = network.at(None)
-        hidden = hidden_layers(model)
-        x = inputs
-        for earlier in hidden[:layer]:
-            x = earlier(x)
-        self.x = x.detach()
-        final = getattr(model, "output_activation", nn.Identity())
-        is_head = layer == len(hidden)
-        parts = [] if is_head else [part for part in hidden[layer].modules() if isinstance(part, ACTIVATION_TYPES)]
-        activation = parts[0] if parts else final
-        self.activation_name = next(name for name, (kind, _) in ACTIVATIONS.items() if type(activation) is kind)
-        self.scale = None if is_head else getattr(hidden[layer], "scale", None)
-        self.sums = weight_layers(model)[layer](self.x).detach().requires_grad_()
-        self.outputs = activation(self.sums)
-        self.results = self.outputs if self.scale is None else self.x + self.scale * self.outputs
-        y = self.results
-        for later in hidden[layer + 1 :]:
-            y = later(y)
-        self.loss = network.loss(y if is_head else final(model.head(y)), targets)
-        self.arriving, self.deltas = torch.autograd.grad(self.loss, (self.outputs, self.sums), retain_graph=True)
-        (self.slopes,) = torch.autograd.grad(self.outputs.sum(), self.sums)
-
-    def numbers(self, unit: int) -> dict[str, Tensor | None]:
-        """The numbers of one neuron."""
-        return {
-            "sum": self.sums[0, unit],
-            "output": self.outputs[0, unit],
-            "scale": self.scale,
-            "skip": None if self.scale is None else self.x[0, unit],
-            "result": self.results[0, unit],
-            "arriving": self.arriving[0, unit],
-            "slope": self.slopes[0, unit],
-            "delta": self.deltas[0, unit],
-        }
+    model = network.at(None)
+    hidden = hidden_layers(model)
+    final = getattr(model, "output_activation", nn.Identity())
+    x = nn.Sequential(*hidden[:layer])(inputs).detach()
+    is_head = layer == len(hidden)
+    parts = [] if is_head else [part for part in hidden[layer].modules() if isinstance(part, ACTIVATION_TYPES)]
+    activation = parts[0] if parts else final
+    scale = None if is_head else getattr(hidden[layer], "scale", None)
+    sums = weight_layers(model)[layer](x).detach().requires_grad_()
+    outputs = activation(sums)
+    results = outputs if scale is None else x + scale * outputs
+    y = nn.Sequential(*hidden[layer + 1 :])(results)
+    loss = network.loss(y if is_head else final(model.head(y)), targets)
+    arriving, deltas = torch.autograd.grad(loss, (outputs, sums), retain_graph=True)
+    (slopes,) = torch.autograd.grad(outputs.sum(), sums)
+    numbers = {
+        "sum": sums[0, unit],
+        "output": outputs[0, unit],
+        "scale": scale,
+        "skip": None if scale is None else x[0, unit],
+        "result": results[0, unit],
+        "arriving": arriving[0, unit],
+        "slope": slopes[0, unit],
+        "delta": deltas[0, unit],
+        "loss": loss,
+    }
+    return x[0], next(name for name, (kind, _) in ACTIVATIONS.items() if type(activation) is kind), numbers
 
 
 def names_of_inputs(network: Network, layer: int) -> list[str]:

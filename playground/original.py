@@ -5,12 +5,13 @@ Differences: the examples of an update are computed together. This gives the sam
 no weight between two updates.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from models.activations import ACTIVATIONS
 
@@ -60,80 +61,60 @@ def batches(num_samples: int, batch_size: int) -> Iterator[tuple[Tensor, bool]]:
     Raises:
         ValueError: If the examples do not fill a batch.
     """
-    if not 1 <= batch_size <= num_samples:
+    if batch_size > num_samples:
         raise ValueError(
             f"batch_size={batch_size} gives no update with {num_samples} training samples; "
             f"use batch_size=1 to {num_samples}"
         )
-    return _batches(num_samples, batch_size)
-
-
-def _batches(num_samples: int, batch_size: int) -> Iterator[tuple[Tensor, bool]]:
-    full, *others = torch.arange(num_samples).split(batch_size)
-    rest = others.pop() if num_samples % batch_size else full[:0]
-    updates = [full, *others]
+    num_updates = num_samples // batch_size
+    *updates, rest = torch.arange(num_samples).tensor_split(batch_size * torch.arange(1, num_updates + 1))
+    first_again = torch.cat([rest, updates[0]])
     while True:
-        for index, update in enumerate(updates):
-            yield update, index == len(updates) - 1
-        updates[0] = torch.cat([rest, full])
+        for number, update in enumerate(updates, start=1):
+            yield update, number == num_updates
+        updates[0] = first_again
 
 
-class OriginalRule:
-    """Gradient descent on half the squared error, followed by a step of regularisation.
+class OriginalSGD(Optimizer):
+    """Gradient descent, followed by a step of regularisation.
 
     The step of regularisation uses the weights from before the gradient step, and leaves biases alone. If this step
     would change the sign of a weight with L1, the weight becomes 0 and is never updated again.
 
     Args:
-        model: The network to train.
+        parameters: The weights and biases to train.
+        lr: Learning rate.
         regularization: Regularisation of the weights.
         rate: Regularisation rate. The step is `lr * rate * sign(weight)` with L1, `lr * rate * weight` with L2.
     """
 
-    def __init__(self, model: nn.Module, regularization: Literal["none", "l1", "l2"] = "none", rate: float = 0.0):
-        self.model = model
-        self.regularization = regularization
-        self.rate = rate
-        self.is_dead: dict[Tensor, Tensor] = {
-            module.weight: torch.zeros_like(module.weight, dtype=torch.bool)
-            for module in model.modules()
-            if isinstance(module, nn.Linear)
-        }
-
-    def step(self, inputs: Tensor, targets: Tensor, lr: float) -> Tensor:
-        """Makes one update, and leaves its gradients in `grad`.
-
-        Args:
-            inputs: The examples `(B, num_inputs)` of the update.
-            targets: `(B, 1)`, -1 or 1 for classification, the value for regression.
-            lr: Learning rate.
-
-        Returns:
-            The mean loss of the examples before the update.
-        """
-        self.model.zero_grad()
-        loss = 0.5 * (self.model(inputs) - targets).square().mean()
-        loss.backward()
-        for parameter in self.model.parameters():
-            assert parameter.grad is not None
-            self.update(parameter, parameter.grad, lr)
-        return loss.detach()
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        regularization: Literal["none", "l1", "l2"] = "none",
+        rate: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "regularization": regularization, "rate": rate})
 
     @torch.no_grad()
-    def update(self, parameter: Tensor, gradient: Tensor, lr: float) -> None:
-        descended = parameter - lr * gradient
-        is_dead = self.is_dead.get(parameter)
-        if is_dead is None:  # a bias
-            parameter.copy_(descended)
-            return
-        if self.regularization == "l1":
-            updated = descended - lr * self.rate * parameter.sign()
-            dies = descended * updated < 0
-            updated = torch.where(dies, 0, updated)
-            updated = torch.where(is_dead, parameter, updated)
-            is_dead |= dies
-        elif self.regularization == "l2":
-            updated = descended - lr * self.rate * parameter
-        else:
-            updated = descended
-        parameter.copy_(updated)
+    def step(self) -> None:  # type: ignore[override]  # no closure
+        for group in self.param_groups:
+            lr, rate = group["lr"], group["rate"]
+            for parameter in group["params"]:
+                updated = parameter - lr * parameter.grad
+                is_weight = parameter.ndim == 2
+                if is_weight and group["regularization"] == "l2":
+                    updated -= lr * rate * parameter
+                elif is_weight and group["regularization"] == "l1":
+                    updated = self.shrink(parameter, updated, lr * rate)
+                parameter.copy_(updated)
+
+    def shrink(self, weight: Tensor, descended: Tensor, amount: float) -> Tensor:
+        """The weights after the step of L1. A weight that would change its sign dies."""
+        is_dead = self.state[weight].setdefault("is_dead", torch.zeros_like(weight, dtype=torch.bool))
+        updated = descended - amount * weight.sign()
+        dies = descended * updated < 0
+        updated = torch.where(is_dead, weight, updated.masked_fill(dies, 0))
+        is_dead |= dies
+        return updated

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import dataclasses
 import json
 import logging
 import secrets
@@ -118,7 +119,7 @@ class Visitor:
         self.wake = asyncio.Event()
 
     def hello(self) -> Message:
-        return {"type": "hello", "session": self.name, "settings": self.playground.settings.to_message()}
+        return {"type": "hello", "session": self.name, "settings": dataclasses.asdict(self.playground.settings)}
 
     async def send(self, message: Message) -> None:
         await self.socket.send_str(json.dumps(message, allow_nan=False))
@@ -146,22 +147,21 @@ class Visitor:
             return [self.read_digit(message["pixels"])]
         if kind == "csv":
             return [{"type": "points", **read_points(message["text"])}]
-        if self.session is None:
+        if self.session is not None:
+            return self.session.handle(message)
+        if kind == "settings":
             return self.begin(message)
-        return self.session.handle(message)
+        raise ValueError("there is no network yet; draw at least 4 points, or choose other settings")
 
     def begin(self, message: Message) -> list[Message]:
         """The first settings of a page, or those of a page whose connection was lost."""
-        if message.get("type") != "settings":
-            raise ValueError("there is no network yet; draw at least 4 points, or choose other settings")
         sessions, old = self.playground.sessions, message.get("session")
-        if old in sessions and old not in self.playground.connected:
-            self.session = sessions.pop(old)
-            self.session.forget_frames()
-        else:
-            self.session = Session(Settings.from_message(message["settings"]))
-        sessions[self.name] = self.session
-        return [self.session.data_message()]
+        if old not in sessions or old in self.playground.connected:
+            self.session = sessions[self.name] = Session(Settings(**message["settings"]))
+            return [self.session.data_message()]
+        self.session = sessions[self.name] = sessions.pop(old)
+        self.session.forget_frames()
+        return self.session.handle(message) or [self.session.data_message()]  # the page may have changed meanwhile
 
     # the digits tab
 
@@ -192,7 +192,7 @@ class Visitor:
 
     async def train(self) -> None:
         """Trains and sends frames until it is cancelled. Waits while there is nothing to do."""
-        last = 0.0
+        next_frame = 0.0
         while True:
             session = self.session
             if session is None or not (session.is_playing or session.wants_frame()):
@@ -202,16 +202,14 @@ class Visitor:
             try:
                 for reply in session.train(SLICE):
                     await self.send(reply)
-                wait = FRAME_INTERVAL - (time.perf_counter() - last)
-                if session.wants_frame() and wait <= 0:
-                    last = time.perf_counter()
+                if session.wants_frame() and time.perf_counter() >= next_frame:
+                    next_frame = time.perf_counter() + FRAME_INTERVAL
                     await self.socket.send_bytes(session.frame())
             except ConnectionError:
                 return  # the page was closed, which `visit` notices too
             except Exception:
-                log.exception("The playground could not go on training")
-                session.pause()
+                log.exception("Training failed")
+                session.is_playing = False
                 await self.send({"type": "error", "message": "Training failed. The terminal has the traceback."})
-            await asyncio.sleep(
-                min(FRAME_INTERVAL, max(0, session.seconds_until_due() if session.is_playing else wait))
-            )
+            wait = session.seconds_until_due() if session.is_playing else next_frame - time.perf_counter()
+            await asyncio.sleep(min(FRAME_INTERVAL, max(0, wait)))

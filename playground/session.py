@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import tempfile
+import math
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from datamodules.plane import FEATURES
 from engine.paths import RUNS
-from playground.frame import GRID, REACH, Arrays, default_pictures, describe, finite, plane_grid, to_bytes, value_limit
-from playground.network import Network, make_network, weight_layers
+from playground.frame import GRID, Arrays, default_pictures, describe, finite, plane_grid, to_bytes, value_limit
+from playground.network import Network, make_network
 from playground.neuron import explain_neuron
 from playground.settings import LIVE, Settings
 from playground.surface import loss_surface
@@ -35,15 +34,16 @@ class Session:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.speed: float | None = None
+        self.speed: float | None = None  # epochs per second; None: as fast as possible
+        self.neuron_time = 0.0  # when the page last got the inside of a neuron
+        self.is_seen = True  # whether the page has drawn the last frame
         self.start(settings)
 
     # settings
 
     def start(self, settings: Settings) -> None:
         """Makes new data and new networks."""
-        with tempfile.TemporaryDirectory() as folder:
-            data = settings.make_data(Path(folder))
+        data = settings.make_data()
         networks = [make_network(settings, kind, layers, data) for kind, layers in settings.networks()]
         self.settings, self.data, self.networks = settings, data, networks
         self.recorded = [self.snapshot()]
@@ -52,17 +52,14 @@ class Session:
         self.pictures = [default_pictures(len(network.layers)) for network in networks]
         self.neuron: Message | None = None
         self.changes: list[str] = []  # what was changed by hand while the networks trained
-        self.pause()
-        self.forget_frames()
+        self.is_playing = False
+        self.num_sent = 0  # epochs of the curves that the page has
+        self.has_changed = True
 
     def forget_frames(self) -> None:
-        """The page has nothing yet: the next frame contains the curves from the start."""
+        """Another page has connected: its first frame contains the curves from the start."""
         self.num_sent = 0
         self.is_seen = self.has_changed = True
-
-    def pause(self) -> None:
-        self.is_playing = False
-        self.neuron_time = 0.0
 
     def snapshot(self) -> tuple[int, list[torch.Tensor]]:
         return self.networks[0].epoch, [network.snapshot for network in self.networks]
@@ -86,7 +83,7 @@ class Session:
     def reason_to_stop(self, epoch: int) -> str | None:
         losses = [network.history[-1][0][0] for network in self.networks]
         wanted = self.settings.stop_loss
-        if not all(finite(loss) is not None for loss in losses):
+        if not all(map(math.isfinite, losses)):
             return f"The loss is not a finite number after epoch {epoch}. Use a lower learning rate."
         if wanted is not None and min(losses) < wanted:
             return f"Stopped after epoch {epoch}: the training loss {min(losses):.4f} is below {wanted:g}."
@@ -100,21 +97,17 @@ class Session:
         while self.is_playing and time.perf_counter() < end and self.seconds_until_due() <= 0:
             self.num_steps += 1
             if reason := self.step():
-                self.pause()
+                self.is_playing = False
                 return [{"type": "info", "message": reason}, *self.neuron_messages()]
-        if self.is_playing and time.perf_counter() - self.neuron_time > NEURON_INTERVAL:
-            return self.neuron_messages()
-        return []
+        is_due = self.is_playing and time.perf_counter() - self.neuron_time > NEURON_INTERVAL
+        return self.neuron_messages() if is_due else []
 
     def seconds_until_due(self) -> float:
         """Seconds until the next step, at the chosen speed."""
         if self.speed is None:
             return 0.0
-        steps_per_epoch = self.steps_of_an_epoch()
+        steps_per_epoch = self.data.num_train // self.settings.batch_size
         return self.play_time + self.num_steps / (self.speed * steps_per_epoch) - time.perf_counter()
-
-    def steps_of_an_epoch(self) -> int:
-        return max(1, len(self.data.splits["train"][1]) // self.settings.batch_size)
 
     # messages of the page
 
@@ -130,7 +123,7 @@ class Session:
         return answer(message) or []
 
     def do_settings(self, message: Message) -> list[Message]:
-        new = Settings.from_message(message["settings"])
+        new = Settings(**message["settings"])
         live = {name: getattr(new, name) for name in LIVE}
         if dataclasses.replace(self.settings, **live) == new:
             self.set_live(new)
@@ -140,8 +133,9 @@ class Session:
 
     def set_live(self, new: Settings) -> None:
         """Changes what does not reset the networks."""
-        if new.lr != self.settings.lr:
-            self.changes.append(f"the learning rate became {new.lr:g} after epoch {self.networks[0].epoch}")
+        old, first = self.settings, self.networks[0]
+        if new.lr != old.lr and (first.epoch or first.batch):
+            self.changes.append(f"the learning rate was {old.lr:g} until epoch {first.epoch}")
         self.settings = new
         for network in self.networks:
             network.settings = new
@@ -149,10 +143,14 @@ class Session:
 
     def do_play(self, message: Message) -> None:
         self.is_playing, self.shown = True, None
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """The speed counts from now."""
         self.play_time, self.num_steps = time.perf_counter(), 0
 
     def do_pause(self, message: Message) -> list[Message]:
-        self.pause()
+        self.is_playing = False
         self.has_changed = True
         return self.neuron_messages()
 
@@ -161,7 +159,7 @@ class Session:
         return [self.data_message()]
 
     def do_step(self, message: Message) -> list[Message]:
-        self.pause()
+        self.is_playing = False
         reason = self.step()
         while message["unit"] == "epoch" and self.networks[0].batch:
             reason = self.step()
@@ -169,14 +167,14 @@ class Session:
 
     def do_speed(self, message: Message) -> None:
         self.speed = message["value"]
-        self.play_time, self.num_steps = time.perf_counter(), 0
+        self.start_clock()
 
     def do_seen(self, message: Message) -> None:
         self.is_seen = True
 
     def do_show(self, message: Message) -> None:
         index = message["index"]
-        self.pause()
+        self.is_playing = False
         self.shown = None if index is None else max(0, min(index, len(self.recorded) - 1))
         self.has_changed = True
 
@@ -186,14 +184,14 @@ class Session:
         self.has_changed = True
 
     def do_edit(self, message: Message) -> list[Message]:
-        linear = weight_layers(self.networks[message["network"]].model)[message["layer"]]
-        with torch.no_grad():
-            if message["input"] is None:
-                linear.bias[message["unit"]] = message["value"]
-            else:
-                linear.weight[message["unit"], message["input"]] = message["value"]
+        number = message["network"]
+        network = self.networks[number]
+        network.edit(message["layer"], message["unit"], message["input"], message["value"])
+        if self.recorded[-1][0] == network.epoch:
+            self.recorded[-1] = self.snapshot()
+        self.num_sent = min(self.num_sent, network.epoch)  # so that the page gets the new loss
         self.shown, self.has_changed = None, True
-        self.changes.append(f"a weight or bias was edited after epoch {self.networks[0].epoch}")
+        self.changes.append(f"a weight or bias of network {number + 1} was edited after epoch {network.epoch}")
         return self.neuron_messages()
 
     def do_neuron(self, message: Message) -> list[Message]:
@@ -205,9 +203,8 @@ class Session:
         self.neuron_time = time.perf_counter()
         if self.neuron is None:
             return []
-        place = {name: self.neuron[name] for name in ("network", "layer", "unit", "sample")}
-        network = self.networks[place["network"]]
-        return [{"type": "neuron", **place, **explain_neuron(network, place["layer"], place["unit"], place["sample"])}]
+        layer, unit, sample = (self.neuron[name] for name in ("layer", "unit", "sample"))
+        return [{**self.neuron, **explain_neuron(self.networks[self.neuron["network"]], layer, unit, sample)}]
 
     def do_surface(self, message: Message) -> list[Message]:
         number = message["network"]
@@ -228,7 +225,7 @@ class Session:
         points = {
             split: torch.cat([self.data.points[split], targets.reshape(-1, 1)], dim=1).tolist()
             for split, (_, targets) in self.data.splits.items()
-            if split != "val"
+            if split != "val"  # which is empty
         }
         grid = plane_grid(GRID)
         features = [feature(*grid.T) for feature in FEATURES.values()]
@@ -236,11 +233,9 @@ class Session:
         return {
             "type": "data",
             "task": self.data.task,
-            "num_classes": self.settings.outputs,
-            "limit": value_limit(self.data.splits["train"][1].float()) if self.data.task == "regression" else 1.0,
-            "reach": REACH,
+            "num_classes": self.data.num_outputs,
+            "limit": value_limit(self.data),
             **points,
-            "features": self.settings.features,
             "feature_maps": [base64.b64encode(content).decode() for content in maps],
             "grid": GRID,
         }
@@ -253,20 +248,17 @@ class Session:
         """What the page draws: see `playground.frame`."""
         self.is_seen = self.has_changed = False
         arrays = Arrays()
+        epoch, snapshots = (self.networks[0].epoch, None) if self.shown is None else self.recorded[self.shown]
         described = []
-        epoch, snapshots = (
-            (self.networks[0].epoch, [None] * len(self.networks)) if self.shown is None else self.recorded[self.shown]
-        )
-        for network, snapshot, pictures in zip(self.networks, snapshots, self.pictures, strict=True):
-            row = network.history[epoch]
-            (train_loss, train_accuracy), (test_loss, test_accuracy) = row
+        for number, (network, pictures) in enumerate(zip(self.networks, self.pictures, strict=True)):
+            _, train_loss, test_loss, *accuracy = curve_row(network, epoch)
             described.append(
                 {
-                    "loss": [finite(train_loss), finite(test_loss)],
-                    "accuracy": None if train_accuracy is None else [train_accuracy, test_accuracy],
+                    "loss": [train_loss, test_loss],
+                    "accuracy": accuracy if self.data.task == "classification" else None,
                     "curve_from": self.num_sent,
-                    "curve": [curve_row(network, number) for number in range(self.num_sent, len(network.history))],
-                    **describe(network, network.at(snapshot), pictures, arrays),
+                    "curve": [curve_row(network, each) for each in range(self.num_sent, len(network.history))],
+                    **describe(network, network.at(snapshots[number] if snapshots else None), pictures, arrays),
                 }
             )
         self.num_sent = len(self.networks[0].history)

@@ -1,15 +1,12 @@
-"""The settings of the playground: their limits, and the data and networks that they make."""
+"""The settings of the playground: their limits, and the options of data and networks."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-import torch
 
 import models
 from datamodules import Plane, plane
@@ -18,22 +15,21 @@ from models import BaseModel
 POINTS = "points"  # the shape of one's own points
 MAX_LAYERS, MAX_UNITS, MAX_POINTS = 50, 16, 2000
 KINDS: dict[str, type[BaseModel]] = {"plain": models.DeepMLP, "residual": models.ResidualMLP}
-WHOLE_NUMBERS = {
+LIMITS: dict[str, tuple[float, float]] = {
     "num_classes": (2, plane.MOST_CLASSES),
     "num_samples": (10, MAX_POINTS),
-    "points_seed": (0, 2**31 - 1),
-    "batch_size": (1, 256),
-    "seed": (0, 2**31 - 1),
-    "stop_epoch": (1, math.inf),
-}
-NUMBERS: dict[str, tuple[float, float]] = {
     "noise": (0, 0.8),
     "train_share": (0.1, 0.9),
+    "points_seed": (0, 2**31 - 1),
+    "batch_size": (1, 256),
     "lr": (1e-5, 10),
     "regularization_rate": (0, 10),
     "dropout": (0, 0.9),
+    "seed": (0, 2**31 - 1),
+    "stop_epoch": (1, math.inf),
     "stop_loss": (0, math.inf),
 }
+ORIGINAL = {"kind": "plain", "second_kind": "plain", "optimizer": "sgd", "dropout": 0.0}  # all that the rule has
 LIVE = ("lr", "stop_epoch", "stop_loss")  # do not reset the networks
 OPTIMIZERS: dict[str, dict[str, Any]] = {  # options of BaseModel
     "sgd": {"optimizer": "sgd", "momentum": 0.0},
@@ -104,96 +100,43 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(Settings).items():
-            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
-                raise ValueError(f"{name}={getattr(self, name)!r} must be one of {', '.join(get_args(kind))}")
-        for name, (lowest, highest) in {**WHOLE_NUMBERS, **NUMBERS}.items():
-            value = getattr(self, name)
-            if value is None and name in ("stop_epoch", "stop_loss"):
-                continue
-            is_number = type(value) is int or (type(value) is float and name in NUMBERS)
-            if not is_number or not lowest <= value <= highest:
-                kind = "a whole number" if name in WHOLE_NUMBERS else "a number"
-                limits = f"from {lowest} to {highest}" if highest < math.inf else f"of {lowest} or more"
-                raise ValueError(f"{name}={value!r} must be {kind} {limits}")
-        self.check_features()
+            value, types = getattr(self, name), get_args(kind) or (kind,)
+            if get_origin(kind) is Literal and value not in types:
+                raise ValueError(f"{name}={value!r} must be one of {', '.join(types)}")
+            if name in LIMITS and not (value is None and type(None) in types):
+                lowest, highest = LIMITS[name]
+                if type(value) not in (int, *types) or not lowest <= value <= highest:
+                    number = "a whole number" if int in types else "a number"
+                    raise ValueError(f"{name}={value!r} must be {number} from {lowest} to {highest}")
         for kind, layers in self.networks():
             check_network(kind, layers)
         if self.rule == "original":
-            self.check_original()
+            for name, wanted in ORIGINAL.items():
+                value, hint = getattr(self, name), f"use {name}={wanted!r} or rule='package'"
+                if value != wanted:
+                    raise ValueError(f"{name}={value!r} belongs to the rule package; {hint}")
         elif self.regularization == "l1":
             raise ValueError("regularization='l1' belongs to the rule original; use l2, or rule='original'")
-        if self.points is not None:
-            check_points(self.points)
         if (self.points is None) == (self.shape == POINTS):
             raise ValueError(f"shape={self.shape!r} does not go with points; draw points, and use shape='points'")
-
-    @classmethod
-    def from_message(cls, values: Mapping[str, Any]) -> Settings:
-        """The settings that the page sends. What it leaves out has its default.
-
-        Raises:
-            ValueError: If a name is unknown, or a value is wrong.
-        """
-        names = [option.name for option in dataclasses.fields(cls)]
-        for name in values:
-            if name not in names:
-                raise ValueError(f"{name} is not a setting; use {', '.join(names)}")
-        return cls(**values)
-
-    def to_message(self) -> dict[str, Any]:
-        """The settings as JSON has them."""
-        return dataclasses.asdict(self)
-
-    def check_features(self) -> None:
-        ordered = [name for name in plane.FEATURES if isinstance(self.features, list) and name in self.features]
-        if not ordered or self.features != ordered:
-            raise ValueError(
-                f"features={self.features!r} must be one or more of {', '.join(plane.FEATURES)}, in this order"
-            )
-
-    def check_original(self) -> None:
-        """Raises a ValueError for what TensorFlow Playground does not have."""
-        is_multiclass = self.task == "classification" and self.outputs > 2
-        wanted = {"kind": "plain", "second_kind": "plain", "optimizer": "sgd", "dropout": 0.0}
-        wrong = {name: getattr(self, name) for name, value in wanted.items() if getattr(self, name) != value}
-        if is_multiclass:
-            wrong["num_classes"] = self.outputs
-        for name, value in wrong.items():
-            expected = wanted.get(name, 2)
-            raise ValueError(f"{name}={value!r} belongs to the rule package; use {name}={expected!r} or rule='package'")
+        if self.points is not None:
+            check_points(self.points)
+            plane.read_points(self.points_csv())
 
     def networks(self) -> list[tuple[str, list[int]]]:
         """The kind and the hidden layers of each network."""
         second = [] if self.second_layers is None else [(self.second_kind, self.second_layers)]
         return [(self.kind, self.layers), *second]
 
-    @property
-    def task(self) -> str:
-        if self.shape == POINTS:
-            return self.points_task
-        return "regression" if self.shape in plane.REGRESSION else "classification"
-
-    @property
-    def outputs(self) -> int:
-        """The number of classes, or 1 for regression."""
-        if self.task == "regression":
-            return 1
-        if self.points is not None:
-            return max(2, 1 + int(max(target for _, _, target in self.points)))
-        return self.num_classes
-
-    def data_options(self, points_file: str | None) -> dict[str, Any]:
+    def data_options(self, points_file: str) -> dict[str, Any]:
         """The options of `Plane`."""
-        shape: dict[str, Any] = (
-            {"points_file": points_file} if self.shape == POINTS else {"num_samples": self.num_samples}
-        )
-        if self.shape in ("spiral", "gauss") and self.num_classes > 2:
-            shape["num_classes"] = self.num_classes
+        drawn = {"num_samples": self.num_samples, "noise": self.noise}
+        if self.num_classes > 2:
+            drawn["num_classes"] = self.num_classes
         return {
             "shape": self.shape,
-            **shape,
-            "noise": self.noise if self.shape != POINTS else 0.0,
-            "features": list(self.features),
+            **({"points_file": points_file} if self.shape == POINTS else drawn),
+            "features": self.features,
             "train_share": self.train_share,
             "points_seed": self.points_seed,
             "batch_size": self.batch_size,
@@ -213,26 +156,19 @@ class Settings:
         options = {"hidden_size": size, "num_layers": len(layers), "activation": self.activation}
         return KINDS[kind], {**options, "dropout": self.dropout, **self.training_options()}
 
-    def make_data(self, folder: Path) -> Plane:
-        """The data, set up. One's own points are written to a file in the folder, which `Plane` reads."""
-        path = folder / "points.csv"
-        if self.points is not None:
+    def make_data(self) -> Plane:
+        """The data, set up."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "points.csv"
             path.write_text(self.points_csv())
-        data = Plane(**self.data_options(str(path)), seed=self.seed)
+            data = Plane(**self.data_options(str(path)), seed=self.seed)
         data.setup()
         return data
 
-    def make_model(self, kind: str, layers: list[int], data: Plane) -> BaseModel:
-        """A network with the initial weights that `train.py fit` would give it."""
-        model_class, options = self.model_options(kind, layers)
-        torch.manual_seed(self.seed)
-        return model_class(data.input_shape, data.num_outputs, task=data.task, **options)
-
     def points_csv(self) -> str:
         """One's own points as the file that `Plane` reads."""
-        is_class = self.points_task == "classification"
-        rows = [f"{x},{y},{int(target) if is_class else target}" for x, y, target in self.points or []]
-        return "\n".join([f"x,y,{'class' if is_class else 'value'}", *rows, ""])
+        header = "x,y,class" if self.points_task == "classification" else "x,y,value"
+        return "\n".join([header, *(f"{x},{y},{target}" for x, y, target in self.points or []), ""])
 
 
 def check_network(kind: str, layers: Any) -> None:
@@ -247,13 +183,11 @@ def check_network(kind: str, layers: Any) -> None:
 
 
 def check_points(points: Any) -> None:
-    """Raises a ValueError unless these are points of the page. `Plane` checks their values."""
-    if not isinstance(points, list) or not 4 <= len(points) <= MAX_POINTS:
-        number = len(points) if isinstance(points, list) else "no"
-        raise ValueError(f"there are {number} points; draw or upload 4 to {MAX_POINTS}")
+    """Raises a ValueError if these are not points of the page. `plane.read_points` checks their values."""
+    if not 4 <= len(points) <= MAX_POINTS:
+        raise ValueError(f"there are {len(points)} points; draw or upload 4 to {MAX_POINTS}")
     for point in points:
-        is_point = isinstance(point, list) and [type(value) in (int, float) for value in point] == 3 * [True]
-        if not is_point:
+        if [type(value) in (int, float) for value in point] != 3 * [True]:
             raise ValueError(f"the point {point!r} must be 3 numbers: x, y and the class or value")
 
 

@@ -35,6 +35,7 @@ def loss_surface(network: Network, path: list[Tensor]) -> dict[str, Any]:
     if len(path) < 3 or not steps.isfinite().all():
         raise ValueError(f"{len(path)} recorded epochs do not make a path; train for 3 epochs, with a finite loss")
     _, sizes, directions = torch.linalg.svd(steps, full_matrices=False)
+    squares = (sizes / sizes[0]).square()  # NaN if no weight has changed
     places = steps @ directions[:2].T  # (N, 2)
     low, high = places.amin(0), places.amax(0)
     margin = MARGIN * (high - low).max().clamp(min=1e-6)
@@ -52,5 +53,5 @@ def loss_surface(network: Network, path: list[Tensor]) -> dict[str, Any]:
         "axes": [[float(axis[0]), float(axis[-1])] for axis in axes],
         "losses": losses,
         "path": places.tolist(),
-        "explained": (sizes.square() / sizes.square().sum())[:2].tolist(),
+        "explained": (squares / squares.sum())[:2].nan_to_num().tolist(),
     }

@@ -34,7 +34,7 @@ def take_away(network: Network, changes: list[str]) -> dict[str, str | None]:
     settings = network.settings
     name = f"{run_name(network)}.yaml"
     command = f"python train.py fit -c {name}"
-    notes = [f"# Not in this config: {change}." for change in changes if network.epoch]
+    notes = [f"# Not in this config: {change}." for change in dict.fromkeys(changes)]
     text = to_config(settings, network.kind, network.layers, network.epoch or settings.stop_epoch or DEFAULT_EPOCHS)
     csv = settings.points_csv() if settings.points is not None else None
     return {"yaml": "\n".join([f"# {command}", *notes, text]), "name": name, "command": command, "csv": csv}
@@ -71,29 +71,29 @@ def from_config(path: str) -> Settings:
         known = ", ".join(kinds)
         raise InputError(f"{path} trains {name} on {data_name}; the playground opens configs of {known} on Plane")
     model, data = vars(options.model.init_args), vars(options.data.init_args)
-    trainer = {"max_epochs": options.trainer.max_epochs, **read_config(path).get("trainer", {})}
-    fixed = {**CONSTANT, "batch_norm": False, "noise": 0.0, "label_smoothing": 0.0}
-    others = {"val_size": (data["val_size"], 0), **{key: (model[key], fixed[key]) for key in fixed if key in model}}
-    for option, (value, wanted) in others.items():
-        if value != wanted:
+    fixed = {**CONSTANT, "batch_norm": False, "noise": 0.0, "label_smoothing": 0.0, "val_size": 0}
+    given = {**model, "val_size": data["val_size"]}
+    for option, wanted in fixed.items():
+        if given.get(option, wanted) != wanted:
+            value = given[option]
             raise InputError(f"{path} has {option}={value}, which the page does not have; use {option}={wanted}")
-    if trainer.keys() - {"max_epochs"}:
-        unknown = ", ".join(sorted(trainer.keys() - {"max_epochs"}))
-        raise InputError(f"{path} sets {unknown} of the trainer, which the page does not have; leave it out")
+    if unknown := read_config(path).get("trainer", {}).keys() - {"max_epochs"}:
+        names = ", ".join(sorted(unknown))
+        raise InputError(f"{path} sets {names} of the trainer, which the page does not have; leave it out")
     momentum = model["momentum"] if model["optimizer"] == "sgd" else None
-    names = {0: "sgd", 0.9: "momentum", None: "adamw"}
-    if momentum not in names:
+    optimizers = {0: "sgd", 0.9: "momentum", None: "adamw"}
+    if momentum not in optimizers:
         raise InputError(f"{path} has momentum={momentum}, which the page does not have; use momentum=0 or 0.9")
     size = model.get("hidden_size", [])
     values = {
         "kind": kinds[name],
         "layers": size if isinstance(size, list) else model["num_layers"] * [size],
-        "optimizer": names[momentum],
+        "optimizer": optimizers[momentum],
         "lr": model["lr"],
         "regularization": "l2" if model["weight_decay"] else "none",
         "regularization_rate": model["weight_decay"],
         "seed": options.seed_everything,
-        "stop_epoch": trainer["max_epochs"],
+        "stop_epoch": options.trainer.max_epochs,
     }
     values |= {key: model[key] for key in ("activation", "dropout") if key in model}
     shared = ("shape", "num_classes", "num_samples", "noise", "train_share", "points_seed", "batch_size", "features")

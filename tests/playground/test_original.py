@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from playground.original import OriginalMLP, OriginalRule, batches
+from playground.original import OriginalMLP, OriginalSGD, batches
 
 FUNCTIONS: dict[str, Any] = {  # each with its slope
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(float)),
@@ -73,6 +73,15 @@ def build(activation: Any, is_regression: bool) -> tuple[OriginalMLP, torch.Tens
     return model, inputs, values if is_regression else values.sign()
 
 
+def update(model: OriginalMLP, optimizer: OriginalSGD, inputs: torch.Tensor, targets: torch.Tensor) -> float:
+    """Makes one update. Returns the loss before it."""
+    optimizer.zero_grad()
+    loss = 0.5 * (model(inputs) - targets).square().mean()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 @pytest.mark.parametrize("regularization", ["none", "l1", "l2"])
 @pytest.mark.parametrize(("activation", "is_regression"), [*((name, False) for name in FUNCTIONS), ("tanh", True)])
 def test_training_equals_a_loop_over_examples(activation: Any, regularization: Any, is_regression: bool) -> None:
@@ -83,9 +92,9 @@ def test_training_equals_a_loop_over_examples(activation: Any, regularization: A
     data = inputs.numpy(), targets.numpy()[:, 0]
     expected = reference(weights, biases, functions, data, regularization, rate=0.02)
 
-    rule = OriginalRule(model, regularization, rate=0.02)
+    optimizer = OriginalSGD(model.parameters(), LR, regularization, rate=0.02)
     updates = islice(batches(NUM_SAMPLES, BATCH_SIZE), len(expected))
-    losses = [rule.step(inputs[indices], targets[indices], LR).item() for indices, _ in updates]
+    losses = [update(model, optimizer, inputs[indices], targets[indices]) for indices, _ in updates]
 
     assert losses == pytest.approx(expected, abs=1e-5)
     assert losses[-1] < losses[0]
@@ -98,16 +107,15 @@ def test_training_equals_a_loop_over_examples(activation: Any, regularization: A
 
 def test_dead_weights_stay_0() -> None:
     model, inputs, targets = build("tanh", is_regression=False)
-    rule = OriginalRule(model, "l1", rate=0.03)
+    optimizer = OriginalSGD(model.parameters(), LR, "l1", rate=0.03)
     were_dead = [torch.zeros_like(linear.weight, dtype=torch.bool) for linear in linears(model)]
     for indices, _ in islice(batches(NUM_SAMPLES, BATCH_SIZE), 200):
-        rule.step(inputs[indices], targets[indices], LR)
+        update(model, optimizer, inputs[indices], targets[indices])
         are_dead = [linear.weight == 0 for linear in linears(model)]
         assert all((now | ~before).all() for now, before in zip(are_dead, were_dead, strict=True))
         were_dead = are_dead
     assert 0 < sum(int(dead.sum()) for dead in were_dead) < sum(dead.numel() for dead in were_dead)
-    rule = OriginalRule(model)  # a new rule updates them again
-    rule.step(inputs, targets, LR)
+    update(model, OriginalSGD(model.parameters(), LR), inputs, targets)  # a new optimizer updates them again
     assert all((linear.weight != 0).any() for linear in linears(model))
 
 
@@ -132,4 +140,4 @@ def test_batches_carry_the_rest_into_the_next_epoch() -> None:
 
 def test_batch_size_above_the_number_of_samples_is_refused() -> None:
     with pytest.raises(ValueError, match="batch_size=8 gives no update with 7 training samples; use batch_size=1 to 7"):
-        batches(7, 8)
+        next(batches(7, 8))

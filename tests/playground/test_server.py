@@ -104,6 +104,33 @@ def test_page_that_connects_again_continues_its_training() -> None:
     visit(scenario)
 
 
+def test_settings_that_changed_without_a_connection_count_when_the_page_connects_again() -> None:
+    async def scenario(client: Client, playground: Playground) -> None:
+        socket = await client.ws_connect("/ws")
+        name = (await receive(socket, "hello"))["session"]
+        await socket.send_json({"type": "settings", "settings": {"num_samples": 40}})
+        await receive(socket, "frame")
+        await socket.close()
+        while playground.connected:
+            await asyncio.sleep(0.01)
+        again = await client.ws_connect("/ws")
+        await again.send_json({"type": "settings", "settings": {"num_samples": 40, "layers": [5]}, "session": name})
+        assert (await receive(again, "frame"))["networks"][0]["layers"] == [5]
+
+    visit(scenario)
+
+
+def test_link_with_wrong_settings_is_reported_once() -> None:
+    async def scenario(client: Client, playground: Playground) -> None:
+        socket = await client.ws_connect("/ws")
+        await socket.send_json({"type": "settings", "settings": {"layers": [99]}})
+        await socket.send_json({"type": "settings", "settings": {"num_samples": 40}})
+        types = [(await socket.receive_json())["type"] for _ in range(3)]
+        assert types == ["hello", "error", "data"]
+
+    visit(scenario)
+
+
 def test_wrong_message_is_reported_and_the_page_stays_usable() -> None:
     async def scenario(client: Client, playground: Playground) -> None:
         socket = await open_page(client)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -154,7 +155,7 @@ def test_curve_reaches_the_page_once_and_again_after_a_lost_connection() -> None
 def test_learning_rate_changes_without_a_reset_and_other_settings_reset() -> None:
     visitor = session()
     train(visitor, 2)
-    changed = {**visitor.settings.to_message(), "lr": 0.3}
+    changed = {**dataclasses.asdict(visitor.settings), "lr": 0.3}
     assert visitor.handle({"type": "settings", "settings": changed}) == []
     assert visitor.networks[0].epoch == 2
     before = weights(visitor)
@@ -173,12 +174,34 @@ def test_learning_rate_changes_without_a_reset_and_other_settings_reset() -> Non
 def test_config_names_what_was_changed_by_hand() -> None:
     visitor = session()
     train(visitor, 2)
-    visitor.handle({"type": "settings", "settings": {**visitor.settings.to_message(), "lr": 0.3}})
+    visitor.handle({"type": "settings", "settings": {**dataclasses.asdict(visitor.settings), "lr": 0.3}})
     visitor.handle({"type": "edit", "network": 0, "layer": 1, "unit": 2, "input": 0, "value": 1.5})
     assert float(weight_layers(visitor.networks[0].model)[1].weight[2, 0].detach()) == 1.5
     (taken,) = visitor.handle({"type": "config", "network": 0})
-    assert "the learning rate became 0.3 after epoch 2" in taken["yaml"]
-    assert "a weight or bias was edited after epoch 2" in taken["yaml"]
+    assert "the learning rate was 0.03 until epoch 2" in taken["yaml"]
+    assert "a weight or bias of network 1 was edited after epoch 2" in taken["yaml"]
+
+
+def test_learning_rate_chosen_before_training_is_in_the_config() -> None:
+    visitor = session()
+    visitor.handle({"type": "settings", "settings": {**dataclasses.asdict(visitor.settings), "lr": 0.3}})
+    train(visitor, 2)
+    (taken,) = visitor.handle({"type": "config", "network": 0})
+    assert "lr: 0.3" in taken["yaml"]
+    assert "Not in this config" not in taken["yaml"]
+
+
+def test_edit_changes_the_loss_that_the_page_shows() -> None:
+    visitor = session()
+    train(visitor, 2)
+    read(visitor.frame())
+    visitor.handle({"type": "edit", "network": 0, "layer": 0, "unit": 0, "input": None, "value": 5.0})
+    shown = read(visitor.frame())[0]["networks"][0]
+    network = visitor.networks[0]
+    expected = [network.evaluate(split)[0] for split in ("train", "test")]
+    assert shown["loss"] == expected
+    assert [row[:3] for row in shown["curve"]] == [[2, *expected]]
+    assert torch.equal(visitor.recorded[-1][1][0], weights(visitor))
 
 
 def test_training_stops_at_the_epoch_or_the_loss() -> None:
@@ -195,8 +218,9 @@ def test_training_stops_at_the_epoch_or_the_loss() -> None:
     assert losses[-1] < 0.1 <= min(losses[:-1])
 
 
-def test_training_stops_if_the_loss_is_not_finite() -> None:
-    visitor = session(lr=10, activation="relu", shape="plane", layers=[16, 16])
+@pytest.mark.parametrize("kind", ["plain", "residual"])
+def test_training_stops_if_the_loss_is_not_finite(kind: str) -> None:
+    visitor = session(lr=10, activation="relu", shape="plane", kind=kind, layers=[16, 16])
     visitor.handle({"type": "play"})
     (message,) = visitor.train(60)
     assert "Use a lower learning rate" in message["message"]

@@ -97,7 +97,7 @@ def test_config_that_the_page_cannot_show_is_refused(line: str, message: str, tm
         ({"layers": [17]}, "1 to 16 neurons"),
         ({"second_layers": ["8"]}, "'8'"),
         ({"num_samples": 5000}, "num_samples=5000 must be a whole number from 10 to 2000"),
-        ({"features": []}, "one or more of x, y"),
+        ({"features": []}, "must be some of x, y"),
         ({"features": ["y", "x"]}, "in this order"),
         ({"shape": "moon"}, "must be one of circle"),
         ({"kind": "residual"}, "equal size"),
@@ -107,12 +107,13 @@ def test_config_that_the_page_cannot_show_is_refused(line: str, message: str, tm
         ({"points": [[0, 0, 1]] * 4}, "shape='points'"),
         ({"shape": "points", "points": [[0, 0]] * 4}, "must be 3 numbers"),
         ({"shape": "points", "points": [[0, 0, 1]] * 2001}, "4 to 2000"),
-        ({"colour": "red"}, "colour is not a setting"),
+        ({"shape": "points", "points": [[0, 0, 0]] * 4}, "points: every class is 0"),
+        ({"rule": "original", "shape": "gauss", "num_classes": 3}, "3 classes belong to the rule package"),
     ],
 )
 def test_value_outside_its_limits_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Settings.from_message(values)
+        Session(Settings(**values))
 
 
 def test_original_has_no_config() -> None:
