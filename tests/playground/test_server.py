@@ -124,7 +124,6 @@ def test_link_with_wrong_settings_is_reported_once() -> None:
     async def scenario(client: Client, playground: Playground) -> None:
         socket = await client.ws_connect("/ws")
         await socket.send_json({"type": "settings", "settings": {"layers": [99]}})
-        await socket.send_json({"type": "speed", "value": 25})
         await socket.send_json({"type": "settings", "settings": {"num_samples": 40}})
         types = [(await socket.receive_json())["type"] for _ in range(3)]
         assert types == ["hello", "error", "data"]
@@ -145,6 +144,17 @@ def test_wrong_message_is_reported_and_the_page_stays_usable() -> None:
             assert reason in (await receive(socket, "error"))["message"]
         await socket.send_json({"type": "step", "unit": "epoch"})
         assert (await receive(socket, "frame"))["epoch"] == 1
+
+    visit(scenario)
+
+
+def test_page_without_settings_is_told_so_and_can_upload_points() -> None:
+    async def scenario(client: Client, playground: Playground) -> None:
+        socket = await client.ws_connect("/ws")
+        await socket.send_json({"type": "play"})
+        assert "draw at least 4 points" in (await receive(socket, "error"))["message"]
+        await socket.send_json({"type": "csv", "text": "x,y,class\n1,2,0\n2,1,1\n"})
+        assert (await receive(socket, "points"))["points"] == [[1, 2, 0], [2, 1, 1]]
 
     visit(scenario)
 
