@@ -128,7 +128,7 @@ export function createTakeAway(send, state) {
   network.addEventListener("change", ask);
   byId("config-copy").addEventListener("click", () => copy(config.yaml, "Config"));
   byId("config-download").addEventListener("click", () => download(config.yaml, config.name));
-  byId("config-csv").addEventListener("click", () => download(config.csv, config.name.replace(/\.yaml$/, ".csv")));
+  byId("config-csv").addEventListener("click", () => download(config.csv, "points.csv"));
   byId("command-copy").addEventListener("click", () => copy(config.command, "Command"));
   byId("config-close").addEventListener("click", () => dialog.close());
 

@@ -81,6 +81,8 @@ export function createDigitsTab(root, send) {
 
   function showCheckpoints({ checkpoints, loaded }) {
     const selected = loaded ?? chooser.value;
+    const isLost = loaded === null && selected && selected !== checkpoints[0].id;
+    if (isLost) send({ type: "load", id: selected }); // a new connection reads with the first network
     chooser.replaceChildren(...checkpoints.map(({ id, name }) => new Option(name, id, false, id === selected)));
   }
 

@@ -14,7 +14,7 @@ import {
 import { createStories, FIRST_STORY } from "./stories.js";
 import { drawThumbnails } from "./thumbnails.js";
 
-const MIN_POINTS = 4; // own points are sent from this number on
+const MIN_POINTS = 4; // of one's own
 const MAX_FILE = 500_000; // bytes
 const byId = (id) => document.getElementById(id);
 
@@ -44,8 +44,13 @@ function onState(isConnected) {
 
 function sendSettings() {
   if (!isReady) return;
-  if (state.shape === "points" && (state.points?.length ?? 0) < MIN_POINTS) return;
+  if (state.shape === "points" && !isEnough(state)) return;
   send({ type: "settings", settings: serverSettings(state), ...(session && { session }) });
+}
+
+/** Whether there are enough own points to train on: several, of at least two classes. */
+function isEnough({ points: own, points_task: task }) {
+  return own?.length >= MIN_POINTS && (task === "regression" || own.some(([, , target]) => target > 0));
 }
 
 function onMessage(message) {
@@ -56,7 +61,7 @@ function onMessage(message) {
   else if (type === "info") showMessage(message.message);
   else if (type === "points") change({ shape: "points", points: message.points, points_task: message.points_task });
   else if (type === "config") showConfig(message);
-  else if (type === "neuron" || type === "surface") showPanel(message);
+  else if (type === "neuron" || type === "surface") panels.show(message);
   else if (["checkpoints", "digit", "loaded"].includes(type)) digits.show(message);
 }
 
@@ -66,11 +71,11 @@ function onHello(message) {
     const address = readAddress(window.location.hash);
     const isDefault = Object.keys(SETTINGS).every(
       (name) => JSON.stringify(message.settings[name]) === JSON.stringify(SETTINGS[name]));
-    if (address) Object.assign(state, address);
+    if (address) applyAddress(address);
     else if (isDefault) stories.start(FIRST_STORY);
     else Object.assign(state, message.settings);
     showState();
-  }
+  } else showTab();
   isReady = true;
   sendSettings();
   session = message.session;
@@ -79,6 +84,7 @@ function onHello(message) {
 function onData(message) {
   data = message;
   hasNewPoints = false;
+  panels.close(); // they show networks that are gone
   send({ type: "speed", value: state.speed });
   cards.forEach(({ view }) => view.extra.length && view.actions.unfold(view.open));
   build();
@@ -96,6 +102,12 @@ function change(changes) {
   showState();
   if ("speed" in changes && isReady && data) send({ type: "speed", value: state.speed });
   if (Object.keys(changes).some((name) => name in SETTINGS)) sendSettings();
+}
+
+/** @param {object} address what a link says, whose settings go together except for what was typed by hand */
+function applyAddress(address) {
+  Object.assign(state, address);
+  settle(state, []);
 }
 
 /** Starts from the defaults, as a story does. null: keeps all, and shows all controls. */
@@ -250,7 +262,7 @@ for (const name of ["plane", "digits"]) byId(`tab-${name}`).addEventListener("cl
 
 // ---------------------------------------------------------------------------------------------------- start
 
-const showPanel = createPanels(send, (network) => cards[network].view.layers.length);
+const panels = createPanels(send, (network) => cards[network].view.layers.length);
 const digits = createDigitsTab(byId("digits-root"), send);
 const openEdit = createEditForm(send);
 const showConfig = createTakeAway(send, state);
@@ -266,7 +278,10 @@ const points = createPointTools(state, () => {
 
 window.addEventListener("hashchange", () => {
   const address = readAddress(window.location.hash);
-  if (address) change(address);
+  if (!address) return;
+  applyAddress(address);
+  showState();
+  sendSettings();
 });
 drawThumbnails();
 onThemeChange(() => {

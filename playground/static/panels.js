@@ -9,7 +9,7 @@ const byId = (id) => document.getElementById(id);
 /**
  * @param {(message: object) => void} send
  * @param {(network: number) => number} getDepth the number of hidden layers of a network
- * @returns {(message: object) => void} shows a `neuron` or `surface` message, and opens its panel
+ * @returns {{show: (message: object) => void, close: () => void}} show takes a `neuron` or `surface` message
  */
 export function createPanels(send, getDepth) {
   const contents = {
@@ -34,7 +34,7 @@ export function createPanels(send, getDepth) {
     byId(`${name}-panel`).addEventListener("keydown", (event) => event.key === "Escape" && close(name));
   }
 
-  return (message) => {
+  const show = (message) => {
     const name = message.type;
     const panel = byId(`${name}-panel`);
     if (name === "neuron") {
@@ -49,4 +49,5 @@ export function createPanels(send, getDepth) {
     }
     contents[name].show(message);
   };
+  return { show, close: () => Object.keys(contents).forEach(close) };
 }
