@@ -512,9 +512,9 @@ def test_page_without_points_says_what_to_draw_and_takes_a_file(visit: Visit) ->
 
 
 def test_link_with_a_wrong_value_says_which(visit: Visit) -> None:
-    visitor = visit("shape=points&kind=residual&layers=4,2&points=1:1:0;2:2:1;3:3:0;4:4:1")
-    visitor.page.locator(".message.error", has_text="layers=[4, 2]").wait_for()
-    visitor.page.locator("label.thumb:has(#shape-xor)").click()
+    visitor = visit("shape=points&dropout=2&points=1:1:0;2:2:1;3:3:0;4:4:1")
+    visitor.page.locator(".message.error", has_text="dropout=2").wait_for()
+    visitor.element("dropout").select_option("0")
     visitor.wait("() => window.playground.last")
     assert visitor.step()["epoch"] == 1
 
