@@ -28,7 +28,7 @@ def test_links_are_states_of_the_page() -> None:
 
 
 def test_reader_of_the_lesson_reads_each_kind_of_value() -> None:
-    address = "shape=spiral&layers=&second_layers=4,4&features=x,y&lr=0.1&noise=0.2&seed=3&optimizer=adamw"
+    address = "shape=spiral&layers=&second_layers=4,4&features=x,y&lr=0.1&noise=0.2&optimizer=adamw"
     assert reader_of_the_lesson()(address) == Settings(
-        shape="spiral", layers=[], second_layers=[4, 4], features=["x", "y"], lr=0.1, noise=0.2, seed=3, optimizer="adamw"
+        shape="spiral", layers=[], second_layers=[4, 4], features=["x", "y"], lr=0.1, noise=0.2, optimizer="adamw"
     )
