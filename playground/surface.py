@@ -29,11 +29,13 @@ def loss_surface(network: Network, path: list[Tensor]) -> dict[str, Any]:
         path: All parameters of the recorded epochs, as vectors.
 
     Raises:
-        ValueError: If fewer than 3 epochs are recorded, or the weights are not finite.
+        ValueError: If there are fewer than 2 epochs, or the weights are not finite.
     """
     steps = torch.stack(path) - path[-1]
-    if len(path) < 3 or not steps.isfinite().all():
-        raise ValueError(f"{len(path)} recorded epochs do not make a path; train for 3 epochs, with a finite loss")
+    if len(path) < 3:
+        raise ValueError(f"a path on the loss surface needs 2 epochs, not {len(path) - 1}; train first")
+    if not steps.isfinite().all():
+        raise ValueError("the weights are not finite numbers, so there is no loss surface; use a lower learning rate")
     _, sizes, directions = torch.linalg.svd(steps, full_matrices=False)
     squares = (sizes / sizes[0]).square()  # NaN if no weight has changed
     places = steps @ directions[:2].T  # (N, 2)

@@ -267,7 +267,7 @@ def test_last_recorded_weights_have_the_loss_of_their_place_on_the_surface() -> 
     (left, right), (bottom, top) = surface["axes"]
     column, row = round(-left / (right - left) * (size - 1)), round(-bottom / (top - bottom) * (size - 1))
     assert surface["losses"][row * size + column] == pytest.approx(loss, rel=0.1)
-    with pytest.raises(ValueError, match="train for 3 epochs"):
+    with pytest.raises(ValueError, match="needs 2 epochs, not 0"):
         session().handle({"type": "surface", "network": 0})
 
 
