@@ -34,7 +34,6 @@ from engine.explain import explain, reason_against_class, set_in
 from engine.fast_loop import use_fast_loop
 from engine.paths import DEFAULTS, RUNS
 from engine.results import Row
-from engine.usage import COMMANDS
 from models import BaseModel
 
 LIMITS = [f"limit_{split}_batches" for split in ("train", "val", "test", "predict")] + ["overfit_batches"]
@@ -90,17 +89,18 @@ class CLI(LightningCLI):
             auto_configure_optimizers=False,
             parser_kwargs={
                 **strict,
-                **{command: {**strict, "default_config_files": [str(DEFAULTS)]} for command in COMMANDS},
+                arguments[0]: {**strict, "default_config_files": [str(DEFAULTS)]},
             },
             args=arguments,
         )
 
     # Parsing
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        # only the command that was typed, because a parser takes 0.1 s to build
+        command = self.arguments[0]
         # engine.commands decides how results are shown
-        return {name: {*skip, "verbose", "return_predictions"} for name, skip in LightningCLI.subcommands().items()}
+        return {command: {*LightningCLI.subcommands()[command], "verbose", "return_predictions"}}
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
