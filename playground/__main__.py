@@ -25,6 +25,8 @@ def main() -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     parser.add_argument("--digits", type=Path, metavar="CHECKPOINT", help="an MNIST network for the digits tab")
     options = parser.parse_args()
+    if not 0 <= options.port <= 65535:
+        parser.error(f"--port {options.port} must be 0 to 65535")
     set_up_process()
     torch.set_num_threads(1)  # the networks are small; more threads only wait for each other
     try:

@@ -15,13 +15,12 @@ from engine.paths import RUNS
 from playground.frame import GRID, Arrays, default_pictures, describe, finite, plane_grid, to_bytes, value_limit
 from playground.network import Network, make_network
 from playground.neuron import explain_neuron
-from playground.settings import LIVE, Settings
+from playground.settings import LIVE, MAX_EPOCHS, Settings
 from playground.surface import loss_surface
 from playground.take_away import take_away, write_curves
 
 Message = dict[str, Any]
 
-MAX_EPOCHS = 20_000
 MAX_RECORDED = 400  # epochs; when there are more, every second one is forgotten
 NEURON_INTERVAL = 0.5  # seconds between two pictures of the inside of a neuron while training
 
@@ -166,7 +165,10 @@ class Session:
         return [*([{"type": "info", "message": reason}] if reason else []), *self.neuron_messages()]
 
     def do_speed(self, message: Message) -> None:
-        self.speed = message["value"]
+        speed = message["value"]
+        if speed is not None and not 0.1 <= speed <= 1000:
+            raise ValueError(f"speed={speed} must be 0.1 to 1000 epochs per second, or none for no limit")
+        self.speed = speed
         self.start_clock()
 
     def do_seen(self, message: Message) -> None:

@@ -13,7 +13,7 @@ from datamodules import Plane, plane
 from models import BaseModel
 
 POINTS = "points"  # the shape of one's own points
-MAX_LAYERS, MAX_UNITS, MAX_POINTS = 50, 16, 2000
+MAX_LAYERS, MAX_UNITS, MAX_POINTS, MAX_EPOCHS = 50, 16, 2000, 20_000
 KINDS: dict[str, type[BaseModel]] = {"plain": models.DeepMLP, "residual": models.ResidualMLP}
 LIMITS: dict[str, tuple[float, float]] = {
     "num_classes": (2, plane.MOST_CLASSES),
@@ -26,7 +26,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "regularization_rate": (0, 10),
     "dropout": (0, 0.9),
     "seed": (0, 2**31 - 1),
-    "stop_epoch": (1, math.inf),
+    "stop_epoch": (1, MAX_EPOCHS),
     "stop_loss": (0, math.inf),
 }
 ORIGINAL = {"kind": "plain", "second_kind": "plain", "optimizer": "sgd", "dropout": 0.0}  # all that the rule has
@@ -174,12 +174,12 @@ class Settings:
 def check_network(kind: str, layers: Any) -> None:
     """Raises a ValueError if a network is too large, or cannot be built."""
     if not isinstance(layers, list) or len(layers) > MAX_LAYERS:
-        raise ValueError(f"layers={layers!r} must be a list of at most {MAX_LAYERS} hidden layers")
+        raise ValueError(f"hidden layers {layers!r} must be a list of at most {MAX_LAYERS}")
     for size in layers:
         if type(size) is not int or not 1 <= size <= MAX_UNITS:
-            raise ValueError(f"layers={layers} has {size!r}; a hidden layer has 1 to {MAX_UNITS} neurons")
+            raise ValueError(f"hidden layers {layers}: {size!r} must be 1 to {MAX_UNITS} neurons")
     if kind == "residual" and len(set(layers)) != 1:
-        raise ValueError(f"layers={layers} do not go with kind='residual'; use one or more layers of equal size")
+        raise ValueError(f"hidden layers {layers} do not go with kind='residual'; use one or more of equal size")
 
 
 def check_points(points: Any) -> None:

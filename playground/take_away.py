@@ -64,6 +64,8 @@ def from_config(path: str) -> Settings:
     Raises:
         InputError: If `train.py` would refuse the config, or the page does not have one of its options.
     """
+    if not Path(path).expanduser().is_file():
+        raise InputError(f"there is no config {path}; try configs/plane/spiral_deep.yaml")
     options = build(["fit", "-c", path, "--trainer.logger=false"]).options
     name, data_name = (options[part].class_path.split(".")[-1] for part in ("model", "data"))
     kinds = {"DeepMLP": "plain", "ResidualMLP": "residual", "Linear": "plain"}

@@ -57,6 +57,11 @@ def test_config_of_the_page_opens_as_the_state_that_it_came_from(
     assert from_config("taken.yaml") == settings
 
 
+def test_missing_config_is_named() -> None:
+    with pytest.raises(InputError, match=r"there is no config mine\.yaml; try configs/plane/spiral_deep\.yaml"):
+        from_config("mine.yaml")
+
+
 def test_config_of_the_documentation_opens() -> None:
     settings = from_config(str(PROJECT / "configs" / "plane" / "spiral_deep.yaml"))
     assert (settings.layers, settings.stop_epoch) == ([8, 8, 8], 60)
@@ -93,7 +98,7 @@ def test_config_that_the_page_cannot_show_is_refused(line: str, message: str, tm
         ({"lr": math.nan}, "lr=nan must be"),
         ({"lr": True}, "lr=True must be"),
         ({"batch_size": 0.5}, "batch_size=0.5 must be a whole number from 1 to 256"),
-        ({"layers": 51 * [2]}, "at most 50 hidden layers"),
+        ({"layers": 51 * [2]}, "at most 50"),
         ({"layers": [17]}, "1 to 16 neurons"),
         ({"second_layers": ["8"]}, "'8'"),
         ({"num_samples": 5000}, "num_samples=5000 must be a whole number from 10 to 2000"),
