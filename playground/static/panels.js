@@ -22,6 +22,7 @@ export function createPanels(send, getDepth) {
     const panel = byId(`${name}-panel`);
     if (panel.hidden) return;
     panel.hidden = true;
+    document.body.classList.remove("panel-open");
     if (name === "neuron") {
       contents.neuron.close();
       send({ type: "neuron", network: null });
@@ -45,6 +46,7 @@ export function createPanels(send, getDepth) {
     if (panel.hidden) {
       openers[name] = document.activeElement;
       panel.hidden = false;
+      document.body.classList.add("panel-open");
       byId(`${name}-close`).focus();
     }
     contents[name].show(message);
