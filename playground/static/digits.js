@@ -292,7 +292,7 @@ class Stage {
     this.root = element("section", { className: "card digit-stage" },
       element("header", {},
         element("h3", { textContent: isLast ? "Output layer" : `Stage ${index + 1}` }),
-        element("span", { className: "caption", textContent: `${stage.layers.join(", ")} (${stage.name} in the code)` }),
+        element("span", { className: "caption" }, `${stage.layers.join(", ")} (${stage.name} in the code)`),
         element("span", { className: "caption digit-shape" }, shapeText(stage, isWide), " · ", this.scale)),
       element("p", { className: "caption", textContent: captionOf(stage, isLast) }),
       element("div", { className: `digit-maps ${isVector ? "is-vector" : isWide ? "is-wide" : ""}` },
@@ -311,7 +311,8 @@ class Stage {
     const bytes = decodeBytes(stage.maps);
     const size = bytes.length / this.canvases.length;
     this.canvases.forEach((canvas, index) => paint(canvas, bytes.subarray(index * size, (index + 1) * size), table));
-    this.scale.textContent = `colours from ${stage.is_signed ? formatNumber(-stage.range, 1) : 0} to ${formatNumber(stage.range, 1)}`;
+    const range = formatNumber(stage.range, 1);
+    this.scale.textContent = `colours from ${stage.is_signed ? `−${range}` : 0} to ${range}`;
   }
 }
 

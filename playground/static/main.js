@@ -49,7 +49,8 @@ function act(message) {
 }
 
 function sendSettings() {
-  if (isReady && isEnough(state)) act({ type: "settings", settings: serverSettings(state), ...(session && { session }) });
+  if (!isReady || !isEnough(state)) return;
+  act({ type: "settings", settings: serverSettings(state), ...(session && { session }) });
 }
 
 function onMessage(message) {

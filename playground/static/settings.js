@@ -93,7 +93,7 @@ export function writeAddress(state) {
 /** @returns {string | null} what a value must be, or null if it is right as far as the page knows */
 function findFault(name, value) {
   if (value === null || name === "hide") return null;
-  if (name === "story") return STORY_STEPS.includes(value) ? null : `must be a story and its step, as ${STORY_STEPS[0]}`;
+  if (name === "story") return STORY_STEPS.includes(value) ? null : `must be a story and a step: ${STORY_STEPS[0]}`;
   if (CHOICES[name]) {
     const isRight = [value].flat().every((one) => CHOICES[name].includes(one)) && value.length !== 0;
     return isRight ? null : `must be ${name === "features" ? "chosen from" : "one of"} ${CHOICES[name].join(", ")}`;

@@ -56,19 +56,19 @@ export const STORIES = [
     hide: [...DEEP, "second"],
     steps: [
       {
-        text: "Two networks of 20 hidden layers with sigmoid. The bars of the plain one shrink towards the first layer, "
-          + "which gets no gradient: the network does not learn. In the residual one, each block starts with scale 0, so "
-          + "only the first and the last bar stand at first. Press play: the others rise in the first epoch, and the "
-          + "network solves the circle in about 20 epochs.",
+        text: "Two networks of 20 hidden layers with sigmoid. The bars of the plain one shrink towards the first "
+          + "layer, which gets no gradient: the network does not learn. In the residual one, each block starts with "
+          + "scale 0, so only the first and the last bar stand at first. Press play: the others rise in the first "
+          + "epoch, and the network solves the circle in about 20 epochs.",
         settings: {
           ...deepCircle, activation: "sigmoid",
           layers: wide(6, 20), second_layers: wide(6, 20), second_kind: "residual",
         },
       },
       {
-        text: "The same with ReLU. At first, the bars of the plain network are level. Press play: all of them fall to the "
-          + "floor in the first epoch. A layer now outputs 0 for every point, so no gradient passes: the network is dead "
-          + "and never recovers. The residual network solves the circle in about 10 epochs.",
+        text: "The same with ReLU. At first, the bars of the plain network are level. Press play: all of them fall "
+          + "to the floor in the first epoch. A layer now outputs 0 for every point, so no gradient passes: the "
+          + "network is dead and never recovers. The residual network solves the circle in about 10 epochs.",
         settings: {
           ...deepCircle, activation: "relu",
           layers: wide(6, 20), second_layers: wide(6, 20), second_kind: "residual",
@@ -82,8 +82,8 @@ export const STORIES = [
     hide: ["rule", "stop", "csv", "num_classes", "features", "gradients", "surface", "second"],
     steps: [
       {
-        text: "A large network on 50 noisy points. At first both losses fall. From about epoch 50 on, the test loss rises "
-          + "while the training loss goes on to fall: the network memorises the noise.",
+        text: "A large network on 50 noisy points. At first both losses fall. From about epoch 50 on, the test loss "
+          + "rises while the training loss keeps falling: the network memorises the noise.",
         settings: few,
       },
       {
@@ -112,8 +112,8 @@ export const STORIES = [
         settings: { shape: "xor", layers: [4, 2], lr: 10 },
       },
       {
-        text: "0.1 is about right: the loss falls close to 0 within 50 epochs. Change the learning rate while it trains, "
-          + "and press reset to start again.",
+        text: "0.1 is about right: the loss falls close to 0 within 50 epochs. Change the learning rate while it "
+          + "trains, and press reset to start again.",
         settings: { shape: "xor", layers: [4, 2], lr: 0.1 },
       },
     ],
