@@ -332,7 +332,7 @@ function shapeText(stage, isWide) {
 function captionOf(stage, isLast) {
   const [count, height, width] = stage.shape;
   const has = (name) => stage.layers.some((layer) => layer.includes(name));
-  if (isLast) return "One score per digit, called a logit. The softmax function turns the scores into the probabilities above.";
+  if (isLast) return "One score per digit, called a logit. Softmax turns the scores into the probabilities above.";
   if (has("Unfold")) return "The image cut into patches. Each row is a patch, each column one of its pixels.";
   if (height === 1 && width === 1) return "One square per unit. Every unit combines all outputs of the stage before.";
   if (count === 1 && stage.channels === 1) return "Each row is a unit, each column a step of the sequence.";
