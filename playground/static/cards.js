@@ -3,7 +3,7 @@
 import { showMessage } from "./dialogs.js";
 import { NetworkView } from "./network.js";
 import { OutputView } from "./output.js";
-import { FEATURES } from "./settings.js";
+import { FEATURES, MAX_LAYERS } from "./settings.js";
 
 /** @param {Node} node @param {string} text written only if it differs, so that the page need not be laid out again */
 export const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
@@ -53,6 +53,7 @@ export function createCard(index, page) {
     node.id = `${part}-${index}`;
     node.addEventListener("click", onClick);
   };
+  button("legend-open", () => document.getElementById("legend-dialog").showModal());
   button("add-layer", () => view.changeDepth(1));
   button("remove-layer", () => view.changeDepth(-1));
   button("loss-surface", () => send({ type: "surface", network: index }));
@@ -75,9 +76,10 @@ export function createCard(index, page) {
 export function updateCard({ root, index, view }, state, data, outputs) {
   const [kind, layers] = index ? [state.second_kind, state.second_layers] : [state.kind, state.layers];
   root.querySelectorAll(".kinds input").forEach((radio) => { radio.checked = radio.value === kind; });
+  root.querySelector(".legend-open").hidden = index > 0;
   root.querySelector(".remove-network").hidden = index === 0 || state.hide.includes("second");
   root.querySelector(".remove-layer").disabled = layers.length <= (kind === "residual" ? 1 : 0);
-  root.querySelector(".add-layer").disabled = layers.length >= 50;
+  root.querySelector(".add-layer").disabled = layers.length >= MAX_LAYERS;
   root.querySelector(".stepper span").textContent = `${layers.length} hidden layer${layers.length === 1 ? "" : "s"}`;
   root.classList.toggle("deep", layers.length > 3);
   view.build(state, data, outputs);

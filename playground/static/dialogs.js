@@ -6,7 +6,7 @@ import { neuronName } from "./network.js";
 const byId = (id) => document.getElementById(id);
 
 /**
- * Shows a line at the top of the page. An error stays longer.
+ * Shows a message instead of the one before. An error stays longer.
  *
  * @param {string} text
  * @param {"info" | "error"} kind
@@ -23,21 +23,23 @@ export function showMessage(text, kind = "info") {
   const words = document.createElement("span");
   words.textContent = text;
   box.append(words, close);
-  const root = byId("messages");
-  while (root.children.length > 1) root.firstChild.remove();
-  root.append(box);
+  byId("messages").replaceChildren(box);
   setTimeout(() => box.remove(), kind === "error" ? 15000 : 6000);
 }
 
-/** @param {string} text @param {string} what in the message that follows */
-export async function copy(text, what) {
+export const clearError = () => document.querySelector(".message.error")?.remove();
+
+/** @param {string} text @param {string} what in the message that follows @param {string} [note] after it */
+export async function copy(text, what, note = "") {
   try {
     await navigator.clipboard.writeText(text);
-    showMessage(`${what} copied.`);
+    showMessage(`${what} copied. ${note}`.trim());
   } catch {
     showMessage(`The browser does not allow copying. ${what}: ${text}`, "error");
   }
 }
+
+byId("legend-close").addEventListener("click", () => byId("legend-dialog").close());
 
 function download(text, name) {
   const link = document.createElement("a");

@@ -11,6 +11,9 @@ const KEY_STEP = 10; // pixels per arrow key
 const MOST_COLUMNS = 28; // squares in a row
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+const SMOOTHING = "These are probabilities. LeNet was trained with label smoothing: its target for the right digit was "
+  + "91 %, and 1 % for each other digit. So it gives about 92 % even to a perfect digit.";
+
 /** Strokes of one example, as points in the drawing. */
 const EXAMPLE = [[
   [88, 92], [98, 72], [118, 60], [142, 56], [166, 62], [182, 78], [186, 98], [178, 118], [162, 136], [142, 156],
@@ -97,7 +100,7 @@ export function createDigitsTab(root, send) {
     const isSame = shownStages.length === message.stages.length
       && shownStages.every((stage, index) => stage.fits(message.stages[index]));
     if (!isSame) {
-      shownStages = message.stages.map((stage, index) => new Stage(stage, index === message.stages.length - 1));
+      shownStages = message.stages.map((stage, index) => new Stage(stage, index, index === message.stages.length - 1));
       stages.replaceChildren(
         element("h2", { textContent: "Inside the network, from the input to the answer" }),
         element("p", { className: "caption", textContent:
@@ -244,8 +247,10 @@ class Result {
     ];
     this.root = element("section", { className: "card digit-result", "aria-label": "Answer" },
       this.prediction,
-      element("ul", { className: "digit-bars", "aria-label": "Probability of each digit" },
-        ...this.rows.map(({ row }) => row)),
+      element("div", { className: "digit-answer" },
+        element("ul", { className: "digit-bars", "aria-label": "Probability of each digit" },
+          ...this.rows.map(({ row }) => row)),
+        element("p", { className: "caption", textContent: SMOOTHING })),
       element("div", { className: "digit-figures" }, ...figures.map(([canvas, title, caption]) =>
         element("figure", {}, element("h3", { textContent: title }), canvas,
           element("p", { className: "caption", textContent: caption })))));
@@ -272,8 +277,8 @@ class Result {
 
 /** The outputs of one stage as small pictures. */
 class Stage {
-  /** @param {object} stage of a `digit` message @param {boolean} isLast */
-  constructor(stage, isLast) {
+  /** @param {object} stage of a `digit` message @param {number} index @param {boolean} isLast */
+  constructor(stage, index, isLast) {
     this.key = keyOf(stage);
     const [count, height, width] = stage.shape;
     const isVector = height === 1 && width === 1;
@@ -286,8 +291,8 @@ class Stage {
     const isWide = !isVector && count === 1 && stage.channels === 1;
     this.root = element("section", { className: "card digit-stage" },
       element("header", {},
-        element("h3", { textContent: stage.name }),
-        element("span", { className: "caption", textContent: stage.layers.join(", ") }),
+        element("h3", { textContent: isLast ? "Output layer" : `Stage ${index + 1}` }),
+        element("span", { className: "caption" }, `${stage.layers.join(", ")} (${stage.name} in the code)`),
         element("span", { className: "caption digit-shape" }, shapeText(stage, isWide), " · ", this.scale)),
       element("p", { className: "caption", textContent: captionOf(stage, isLast) }),
       element("div", { className: `digit-maps ${isVector ? "is-vector" : isWide ? "is-wide" : ""}` },
@@ -306,7 +311,8 @@ class Stage {
     const bytes = decodeBytes(stage.maps);
     const size = bytes.length / this.canvases.length;
     this.canvases.forEach((canvas, index) => paint(canvas, bytes.subarray(index * size, (index + 1) * size), table));
-    this.scale.textContent = `${stage.is_signed ? "±" : "0 to "}${formatNumber(stage.range, 2)}`;
+    const range = formatNumber(stage.range, 1);
+    this.scale.textContent = `colours from ${stage.is_signed ? `−${range}` : 0} to ${range}`;
   }
 }
 
@@ -326,7 +332,7 @@ function shapeText(stage, isWide) {
 function captionOf(stage, isLast) {
   const [count, height, width] = stage.shape;
   const has = (name) => stage.layers.some((layer) => layer.includes(name));
-  if (isLast) return "One number per digit: the logits. Softmax turns them into the probabilities above.";
+  if (isLast) return "One score per digit, called a logit. Softmax turns the scores into the probabilities above.";
   if (has("Unfold")) return "The image cut into patches. Each row is a patch, each column one of its pixels.";
   if (height === 1 && width === 1) return "One square per unit. Every unit combines all outputs of the stage before.";
   if (count === 1 && stage.channels === 1) return "Each row is a unit, each column a step of the sequence.";

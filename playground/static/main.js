@@ -4,17 +4,16 @@ import { createCard, drawCard, setText, updateCard } from "./cards.js";
 import { CurveChart, GradientBars } from "./chart.js";
 import { MapPainter, networkColour, onThemeChange } from "./colours.js";
 import { connect } from "./connection.js";
-import { copy, createEditForm, createTakeAway, showMessage } from "./dialogs.js";
+import { clearError, copy, createEditForm, createTakeAway, showMessage } from "./dialogs.js";
 import { createDigitsTab } from "./digits.js";
 import { createPointTools, drawScale } from "./output.js";
 import { createPanels } from "./panels.js";
 import {
-  bindControls, defaultState, limitControls, readAddress, serverSettings, settle, SETTINGS, writeAddress,
+  bindControls, defaultState, isEnough, limitControls, readAddress, serverSettings, settle, SETTINGS, writeAddress,
 } from "./settings.js";
 import { createStories, FIRST_STORY } from "./stories.js";
 import { drawThumbnails } from "./thumbnails.js";
 
-const MIN_POINTS = 4; // of one's own
 const MAX_FILE = 500_000; // bytes
 const byId = (id) => document.getElementById(id);
 
@@ -31,6 +30,7 @@ let session = null;
 let isStarted = false; // the server has said what it was started with
 let isReady = false; // the first settings of this connection are sent
 let hasNewPoints = false; // own points that the server does not have yet
+let isLinkOpen = false; // a link was sent, and the server has not accepted or refused it yet
 let sending = 0;
 
 // ---------------------------------------------------------------------------------------------------- connection
@@ -42,22 +42,22 @@ function onState(isConnected) {
   isReady = false;
 }
 
-function sendSettings() {
-  if (!isReady) return;
-  if (state.shape === "points" && !isEnough(state)) return;
-  send({ type: "settings", settings: serverSettings(state), ...(session && { session }) });
+/** Sends what the visitor asks for. The error of the action before is out of date then. */
+function act(message) {
+  clearError();
+  send(message);
 }
 
-/** Whether there are enough own points to train on: several, of at least two classes. */
-function isEnough({ points: own, points_task: task }) {
-  return own?.length >= MIN_POINTS && (task === "regression" || own.some(([, , target]) => target > 0));
+function sendSettings() {
+  if (!isReady || !isEnough(state)) return;
+  act({ type: "settings", settings: serverSettings(state), ...(session && { session }) });
 }
 
 function onMessage(message) {
   const { type } = message;
   if (type === "hello") onHello(message);
   else if (type === "data") onData(message);
-  else if (type === "error") showMessage(message.message, "error");
+  else if (type === "error") onError(message.message);
   else if (type === "info") showMessage(message.message);
   else if (type === "points") change({ shape: "points", points: message.points, points_task: message.points_task });
   else if (type === "config") showConfig(message);
@@ -65,13 +65,20 @@ function onMessage(message) {
   else if (["checkpoints", "digit", "loaded"].includes(type)) digits.show(message);
 }
 
+/** Shows an error. If the server has refused the settings of a link, the page goes back to its defaults. */
+function onError(text) {
+  if (isLinkOpen) change(defaultState());
+  showMessage(isLinkOpen ? `${text}. The page shows its defaults instead.` : text, "error");
+  isLinkOpen = false;
+}
+
 function onHello(message) {
+  const address = isStarted ? null : readAddress(window.location.hash);
   if (!isStarted) {
     isStarted = true;
-    const address = readAddress(window.location.hash);
     const isDefault = Object.keys(SETTINGS).every(
       (name) => JSON.stringify(message.settings[name]) === JSON.stringify(SETTINGS[name]));
-    if (address) applyAddress(address);
+    if (address) applyAddress(address.state);
     else if (isDefault) stories.start(FIRST_STORY);
     else Object.assign(state, message.settings);
     showState();
@@ -79,11 +86,15 @@ function onHello(message) {
   isReady = true;
   sendSettings();
   session = message.session;
+  if (!address) return;
+  isLinkOpen = isEnough(state);
+  showFaults(address.faults);
 }
 
 function onData(message) {
   data = message;
   hasNewPoints = false;
+  isLinkOpen = false;
   panels.close(); // they show networks that are gone
   send({ type: "speed", value: state.speed });
   cards.forEach(({ view }) => view.extra.length && view.actions.unfold(view.open));
@@ -110,10 +121,18 @@ function applyAddress(address) {
   settle(state, []);
 }
 
-/** Starts from the defaults, as a story does. null: keeps all, and shows all controls. */
+function showFaults(faults) {
+  if (faults.length) showMessage(faults.join("\n"), "error");
+}
+
+/** Starts at epoch 0 from the defaults, as a story does. null: keeps all, and shows all controls. */
 function applyStory(settings) {
-  if (settings === null) change({ story: null, hide: [] });
-  else change({ ...defaultState(), ...settings });
+  if (settings === null) {
+    change({ story: null, hide: [] });
+    return;
+  }
+  change({ ...defaultState(), ...settings });
+  if (data) send({ type: "reset" }); // the server keeps the networks if only the learning rate is another
 }
 
 /** Shows the state in the address, in the controls and in the pictures. */
@@ -126,10 +145,11 @@ function showState() {
   build();
   limitControls(state);
   drawPoints();
+  if (frame?.playing && !isEnough(state)) send({ type: "pause" });
 }
 
 function drawPoints() {
-  const source = state.shape === "points" && (hasNewPoints || !data) ? points.local() : data;
+  const source = state.shape === "points" && (hasNewPoints || !data || !isEnough(state)) ? points.local() : data;
   if (!source) return;
   const showTest = state.show_test || state.shape === "points"; // no point that was drawn disappears
   cards.forEach(({ output }) => output.drawPoints(source, showTest));
@@ -144,7 +164,7 @@ function build() {
   const count = state.second_layers === null ? 1 : 2;
   while (cards.length > count) cards.pop().root.remove();
   while (cards.length < count) {
-    const page = { state, painter, send, change, build, openEdit, onPlane: points.click, cards };
+    const page = { state, painter, send: act, change, build, openEdit, onPlane: points.click, cards };
     cards.push(createCard(cards.length, page));
     drawPoints();
   }
@@ -207,21 +227,20 @@ function showRewind() {
 
 function togglePlay() {
   const isPlaying = byId("play").classList.contains("playing");
-  send({ type: isPlaying ? "pause" : "play" });
+  act({ type: isPlaying ? "pause" : "play" });
   if (frame) showPlaying(!isPlaying);
 }
 
-const step = (unit) => send({ type: "step", unit });
-const reset = () => send({ type: "reset" });
 byId("play").addEventListener("click", togglePlay);
-byId("step").addEventListener("click", () => step("epoch"));
-byId("step-batch").addEventListener("click", () => step("batch"));
-byId("reset").addEventListener("click", reset);
+byId("step").addEventListener("click", () => act({ type: "step", unit: "epoch" }));
+byId("step-batch").addEventListener("click", () => act({ type: "step", unit: "batch" }));
+byId("reset").addEventListener("click", () => act({ type: "reset" }));
 byId("regenerate").addEventListener("click", () => change({ points_seed: state.points_seed + 1 }));
 byId("add-network").addEventListener("click",
   () => change({ second_layers: [...state.layers, state.layers.at(-1) ?? 4], second_kind: state.kind }));
-byId("share").addEventListener("click", () => copy(window.location.href, "Link"));
-byId("tensorboard").addEventListener("click", () => send({ type: "tensorboard" }));
+byId("share").addEventListener("click", () => copy(window.location.href, "Link",
+  "Trained epochs and edited weights are not part of it."));
+byId("tensorboard").addEventListener("click", () => act({ type: "tensorboard" }));
 byId("newest").addEventListener("click", () => send({ type: "show", index: null }));
 byId("rewind").addEventListener("input", ({ target }) => {
   const index = Number(target.value);
@@ -235,18 +254,18 @@ byId("measure").addEventListener("change", ({ target }) => {
 byId("csv").addEventListener("change", async ({ target }) => {
   const [file] = target.files;
   if (file?.size > MAX_FILE) showMessage(`${file.name} is too large; upload at most 2,000 points.`, "error");
-  else if (file) send({ type: "csv", text: await file.text() });
+  else if (file) act({ type: "csv", text: await file.text() });
   target.value = ""; // so that the same file can be chosen again
 });
 
 document.addEventListener("keydown", (event) => {
   const isTyping = event.target.closest("input, select, textarea, dialog");
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || state.tab !== "plane") return;
-  if (event.key === "s") step("epoch");
-  else if (event.key === "r") reset();
+  if (event.key === "s") byId("step").click();
+  else if (event.key === "r") byId("reset").click();
   else if (event.key === " " && !event.target.closest("button, a")) {
     event.preventDefault();
-    togglePlay();
+    byId("play").click();
   }
 });
 
@@ -265,13 +284,12 @@ for (const name of ["plane", "digits"]) byId(`tab-${name}`).addEventListener("cl
 const panels = createPanels(send, (network) => cards[network].view.layers.length);
 const digits = createDigitsTab(byId("digits-root"), send);
 const openEdit = createEditForm(send);
-const showConfig = createTakeAway(send, state);
+const showConfig = createTakeAway(act, state);
 const showControls = bindControls(state, (name, value) => change({ [name]: value }));
 const stories = createStories(applyStory);
 const points = createPointTools(state, () => {
   hasNewPoints = true;
-  history.replaceState(null, "", `#${writeAddress(state)}`);
-  drawPoints();
+  showState();
   clearTimeout(sending);
   sending = setTimeout(sendSettings, 300);
 });
@@ -279,9 +297,12 @@ const points = createPointTools(state, () => {
 window.addEventListener("hashchange", () => {
   const address = readAddress(window.location.hash);
   if (!address) return;
-  applyAddress(address);
+  applyAddress(address.state);
   showState();
   sendSettings();
+  isLinkOpen = isEnough(state);
+  if (isLinkOpen) send({ type: "reset" }); // a link starts at epoch 0
+  showFaults(address.faults);
 });
 drawThumbnails();
 onThemeChange(() => {

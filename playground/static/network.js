@@ -2,10 +2,8 @@
 
 import { isDark, themeColour, valueColour, classColour, decodeBytes } from "./colours.js";
 import { arrange, makeLines, makeLinks, openLayers } from "./graph.js";
-import { FEATURES, FEATURE_LABELS } from "./settings.js";
+import { FEATURES, FEATURE_LABELS, MAX_LAYERS, MAX_NEURONS } from "./settings.js";
 
-const MAX_LAYERS = 50;
-const MAX_NEURONS = 16;
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 /** @param {number} layer @param {number} depth @param {number} unit @returns {string} a neuron's name, from 1 */

@@ -186,5 +186,6 @@ function drawActivation({ activation, sum, output, slope }) {
     label(toX(0) + 6, HEIGHT - 4, formatNumber(low, 1), "start"),
     label(4, toY(0) - 5, formatNumber(-reach, 1), "start"));
   return [picture, element("figcaption", { className: "caption", textContent:
-    "The activation function. The point is this neuron; the line through it has the slope ∂h/∂z." })];
+    "The activation function. The point is this neuron. The short blue line is the tangent: its slope says how much "
+    + "the output h changes if the sum z changes a little." })];
 }

@@ -1,6 +1,7 @@
 /** The big picture of a network's output with the points of the data, and drawing of own points. */
 
 import { classColour, themeColour, valueColour } from "./colours.js";
+import { isEnough, MIN_POINTS } from "./settings.js";
 
 const REACH = 6; // the picture shows -6 to 6 in both directions
 const PIXELS = 520; // of the canvas with the points
@@ -147,6 +148,9 @@ export function createPointTools(state, onChange) {
   const value = byId("point-value");
 
   const refresh = () => {
+    const needs = state.points_task === "regression" ? "" : ", of class 0 and at least one other class";
+    byId("points-hint").textContent = "Click in the large picture to add points."
+      + (isEnough(state) ? "" : ` Training needs ${MIN_POINTS} points or more${needs}.`);
     byId("points-tools").hidden = state.shape !== "points";
     document.body.classList.toggle("drawing", state.shape === "points");
     byId("point-class-field").hidden = state.points_task !== "classification";
@@ -160,7 +164,6 @@ export function createPointTools(state, onChange) {
 
   const set = (points) => {
     state.points = points;
-    refresh();
     onChange();
   };
 

@@ -16,17 +16,18 @@ export function createPanels(send, getDepth) {
     neuron: createNeuronPanel(byId("neuron-root"), send),
     surface: createSurfacePanel(byId("surface-root"), send),
   };
-  const openers = {}; // what had the focus before
+  const openers = {}; // id of what had the focus before; a neuron is built again when the page makes room
 
   const close = (name) => {
     const panel = byId(`${name}-panel`);
     if (panel.hidden) return;
     panel.hidden = true;
+    document.body.classList.remove("panel-open");
     if (name === "neuron") {
       contents.neuron.close();
       send({ type: "neuron", network: null });
     }
-    openers[name]?.focus();
+    document.getElementById(openers[name])?.focus();
   };
 
   for (const name of Object.keys(contents)) {
@@ -43,8 +44,9 @@ export function createPanels(send, getDepth) {
     }
     for (const other of Object.keys(contents)) if (other !== name) close(other);
     if (panel.hidden) {
-      openers[name] = document.activeElement;
+      openers[name] = document.activeElement.id;
       panel.hidden = false;
+      document.body.classList.add("panel-open");
       byId(`${name}-close`).focus();
     }
     contents[name].show(message);

@@ -1,5 +1,10 @@
 /** The state of the page: its defaults, the address, and the controls that change it. */
 
+import { STORIES } from "./stories.js";
+
+export const MAX_LAYERS = 50;
+export const MAX_NEURONS = 16;
+export const MIN_POINTS = 4; // of one's own
 export const FEATURES = ["x", "y", "x2", "y2", "xy", "sin_x", "sin_y"];
 export const FEATURE_LABELS = {
   x: "x", y: "y", x2: "x²", y2: "y²", xy: "xy", sin_x: "sin x", sin_y: "sin y",
@@ -16,6 +21,15 @@ export const SETTINGS = {
 
 /** What only the page knows. `hide` lists groups of controls that are hidden. */
 export const VIEW = { show_test: false, discretize: false, speed: 25, tab: "plane", hide: [], story: null };
+
+const KINDS = ["plain", "residual"];
+const CHOICES = {
+  rule: ["package", "original"], shape: ["circle", "xor", "gauss", "spiral", "plane", "bumps", "points"],
+  points_task: ["classification", "regression"], kind: KINDS, second_kind: KINDS, features: FEATURES,
+  activation: ["relu", "tanh", "sigmoid", "linear"], optimizer: ["sgd", "momentum", "adamw"],
+  regularization: ["none", "l1", "l2"], show_test: [true, false], discretize: [true, false], tab: ["plane", "digits"],
+};
+const STORY_STEPS = STORIES.flatMap(({ id, steps }) => steps.map((_, index) => `${id}.${index + 1}`));
 
 const OPTIONAL_NUMBERS = ["stop_epoch", "stop_loss"];
 const OPTIONAL_TEXTS = ["story"];
@@ -34,6 +48,12 @@ export function serverSettings(state) {
   return { ...settings, batch_size: Math.max(1, Math.min(state.batch_size, numTrain)) };
 }
 
+/** Whether there is something to train on: of own points, several of at least two classes. @param {object} state */
+export function isEnough({ shape, points, points_task: task }) {
+  if (shape !== "points") return true;
+  return points?.length >= MIN_POINTS && (task === "regression" || points.some(([, , target]) => target > 0));
+}
+
 function encode(name, value) {
   if (value === null) return "none";
   if (name === "points") return value.map((point) => point.join(":")).join(";");
@@ -49,7 +69,7 @@ function decode(name, text) {
   if (name === "speed" || OPTIONAL_NUMBERS.includes(name)) return text === "none" ? null : Number(text);
   if (OPTIONAL_TEXTS.includes(name)) return text === "none" ? null : text;
   if (typeof fallback === "number") return Number(text);
-  if (typeof fallback === "boolean") return text === "true";
+  if (typeof fallback === "boolean") return { true: true, false: false }[text];
   return text;
 }
 
@@ -70,20 +90,43 @@ export function writeAddress(state) {
   return parts.join("&");
 }
 
+/** @returns {string | null} what a value must be, or null if it is right as far as the page knows */
+function findFault(name, value) {
+  if (value === null || name === "hide") return null;
+  if (name === "story") return STORY_STEPS.includes(value) ? null : `must be a story and a step: ${STORY_STEPS[0]}`;
+  if (CHOICES[name]) {
+    const isRight = [value].flat().every((one) => CHOICES[name].includes(one)) && value.length !== 0;
+    return isRight ? null : `must be ${name === "features" ? "chosen from" : "one of"} ${CHOICES[name].join(", ")}`;
+  }
+  if (NUMBER_LISTS.includes(name)) {
+    const isRight = value.every((width) => Number.isInteger(width) && width >= 1 && width <= MAX_NEURONS);
+    return isRight && value.length <= MAX_LAYERS ? null
+      : `must be at most ${MAX_LAYERS} whole numbers from 1 to ${MAX_NEURONS}, such as 4,2`;
+  }
+  if (name === "points") {
+    return value.every((point) => point.length === 3 && point.every(Number.isFinite)) ? null : "must be x:y:class;…";
+  }
+  if (!Number.isFinite(value)) return "must be a number";
+  return name === "speed" && value <= 0 ? "must be above 0, or none" : null;
+}
+
 /**
  * @param {string} address the part after #
- * @returns {object | null} the state, or null if the address is empty
+ * @returns {{state: object, faults: string[]} | null} the state, with the default for what is wrong, and a line for
+ *   each fault; null if the address is empty
  */
 export function readAddress(address) {
-  const text = address.replace(/^#/, "");
-  if (!text) return null;
+  const parts = [...new URLSearchParams(address.replace(/^#/, ""))];
   const state = defaultState();
-  for (const part of text.split("&")) {
-    const at = part.indexOf("=");
-    const name = part.slice(0, at);
-    if (name in state) state[name] = decode(name, decodeURIComponent(part.slice(at + 1)));
+  const faults = [];
+  for (const [name, text] of parts) {
+    const isKnown = Object.hasOwn(state, name);
+    const value = isKnown ? decode(name, text) : undefined;
+    const fault = isKnown ? findFault(name, value) : "is not a setting of the page; the link is used without it";
+    if (fault === null) state[name] = value;
+    else faults.push(`${name}=${text} ${fault}${isKnown ? "; the default is used" : ""}.`);
   }
-  return state;
+  return parts.length ? { state, faults } : null;
 }
 
 /** How each kind of text is shown beside a slider. */
@@ -168,14 +211,21 @@ export function settle(state, names) {
 
 const RULES = {
   package: "Trains this package's PyTorch modules with cross entropy, or mean squared error for regression.",
-  original: "Trains as TensorFlow Playground does: one tanh output, squared error, and plain SGD.",
+  original: "Trains as TensorFlow Playground does: one tanh output, squared error, and plain SGD. "
+    + "train.py does not have this rule, so \"Take it away\" is off.",
 };
+
+const USES_NETWORKS = "#play, #step, #step-batch, #reset, #tensorboard, .loss-surface";
 
 /** Disables the controls that the rule or the data set does not have. @param {object} state */
 export function limitControls(state) {
   const byId = (id) => document.getElementById(id);
   const isOriginal = state.rule === "original";
-  byId("take-away").disabled = isOriginal;
+  const isWaiting = !isEnough(state); // the networks of the server belong to other data: they are not shown or used
+  document.body.classList.toggle("waiting", isWaiting);
+  document.querySelectorAll(USES_NETWORKS).forEach((button) => { button.disabled = isWaiting; });
+  byId("take-away").disabled = isOriginal || isWaiting;
+  byId("take-away").title = isOriginal ? "train.py has no rule Original" : "Get a config for train.py";
   byId("rule-text").textContent = RULES[state.rule];
   byId("optimizer").disabled = isOriginal;
   byId("dropout").disabled = isOriginal;

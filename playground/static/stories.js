@@ -44,8 +44,8 @@ export const STORIES = [
         settings: { shape: "circle", layers: [4], lr: 0.03 },
       },
       {
-        text: "A good feature can replace the hidden layer: with x² and y² as inputs, the circle is a "
-          + "straight line again.",
+        text: "A good feature can replace the hidden layer: with x² and y² as inputs, no bend is "
+          + "needed. A straight line in x² and y² is a circle in the picture.",
         settings: { shape: "circle", layers: [], features: ["x2", "y2"], lr: 0.03 },
       },
     ],
@@ -56,16 +56,19 @@ export const STORIES = [
     hide: [...DEEP, "second"],
     steps: [
       {
-        text: "Two networks of 20 hidden layers with sigmoid. Above, plain: the gradient shrinks from layer to layer, "
-          + "and the first layers stand still. Below, residual connections carry it through.",
+        text: "Two networks of 20 hidden layers with sigmoid. The bars of the plain one shrink towards the first "
+          + "layer, which gets no gradient: the network does not learn. In the residual one, each block starts with "
+          + "scale 0, so only the first and the last bar stand at first. Press play: the others rise in the first "
+          + "epoch, and the network solves the circle in about 20 epochs.",
         settings: {
           ...deepCircle, activation: "sigmoid",
           layers: wide(6, 20), second_layers: wide(6, 20), second_kind: "residual",
         },
       },
       {
-        text: "ReLU has a slope of 0 or 1, so that its gradients shrink far less. Compare the bars with those "
-          + "of the sigmoid.",
+        text: "The same with ReLU. At first, the bars of the plain network are level. Press play: all of them fall "
+          + "to the floor in the first epoch. A layer now outputs 0 for every point, so no gradient passes: the "
+          + "network is dead and never recovers. The residual network solves the circle in about 10 epochs.",
         settings: {
           ...deepCircle, activation: "relu",
           layers: wide(6, 20), second_layers: wide(6, 20), second_kind: "residual",
@@ -79,8 +82,8 @@ export const STORIES = [
     hide: ["rule", "stop", "csv", "num_classes", "features", "gradients", "surface", "second"],
     steps: [
       {
-        text: "A large network on 50 noisy points. The training loss falls towards 0 while the test loss rises: "
-          + "the network memorises the noise.",
+        text: "A large network on 50 noisy points. At first both losses fall. From about epoch 50 on, the test loss "
+          + "rises while the training loss keeps falling: the network memorises the noise.",
         settings: few,
       },
       {
@@ -89,7 +92,8 @@ export const STORIES = [
         settings: { ...few, regularization: "l2", regularization_rate: 1 },
       },
       {
-        text: "Dropout sets random neurons to 0 in each step, so that no neuron can rely on a single other one.",
+        text: "Dropout sets random neurons to 0 in each step, so that no neuron can rely on a single other one. The "
+          + "test loss stays low. The training loss is higher, because it is measured with neurons left out.",
         settings: { ...few, dropout: 0.2 },
       },
     ],
@@ -108,7 +112,8 @@ export const STORIES = [
         settings: { shape: "xor", layers: [4, 2], lr: 10 },
       },
       {
-        text: "0.1 is about right. Change the learning rate while it trains, and press reset to start again.",
+        text: "0.1 is about right: the loss falls close to 0 within 50 epochs. Change the learning rate while it "
+          + "trains, and press reset to start again.",
         settings: { shape: "xor", layers: [4, 2], lr: 0.1 },
       },
     ],

@@ -477,6 +477,9 @@ def test_own_points_are_drawn_and_uploaded(visit: Visit) -> None:
     visitor = visit(SMALL)
     visitor.page.locator("label.thumb:has(#shape-points)").click()
     picture = visitor.page.locator("#network-0 canvas.points")
+    assert "with 0 training points" in (picture.get_attribute("aria-label") or "")
+    assert not picture.page.locator("#network-0 canvas.map").is_visible()
+    assert visitor.element("step").is_disabled()
     box = picture.bounding_box()
     assert box
     for label, x in (("0", 0.25), ("1", 0.75)):
@@ -502,21 +505,53 @@ def test_own_points_are_drawn_and_uploaded(visit: Visit) -> None:
 
 def test_page_without_points_says_what_to_draw_and_takes_a_file(visit: Visit) -> None:
     visitor = visit("shape=points")
-    visitor.click("play")
-    visitor.page.locator(".message.error", has_text="draw at least 4 points").wait_for()
-    assert visitor.page.locator(".message").count() == 1
-    assert visitor.element("play").get_attribute("aria-label") == "Play"
+    assert visitor.element("play").is_disabled()
+    assert "4 points or more" in visitor.element("points-hint").inner_text()
+    visitor.upload("x,y\n1,1\n")
+    visitor.page.locator(".message.error", has_text="header").wait_for()
     visitor.upload(POINTS)
     visitor.wait("() => window.playground.last")
+    assert visitor.page.locator(".message").count() == 0
+    assert "4 points or more" not in visitor.element("points-hint").inner_text()
     assert visitor.step()["epoch"] == 1
 
 
-def test_link_with_a_wrong_value_says_which(visit: Visit) -> None:
-    visitor = visit("shape=points&dropout=2&points=1:1:0;2:2:1;3:3:0;4:4:1")
-    visitor.page.locator(".message.error", has_text="dropout=2").wait_for()
-    visitor.element("dropout").select_option("0")
+BROKEN_LINKS = {
+    "unknown names and values": (
+        "shape=zzz&layers=99&features=zzz&speed=0&tab=nope&story=nope.9&foo=1&seed=x&points=1:2&show_test=maybe&%",
+        ["shape=zzz", "layers=99", "features=zzz", "speed=0", "tab=nope", "story=nope.9", "foo=1", "seed=x", "%"],
+    ),
+    "value outside the limits": ("shape=spiral&dropout=2", ["dropout=2", "shows its defaults"]),
+    "value outside the limits with own points": (
+        "shape=points&noise=2&points=1:1:0;2:2:1;3:3:0;4:4:1",
+        ["noise=2", "shows its defaults"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_LINKS)
+def test_broken_link_ends_in_a_usable_page_with_one_message(visit: Visit, name: str) -> None:
+    link, faults = BROKEN_LINKS[name]
+    visitor = visit(link)
+    message = visitor.page.locator(".message.error", has_text=faults[0])
+    message.wait_for()
+    assert visitor.page.locator(".message").count() == 1
+    assert [fault for fault in faults if fault not in message.inner_text()] == []
     visitor.wait("() => window.playground.last")
+    assert visitor.page.url.endswith("#shape=circle&seed=0")
     assert visitor.step()["epoch"] == 1
+    assert visitor.page.locator(".message").count() == 0
+
+
+def test_step_of_a_story_starts_at_epoch_0(visit: Visit) -> None:
+    visitor = visit()
+    visitor.element("story-select").select_option("learning-rate")
+    visitor.wait("() => window.playground.last.networks.length === 1")
+    first = visitor.frame()
+    visitor.step()
+    visitor.click("story-next")  # only the learning rate is another
+    assert visitor.wait_for_epoch(0)["networks"] == first["networks"]
+    assert visitor.frame()["state"]["lr"] != first["state"]["lr"]
 
 
 # ---------------------------------------------------------------------------------------------------- digits
