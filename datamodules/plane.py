@@ -148,7 +148,7 @@ def read_points(text: str, name: str = "points") -> OwnPoints:
             raise ValueError(f"{name}, line {number}: {line[:40]!r} has {len(cells)} columns; write 3: {header}")
         rows.append([read_number(*cell, f"{name}, line {number}") for cell in zip(columns, cells, strict=True)])
     if len(rows) < 2:
-        raise ValueError(f"{name} has {len(rows)} points; write 2 or more")
+        raise ValueError(f"{name} has fewer than 2 points; write 2 or more")
     points, targets = np.split(np.array(rows), [2], axis=1)
     num_classes = int(targets.max()) + 1 if columns[2] == "class" else 0
     if num_classes == 1:

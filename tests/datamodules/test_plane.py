@@ -216,7 +216,7 @@ def test_a_file_of_values_is_regression() -> None:
         ("x,y,class\n1,2,6\n1,2,1", "line 2, column class: '6' must be a whole number from 0 to 5"),
         ("x,y,class\n1,2,0.5\n1,2,1", "column class: '0.5' must be a whole number from 0 to 5"),
         ("x,y,class\n1,2,0\n1,2,0", "every class is 0; write at least two classes, 0 and 1"),
-        ("x,y,class\n1,2,0", "own.csv has 1 points; write 2 or more"),
+        ("x,y,class\n1,2,0", "own.csv has fewer than 2 points"),
         ("x,y,class\n" + 100_000 * "1,2,0\n", "own.csv has 100001 lines; use at most 100000"),
     ],
 )
