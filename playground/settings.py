@@ -9,14 +9,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import models
-from datamodules import Plane, plane
+from datamodules import Plane, points_file
 from models import BaseModel
 
 POINTS = "points"  # the shape of one's own points
 MAX_LAYERS, MAX_UNITS, MAX_POINTS, MAX_EPOCHS = 50, 16, 2000, 20_000
 KINDS: dict[str, type[BaseModel]] = {"plain": models.DeepMLP, "residual": models.ResidualMLP}
 LIMITS: dict[str, tuple[float, float]] = {
-    "num_classes": (2, plane.MOST_CLASSES),
+    "num_classes": (2, points_file.MOST_CLASSES),
     "num_samples": (10, MAX_POINTS),
     "noise": (0, 0.8),
     "train_share": (0.1, 0.9),
@@ -121,7 +121,7 @@ class Settings:
             raise ValueError(f"shape={self.shape!r} does not go with points; draw points, and use shape='points'")
         if self.points is not None:
             check_points(self.points)
-            plane.read_points(self.points_csv())
+            points_file.read_points(self.points_csv())
 
     def networks(self) -> list[tuple[str, list[int]]]:
         """The kind and the hidden layers of each network."""
@@ -183,7 +183,7 @@ def check_network(kind: str, layers: Any) -> None:
 
 
 def check_points(points: Any) -> None:
-    """Raises a ValueError if these are not points of the page. `plane.read_points` checks their values."""
+    """Raises a ValueError if these are not points of the page. `points_file.read_points` checks their values."""
     if not 4 <= len(points) <= MAX_POINTS:
         raise ValueError(f"there are {len(points)} points; draw or upload 4 to {MAX_POINTS}")
     for point in points:
@@ -197,6 +197,6 @@ def read_points(text: str) -> dict[str, Any]:
     Raises:
         ValueError: If it is not what `Plane` reads.
     """
-    own = plane.read_points(text)
+    own = points_file.read_points(text)
     points = [[*point, target] for point, target in zip(own.points.tolist(), own.targets.tolist(), strict=True)]
     return {"shape": POINTS, "points": points, "points_task": own.task}

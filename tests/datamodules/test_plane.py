@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from datamodules import Plane
-from datamodules.plane import FEATURES, read_points
+from datamodules.plane import FEATURES
+from datamodules.points_file import read_points
 
 SHAPES: list[Any] = ["circle", "xor", "gauss", "spiral", "plane", "bumps"]
 
