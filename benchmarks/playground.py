@@ -17,15 +17,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.committed import markdown
 from benchmarks.timing import command_line
 from engine.paths import PROJECT
 from engine.results import Row
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 DEFAULT = "shape=spiral&layers=4,2&speed=none"  # 250 training points, batches of 10
 GOALS = {
@@ -54,6 +57,8 @@ RATES = """seconds => new Promise(resolve => {
 @contextmanager
 def playground() -> Iterator[tuple[Browser, str, int]]:
     """A browser, the address of a new server, and the server's process."""
+    from playwright.sync_api import sync_playwright
+
     command = [sys.executable, "-m", "playground", "--no-browser", "--port", "0"]
     with (
         subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as server,
@@ -132,7 +137,7 @@ def measure(rounds: int | None = None) -> Row:
 def table(found: Row) -> str:
     lines = []
     for name, goal in GOALS.items():
-        values = [row[name] for row in found["rounds"]]
+        values = [round(row[name], 2) for row in found["rounds"]]
         lines.append([name, f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})", goal])
     return markdown(pd.DataFrame(lines, columns=["", "median (range)", "goal"]))
 
@@ -142,6 +147,7 @@ def draw_animation() -> None:
     pictures: list[Image.Image] = []
     with playground() as (browser, address, _):
         page = visit(browser, address, "")
+        page.set_viewport_size({"width": 1280, "height": 1000})  # so that both networks fit
         area = page.locator("#networks").bounding_box()
         assert area is not None
         for _ in range(FRAMES):
