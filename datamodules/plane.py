@@ -219,5 +219,5 @@ class Plane(BaseDataModule):
             return
         super().setup(stage)
         (points, targets), (test, _) = self.draw()
-        train, val = self.stratified_split(targets, self.val_size)  # the same as that of the samples
+        train, val = self.stratified_split(targets, self.val_size)  # as the base class splits the samples
         self.points = {"train": points[train], "val": points[val], "test": test}

@@ -141,7 +141,7 @@ class Network:
         return loss, float((self.labels(outputs) == targets).float().mean())
 
     def at(self, snapshot: Tensor | None) -> Any:
-        """The network in evaluation mode with the weights of a snapshot; None: those of now.
+        """Returns the network in evaluation mode, with the weights of a snapshot, or with its present weights.
 
         It is always the same copy, because copying a LightningModule takes longer than everything else in a frame.
         """
@@ -158,7 +158,7 @@ class Network:
 
 
 class OriginalNetwork(Network):
-    """A network under the rule `original`, that of TensorFlow Playground."""
+    """A network that trains as in TensorFlow Playground, which is the rule `original`."""
 
     def make_model(self) -> nn.Module:
         classes = self.data.num_outputs
@@ -221,7 +221,7 @@ def weight_layers(model: Any) -> list[nn.Linear]:
 
 
 def outputs_by_layer(model: Any, inputs: Tensor) -> list[Tensor]:
-    """The outputs `(B, U)` of each hidden layer, then those of the network `(B, K)`."""
+    """Returns the output `(B, U)` of each hidden layer, and last the output `(B, K)` of the network."""
     outputs, x = [], inputs
     for layer in hidden_layers(model):
         x = layer(x)

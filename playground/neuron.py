@@ -17,7 +17,7 @@ ACTIVATION_TYPES = tuple(kind for kind, _ in ACTIVATIONS.values())
 def explain_neuron(network: Network, layer: int, unit: int, sample: int) -> dict[str, Any]:
     """Every number in a neuron for one sample of the next batch, and what the next step will do to its weights.
 
-    The forward pass is without dropout. Gradients and next values of the weights are those of the whole batch.
+    The forward pass does not use dropout. The gradients and the next weights belong to the whole batch.
 
     Args:
         network: The network.

@@ -68,7 +68,7 @@ class Playground:
 
     async def visit(self, request: web.Request) -> web.WebSocketResponse:
         """Serves a visitor until the page is closed."""
-        # on this machine, compressing a frame takes longer than sending it
+        # the page is usually on the same machine, where compression saves nothing
         socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT, compress=False)
         await socket.prepare(request)
         if len(self.connected) >= MAX_VISITORS:
@@ -109,7 +109,7 @@ async def start(playground: Playground, host: str, port: int) -> str:
 
 
 class Visitor:
-    """The connection of one page. Its training takes turns with that of other visitors, on one thread."""
+    """The connection of one page. All visitors train in turn, on one thread."""
 
     def __init__(self, socket: web.WebSocketResponse, playground: Playground) -> None:
         self.socket, self.playground = socket, playground
@@ -154,7 +154,7 @@ class Visitor:
         raise ValueError("there is no network yet; draw at least 4 points, or choose other settings")
 
     def begin(self, message: Message) -> list[Message]:
-        """The first settings of a page, or those of a page whose connection was lost."""
+        """Starts a session with the first settings of a page, or continues the session of a lost connection."""
         sessions, old = self.playground.sessions, message.get("session")
         if old not in sessions or old in self.playground.connected:
             self.session = sessions[self.name] = Session(Settings(**message["settings"]))

@@ -53,7 +53,7 @@ def to_config(settings: Settings, kind: str, layers: list[int], epochs: int) -> 
         "seed_everything": settings.seed,
         "model": {"class_path": model_class.__name__, "init_args": options},
         "data": {"class_path": "Plane", "init_args": settings.data_options("points.csv")},
-        "trainer": {"max_epochs": epochs},
+        "trainer": {"max_epochs": epochs, "accelerator": "cpu"},  # as the page trains
     }
     return yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
 
@@ -79,7 +79,9 @@ def from_config(path: str) -> Settings:
         if given.get(option, wanted) != wanted:
             value = given[option]
             raise InputError(f"{path} has {option}={value}, which the page does not have; use {option}={wanted}")
-    if unknown := read_config(path).get("trainer", {}).keys() - {"max_epochs"}:
+    trainer = read_config(path).get("trainer", {})
+    known_options = {"max_epochs", *(["accelerator"] if trainer.get("accelerator") == "cpu" else [])}
+    if unknown := trainer.keys() - known_options:
         names = ", ".join(sorted(unknown))
         raise InputError(f"{path} sets {names} of the trainer, which the page does not have; leave it out")
     momentum = model["momentum"] if model["optimizer"] == "sgd" else None

@@ -102,6 +102,7 @@ def test_looking_back_and_at_the_loss_surface_changes_nothing() -> None:
     train(left, 6)
     assert torch.equal(weights(looked), weights(left))
     assert torch.equal(weights(looked, 1), weights(left, 1))
+    assert looked.networks[0].history == left.networks[0].history
 
 
 def test_second_network_trains_as_if_it_were_alone() -> None:

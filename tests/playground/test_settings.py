@@ -38,7 +38,7 @@ def test_config_of_the_page_trains_to_the_same_losses_and_weights(
     Path(taken["name"]).write_text(taken["yaml"])
     if taken["csv"]:
         Path("points.csv").write_text(taken["csv"])
-    cli = engine.cli.main([*taken["command"].split()[2:], "--trainer.accelerator=cpu"])
+    cli = engine.cli.main(taken["command"].split()[2:])
     found = curves(Path("runs"))
     assert [value for _, value in found["train/loss"]] == [row[0][0] for row in network.history[1:]]
     assert cli.result["test_loss"] == pytest.approx(network.history[-1][1][0], rel=1e-5)
@@ -73,6 +73,7 @@ def test_config_of_the_documentation_opens() -> None:
         ("model: {class_path: ShallowMLP}\ndata: {class_path: Plane}", "trains ShallowMLP"),
         ("model: {class_path: DeepMLP}", "use schedule=constant"),
         ("trainer: {gradient_clip_val: 1.0}", "gradient_clip_val"),
+        ("trainer: {accelerator: auto}", "sets accelerator of the trainer"),
         ("data: {class_path: Plane, init_args: {val_size: 50}}", "use val_size=0"),
         ("data: {class_path: Plane, init_args: {val_size: 0, num_samples: 5000}}", "num_samples=5000"),
     ],
