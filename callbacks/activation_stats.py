@@ -35,12 +35,12 @@ class ActivationStats(Insight):
     """
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        inputs, _ = self.samples(trainer, NUM_SAMPLES)
+        inputs, _, *lengths = self.samples(trainer, NUM_SAMPLES)
         parts = stages(model)
         inner = {name: nonlinearities(part) for name, part in parts.items()}
         layers = {f"{name}/{number}": layer for name, found in inner.items() for number, layer in enumerate(found)}
         with recorded({**parts, **layers}) as outputs:
-            model(inputs)
+            model(inputs, *lengths)
         names = [name for name in outputs if name in parts]
         curves: dict[str, float] = {}
         deviations, inactive = [], []

@@ -28,12 +28,12 @@ class Embedding(Insight):
         return None
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        inputs, targets = self.samples(trainer, MOST_SAMPLES)
+        inputs, targets, *lengths = self.samples(trainer, MOST_SAMPLES)
         head_inputs: list[Tensor] = []
         with model.get_submodule("head").register_forward_pre_hook(
             lambda _, args, kwargs: head_inputs.append([*args, *kwargs.values()][0]), with_kwargs=True
         ):
-            model(inputs)
+            model(inputs, *lengths)
         if self.data.task == "classification":
             names = self.class_names()
             labels = [names[label] if label >= 0 else "" for label in targets.tolist()]

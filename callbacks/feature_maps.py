@@ -51,9 +51,9 @@ class FeatureMaps(Insight):
     """
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        inputs, titles = self.samples_of_different_classes(trainer)
+        inputs, titles, lengths = self.samples_of_different_classes(trainer)
         with attention_maps(model) as attention, recorded(stages(model)) as outputs:
-            model(inputs)
+            model(inputs, *lengths)
         outputs = {name: outputs[name] for name in evenly_spaced(outputs, MOST_ROWS)}
         rows = [to_pictures(inputs), *(tiles(output, model) for output in outputs.values())]
         is_over_time = [False, *(output.ndim == 3 for output in outputs.values())]
@@ -92,15 +92,17 @@ class FeatureMaps(Insight):
         colour_scale(figure, every_axes, drawn, "attention")
         self.draw(tag, figure)
 
-    def samples_of_different_classes(self, trainer: L.Trainer) -> tuple[Tensor, list[str]]:
-        """Three samples and their titles."""
-        inputs, targets = self.samples(trainer, most=200)
+    def samples_of_different_classes(self, trainer: L.Trainer) -> tuple[Tensor, list[str], list[Tensor]]:
+        """Three samples, their titles, and their lengths if these are unequal."""
+        inputs, targets, *lengths = self.samples(trainer, most=200)
         if targets.ndim > 1:  # regression or tagging
-            return inputs[:NUM_SAMPLES], [f"sample {number + 1}" for number in range(len(inputs[:NUM_SAMPLES]))]
+            titles = [f"sample {number + 1}" for number in range(len(inputs[:NUM_SAMPLES]))]
+            return inputs[:NUM_SAMPLES], titles, [values[:NUM_SAMPLES] for values in lengths]
         classes = targets[targets >= 0].unique()
         chosen = classes[torch.linspace(0, len(classes) - 1, min(NUM_SAMPLES, len(classes))).long()]
         indices = torch.stack([(targets == label).nonzero()[0, 0] for label in chosen])
-        return inputs[indices], [class_title(self.class_names()[int(label)]) for label in chosen]
+        titles = [class_title(self.class_names()[int(label)]) for label in chosen]
+        return inputs[indices], titles, [values[indices] for values in lengths]
 
 
 def tiles(output: Tensor, model: nn.Module) -> np.ndarray:

@@ -52,7 +52,7 @@ class Features(Insight):
         return None
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        samples, _ = self.samples(trainer, MOST_SAMPLES)
+        samples, *_ = self.samples(trainer, MOST_SAMPLES)
         parts = {name: part for name, part in stages(model).items() if list(part.parameters())}
         with recorded(parts) as outputs:
             model(samples)

@@ -104,12 +104,15 @@ class Insight(L.Callback):
         self.last_inspection = self.epoch
         self.seconds += time.perf_counter() - start
 
-    def samples(self, trainer: L.Trainer, most: int, split: str = "val") -> tuple[Tensor, Tensor]:
-        """At most `most` samples and targets, evenly spaced over a split. Without validation, training samples."""
+    def samples(self, trainer: L.Trainer, most: int, split: str = "val") -> tuple[Tensor, ...]:
+        """At most `most` samples, evenly spaced over a split: inputs, targets and the lengths of unequal sequences.
+
+        Without validation, training samples.
+        """
         splits = self.data.splits
-        inputs, targets = splits[split if len(splits[split][1]) else "train"]
-        chosen = torch.linspace(0, len(targets) - 1, min(most, len(targets))).long().to(targets.device)
-        return trainer.precision_plugin.convert_input(inputs[chosen]), targets[chosen]
+        inputs, *others = splits[split if len(splits[split][1]) else "train"]
+        chosen = torch.linspace(0, len(inputs) - 1, min(most, len(inputs))).long().to(inputs.device)
+        return trainer.precision_plugin.convert_input(inputs[chosen]), *(values[chosen] for values in others)
 
     def class_names(self) -> list[str]:
         """The names of the classes, or their numbers if the data has no names."""

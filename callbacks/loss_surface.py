@@ -48,9 +48,9 @@ class LossSurface(Insight):
         self.save_arrays(losses=losses)
 
 
-def surface(model: L.LightningModule, batch: tuple[Tensor, Tensor]) -> np.ndarray:
+def surface(model: L.LightningModule, batch: tuple[Tensor, ...]) -> np.ndarray:
     """The losses `(NUM_POINTS, NUM_POINTS)` on a grid; the first axis is the first direction."""
-    inputs, targets = batch
+    inputs, targets, *lengths = batch
     copied: Any = copy.deepcopy(model)
     parameters = list(weights(copied, inputs).values())
     final = [parameter.detach().clone() for parameter in parameters]
@@ -60,7 +60,7 @@ def surface(model: L.LightningModule, batch: tuple[Tensor, Tensor]) -> np.ndarra
     for x, y in itertools.product(np.linspace(-REACH, REACH, NUM_POINTS).tolist(), repeat=2):
         for parameter, weight, one, other in zip(parameters, final, first, second, strict=True):
             parameter.copy_(weight + x * one + y * other)
-        losses.append(float(copied.loss(copied(inputs), targets)))
+        losses.append(float(copied.loss(copied(inputs, *lengths), targets)))
     return np.array(losses).reshape(NUM_POINTS, NUM_POINTS)
 
 

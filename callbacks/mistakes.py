@@ -36,11 +36,12 @@ class Mistakes(Insight):
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
         if self.data.task == "regression":
             return "regression has no classes"
-        return None if self.data.val_size else "there is no validation"
+        return None if self.data.has_validation else "there is no validation"
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        inputs, targets = self.samples(trainer, MOST_SAMPLES)
-        logits = torch.cat([model(batch) for batch in inputs.split(self.data.batch_size)]).float()
+        inputs, targets, *lengths = self.samples(trainer, MOST_SAMPLES)
+        batches = zip(*(values.split(self.data.batch_size) for values in (inputs, *lengths)), strict=True)
+        logits = torch.cat([model(*batch) for batch in batches]).float()
         self.latest = inputs, logits, targets
         counts, names = confusion(logits, targets), self.class_names()
         if len(names) <= MOST_WRITTEN:

@@ -13,7 +13,7 @@ NONLINEARITIES = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, n
 
 
 def stages(module: nn.Module, prefix: str = "") -> dict[str, nn.Module]:
-    """The stages of a network by name: its children, without dropout and metrics.
+    """The stages of a network by name: its children, without dropout, identities and metrics.
 
     Lists, and containers whose items all have children, are replaced by their items: `blocks.0`, `stages.1.0`.
     """
@@ -23,7 +23,7 @@ def stages(module: nn.Module, prefix: str = "") -> dict[str, nn.Module]:
         is_nested = isinstance(child, nn.Sequential) and all(list(item.children()) for item in child)
         if is_list or is_nested:
             found |= stages(child, f"{prefix}{name}.")
-        elif not isinstance(child, nn.Dropout | Metric):
+        elif not isinstance(child, nn.Dropout | nn.Identity | Metric):
             found[prefix + name] = child
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,8 @@ class BaseDataModule(L.LightningDataModule):
 
     Args:
         batch_size: Samples per optimizer step, over all devices.
-        val_size: Number of training samples held back for validation. With 0, there is no validation.
+        val_size: Number of training samples held back for validation. With 0, there is no validation, unless the data
+            set has validation samples of its own.
         seed: Seed of the order of samples. Set by `seed_everything`.
 
     Raises:
@@ -37,6 +39,9 @@ class BaseDataModule(L.LightningDataModule):
     input_shape: list[int]
     num_outputs: int
     task: Literal["classification", "tagging", "regression"]
+    has_val_split = False  # whether `load` returns validation samples
+    num_tokens: int | None = None  # size of the vocabulary, if the inputs are tokens: integers `(N, T)`
+    has_lengths = False  # whether samples are sequences of unequal length, padded at the end
     classes: list[str] | None = None  # names of the classes, in the order of their labels; None shows numbers
     is_ink = False  # whether samples are light strokes on dark, as in MNIST; they are shown as ink on paper
     num_draws = 0  # random numbers per sample for `augment`; with 0, training samples are not changed
@@ -51,12 +56,16 @@ class BaseDataModule(L.LightningDataModule):
         self.seed = seed
         self.splits: dict[str, Samples] = {}
 
-    def load(self) -> tuple[Samples, Samples]:
-        """Returns the official training samples and the official test samples, each as (inputs, targets).
+    def load(self) -> tuple[Samples, ...]:
+        """Returns the official training and test samples, each as (inputs, targets).
+
+        If `has_val_split` is True, the official validation samples stand between the two.
 
         Inputs are `(N, *input_shape)` of float32, or of int64 for tokens. Targets are int64 `(N,)` for classification,
-        int64 `(N, T)` for tagging, float32 `(N, num_outputs)` for regression. Draw random numbers from a generator
-        with a fixed seed, because the state of the global one differs between models.
+        int64 `(N, T)` for tagging, float32 `(N, num_outputs)` for regression. Sequences of unequal length are padded at
+        the end to `input_shape[0]` steps, `has_lengths` is True, and the samples are (inputs, targets, lengths), with
+        the number of steps of each sequence as int64 `(N,)`. Draw random numbers from a generator with a fixed seed,
+        because the state of the global one differs between models.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement load")
 
@@ -75,9 +84,13 @@ class BaseDataModule(L.LightningDataModule):
         return type(self).__name__
 
     @property
+    def has_validation(self) -> bool:
+        return self.has_val_split or self.val_size > 0
+
+    @property
     def monitor(self) -> str | None:
         """The metric that decides which epoch is best. None without validation."""
-        if self.val_size == 0:
+        if not self.has_validation:
             return None
         return "val/loss" if self.task == "regression" else "val/acc"
 
@@ -89,18 +102,38 @@ class BaseDataModule(L.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.splits:
             return
-        (inputs, targets), test = self.load()
-        self.check("training", inputs, targets)
-        self.check("test", *test)
+        self.check_model()
+        train, *own_val, test = self.load()
+        if len(own_val) != self.has_val_split:
+            raise ValueError(
+                f"{self.title}.load gave {2 + len(own_val)} splits; give {2 + self.has_val_split}, "
+                f"because has_val_split is {self.has_val_split}"
+            )
+        for name, samples in (("training", train), *(("validation", val) for val in own_val), ("test", test)):
+            self.check(name, *samples)
+        targets = train[1]
         if self.task == "classification" and len(targets.unique()) == 1:
             message = "All %d training samples of %s have the label %d, so there is nothing to learn."
             log.warning(message, len(targets), self.title, int(targets[0]))
-        train, val = self.stratified_split(targets, self.val_size)
+        if own_val:
+            (val,) = own_val
+        else:
+            chosen, held_back = self.stratified_split(targets, self.val_size)
+            train, val = (tuple(values[indices] for values in train) for indices in (chosen, held_back))
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        splits = {"train": (inputs[train], targets[train]), "val": (inputs[val], targets[val]), "test": test}
-        self.splits = {name: (x.to(device), y.to(device)) for name, (x, y) in splits.items()}
+        splits = {"train": train, "val": val, "test": test}
+        self.splits = {name: tuple(values.to(device) for values in samples) for name, samples in splits.items()}
 
-    def check(self, split: str, inputs: Tensor, targets: Tensor) -> None:
+    def check_model(self) -> None:
+        """Raises a ValueError if the model of the run cannot read these samples."""
+        model = self.trainer and self.trainer.lightning_module
+        if self.has_lengths and model and "lengths" not in inspect.signature(model.forward).parameters:
+            raise ValueError(
+                f"{self.title} has sequences of unequal length, and {type(model).__name__}.forward has no argument "
+                "lengths; choose RNN, TCN or Transformer, or add the argument"
+            )
+
+    def check(self, split: str, inputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> None:
         """Checks the types, shapes and values of samples.
 
         Raises:
@@ -122,6 +155,12 @@ class BaseDataModule(L.LightningDataModule):
         if len(targets) == 0:
             raise ValueError(f"{self.title}.load gave no {split} samples; give at least 1")
         checks = [("input", inputs, inputs.isfinite(), "finite numbers")]
+        if self.num_tokens is not None:
+            is_token = (inputs >= 0) & (inputs < self.num_tokens)
+            checks = [("token", inputs, is_token, f"0 to {self.num_tokens - 1}")]
+        if lengths is not None:
+            most = self.input_shape[0]
+            checks.append(("length", lengths, (lengths >= 1) & (lengths <= most), f"1 to {most}"))
         if self.task == "regression":
             checks.append(("target", targets, targets.isfinite(), "finite numbers"))
         else:
@@ -159,7 +198,7 @@ class BaseDataModule(L.LightningDataModule):
 
     def constant_loss(self) -> float:
         """The training loss of the best constant output: the class frequencies, or the mean of the targets."""
-        _, targets = self.splits["train"]
+        targets = self.splits["train"][1]
         if self.task == "regression":
             return float(targets.var(0, correction=0).mean())
         frequencies = targets[targets != IGNORE_INDEX].bincount().double()
@@ -188,14 +227,14 @@ class BaseDataModule(L.LightningDataModule):
             )
         loader = ShuffledLoader(self.training_samples, num_samples, self.batch_size, self.seed, rank, world_size)
         if self.trainer and self.trainer.overfit_batches:  # type: ignore[attr-defined]
-            inputs, targets = self.training_samples(0)  # every epoch repeats the batches of the first
-            order = loader.order()[rank::world_size].to(inputs.device)
-            return TensorLoader((inputs[order], targets[order]), self.batch_size // world_size)
+            samples = self.training_samples(0)  # every epoch repeats the batches of the first
+            order = loader.order()[rank::world_size].to(samples[0].device)
+            return TensorLoader(tuple(values[order] for values in samples), self.batch_size // world_size)
         loader.trainer = self.trainer
         return loader
 
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
-        return self.evaluation_loader("val") if self.val_size else []
+        return self.evaluation_loader("val") if self.has_validation else []
 
     def test_dataloader(self) -> TensorLoader:
         return self.evaluation_loader("test")
@@ -211,21 +250,22 @@ class BaseDataModule(L.LightningDataModule):
             ValueError: If there are fewer samples than devices.
         """
         rank, world_size = self.rank_and_world_size()
-        inputs, targets = self.splits[split]
-        if len(targets) < world_size:  # a device without samples would make the others wait forever
+        samples = self.splits[split]
+        num_samples = len(samples[1])
+        if num_samples < world_size:  # a device without samples would make the others wait forever
             raise ValueError(
-                f"the {len(targets)} {split} samples of {self.title} cannot be shared among {world_size} devices; "
-                f"use devices={len(targets)} of the trainer"
+                f"the {num_samples} {split} samples of {self.title} cannot be shared among {world_size} devices; "
+                f"use devices={num_samples} of the trainer"
             )
         batch_size = max(1, self.batch_size // world_size)
-        return TensorLoader((inputs[rank::world_size], targets[rank::world_size]), batch_size)
+        return TensorLoader(tuple(values[rank::world_size] for values in samples), batch_size)
 
     def on_after_batch_transfer(self, batch: Samples, dataloader_idx: int) -> Samples:
         if not self.num_draws or not self.trainer or not self.trainer.training:
             return batch
-        inputs, targets = batch
+        inputs, *others = batch
         draws = self.draws(len(inputs)).to(inputs.device)
-        return self.augment(inputs.float(), draws).to(inputs), targets  # back to the precision of the run
+        return self.augment(inputs.float(), draws).to(inputs), *others  # back to the precision of the run
 
     def draws(self, num_samples: int) -> Tensor:
         """Random numbers for the samples of the next training batch: `(B, num_draws)`, uniform from 0 to 1."""

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Samples = tuple[Tensor, Tensor]  # inputs (N, *input_shape), targets (N, ...)
+Samples = tuple[Tensor, ...]  # inputs (N, *input_shape), targets (N, ...), and lengths (N,) of unequal sequences
 
 
 class TensorLoader:
-    """Batches `(inputs, targets)` in the order of the samples.
+    """Batches `(inputs, targets)`, or `(inputs, targets, lengths)`, in the order of the samples.
 
     Args:
-        samples: The inputs and targets.
+        samples: The inputs, the targets, and the lengths of unequal sequences.
         batch_size: Samples per batch. The last batch may be smaller.
     """
 
@@ -31,17 +31,16 @@ class TensorLoader:
         return math.ceil(len(self.samples[1]) / self.batch_size)
 
     def __iter__(self) -> Iterator[Samples]:
-        inputs, targets = self.samples
-        return zip(inputs.split(self.batch_size), targets.split(self.batch_size), strict=True)
+        return zip(*(values.split(self.batch_size) for values in self.samples), strict=True)
 
 
 class ShuffledLoader:
-    """Training batches `(inputs, targets)` in an order that depends on (seed, epoch) alone.
+    """Training batches, as of `TensorLoader`, in an order that depends on (seed, epoch) alone.
 
     A smaller last batch is dropped.
 
     Args:
-        samples: Returns the inputs and targets of an epoch. Their number is the same in every epoch.
+        samples: Returns the samples of an epoch. Their number is the same in every epoch.
         num_samples: Number of samples per epoch.
         batch_size: Samples per batch, over all processes.
         seed: Seed of the order.
@@ -88,12 +87,12 @@ class ShuffledLoader:
         return int(self.trainer.fit_loop.epoch_loop.batch_progress.current.ready) if self.trainer else 0
 
     def __iter__(self) -> Iterator[Samples]:
-        inputs, targets = self.samples(self.epoch)
-        batches = self.order().to(inputs.device).split(self.batch_size)
+        samples = self.samples(self.epoch)
+        batches = self.order().to(samples[0].device).split(self.batch_size)
         for batch in itertools.islice(batches, self.first_batch(), len(self)):
             indices = batch if self.world_size == 1 else batch.view(self.world_size, -1)[self.rank]
             # on a CPU, `index_select` takes a third of the time of `inputs[indices]`
-            yield inputs.index_select(0, indices), targets.index_select(0, indices)
+            yield tuple([values.index_select(0, indices) for values in samples])
 
     # Lightning warns that a loader without these two cannot be resumed. This one needs only the trainer's progress.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from datamodules.augmentation import NUM_DRAWS, random_affine
 from datamodules.base import BaseDataModule
+from datamodules.files import data_folder
 from datamodules.images import read_images
 from datamodules.loader import Samples
 from datamodules.mnist_files import FILES, VARIANTS, download, missing_files, read_file
@@ -81,7 +81,7 @@ class MNIST(BaseDataModule):
         self.variant = VARIANTS[variant]
         self.classes = self.variant.classes
         self.has_subset = variant == "mnist"
-        folder = Path(data_dir or os.environ.get("DATA_DIR") or "data").expanduser().absolute()
+        folder = data_folder(data_dir)
         if folder.is_file():
             raise ValueError(f"data_dir={folder} is a file; use the folder that contains {self.variant.name}/raw")
         self.raw = folder / self.variant.name / "raw"

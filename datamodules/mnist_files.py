@@ -7,11 +7,10 @@ import zlib
 from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
-from urllib.request import urlopen
 
 from torchvision.datasets import mnist as torchvision_mnist
 
-TIMEOUT = 15  # seconds without an answer after which the next mirror is tried
+from datamodules.files import fetch
 
 SIZES = {  # bytes of each uncompressed file: a header of 16 or 8 bytes, then one byte per pixel or label
     "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
@@ -156,7 +155,8 @@ def download(folder: Path, variant: Variant, names: list[str]) -> list[str]:
     reasons = []
     for mirror in [*mirrors, *variant.mirrors]:
         try:
-            archives = {f"{name}.gz": fetch(f"{mirror}{name}.gz", variant.archive_md5[f"{name}.gz"]) for name in names}
+            md5 = variant.archive_md5
+            archives = {f"{name}.gz": fetch_archive(f"{mirror}{name}.gz", md5[f"{name}.gz"]) for name in names}
         except (OSError, HTTPException, ValueError) as error:  # network; closed early; wrong content or not a URL
             reasons.append(f"{mirror}: {error}")
             continue
@@ -168,11 +168,9 @@ def download(folder: Path, variant: Variant, names: list[str]) -> list[str]:
     return reasons
 
 
-def fetch(url: str, md5: str) -> bytes:
+def fetch_archive(url: str, md5: str) -> bytes:
     """Downloads a file and checks its md5."""
-    print(f"Downloading {url}", flush=True)
-    with urlopen(url, timeout=TIMEOUT) as response:
-        content: bytes = response.read()
+    content = fetch(url)
     if hashlib.md5(content).hexdigest() != md5:
         raise ValueError(f"{url} has the wrong content")
     return content

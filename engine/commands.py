@@ -61,7 +61,7 @@ def fit(cli: CLI, **arguments: Any) -> None:
 
 def validate(cli: CLI, **arguments: Any) -> None:
     """Prints the metrics of a checkpoint on the validation samples."""
-    if getattr(cli.datamodule, "val_size", None) == 0:
+    if not getattr(cli.datamodule, "has_validation", True):
         raise ValueError("validate has no samples, because val_size=0; type test instead")
     cli.trainer.validate(**arguments, verbose=False)
     print_metrics(cli, "val")

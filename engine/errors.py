@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-SIZES = ("input_shape", "num_outputs", "task")  # of the model, set by the data module
+SIZES = ("input_shape", "num_outputs", "task", "num_tokens")  # of the model, set by the data module
 
 
 class InputError(ValueError):

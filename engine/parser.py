@@ -133,7 +133,7 @@ class CLI(LightningCLI):
         model = self.options.model
         options, kind = model.init_args, model.class_path.split(".")[-1]
         if not hasattr(data, name):
-            if name in options and options[name] is None:
+            if name != "num_tokens" and name in options and options[name] is None:
                 raise ValueError(
                     f"{kind} needs {name}, which {type(data).__name__} does not have; "
                     f"set self.{name} in its __init__, or type --model.{name}"

@@ -18,7 +18,7 @@ from models.metrics import IGNORE_INDEX, EpochMetrics
 from models.schedule import lr_factor
 
 Task = Literal["classification", "tagging", "regression"]
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]  # inputs, targets, and the lengths of unequal sequences
 
 SHAPES = {  # shapes of outputs and targets
     "classification": ("(B, K)", "(B,)"),
@@ -34,10 +34,15 @@ class BaseModel(L.LightningModule):
     A batch is `(inputs, targets)`. Shapes: `forward` maps inputs `(B, *input_shape)` to logits `(B, K)` for
     classification, to logits `(B, T, K)` for tagging, and to values `(B, K)` for regression.
 
+    For sequences of unequal length, a batch is `(inputs, targets, lengths)`, with sequences padded at the end to T
+    steps and their lengths `(B,)`. `forward` then takes `(inputs, lengths)`.
+
     Args:
         input_shape: Shape of one sample, without the batch dimension. Set by the data module.
         num_outputs: Number of classes, or of target dimensions for regression. Set by the data module.
         task: `classification`, `tagging` or `regression`. Set by the data module.
+        num_tokens: Size of the vocabulary, if the inputs are tokens: integers `(B, T)`. None for other inputs. Set by
+            the data module.
         optimizer: `adamw`, or `sgd` with Nesterov momentum.
         lr: Peak learning rate.
         momentum: Used by `sgd` only.
@@ -51,7 +56,7 @@ class BaseModel(L.LightningModule):
     """
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "regression")
-    takes: ClassVar[tuple[str, ...]] = ()  # `images`, `sequences`; empty: any shape
+    takes: ClassVar[tuple[str, ...]] = ()  # `images`, `sequences`, `tokens`; empty: any shape, but no tokens
     width_option: ClassVar[str | None]  # the argument that makes the model wider; None without hidden layers
     # a callback that writes the metrics of an epoch to the loggers itself sets this to False
     logs_to_loggers = True
@@ -61,6 +66,7 @@ class BaseModel(L.LightningModule):
         input_shape: list[int],
         num_outputs: int,
         task: Task = "classification",
+        num_tokens: int | None = None,
         optimizer: Literal["adamw", "sgd"] = "adamw",
         lr: float = 1e-3,
         momentum: float = 0.9,
@@ -74,7 +80,7 @@ class BaseModel(L.LightningModule):
         check_data(self)
         check_options(self, BaseModel.__init__)
         self.task, self.label_smoothing = task, label_smoothing
-        self.example_input_array = torch.zeros(2, *input_shape)
+        self.example_input_array = torch.zeros(2, *input_shape, dtype=torch.long if num_tokens else torch.float)
         self.epoch_metrics: dict[str, EpochMetrics] = {}  # by stage and loader, created when first used
         self.add_metrics("train_0")
 
@@ -120,13 +126,14 @@ class BaseModel(L.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Class probabilities `(B, K)`, per time step `(B, T, K)` for tagging; the values `(B, K)` for regression."""
-        outputs: Tensor = self(batch[0])
+        inputs, _, *lengths = batch
+        outputs: Tensor = self(inputs, *lengths)
         return outputs if self.task == "regression" else outputs.softmax(-1)
 
     def shared_step(self, batch: Batch, stage: str, dataloader_idx: int = 0) -> Tensor:
         """Returns the loss of a batch and updates the metrics of the epoch."""
-        inputs, targets = batch
-        outputs = self(inputs)
+        inputs, targets, *lengths = batch
+        outputs = self(inputs, *lengths)
         loss = self.loss(outputs, targets)
         self.update_metrics(stage, loss.detach(), outputs.detach(), targets, dataloader_idx)
         return loss

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 if TYPE_CHECKING:
     from models.base import BaseModel
 
-SAMPLE_SHAPES = {"images": "(C, H, W)", "sequences": "(T, D)"}  # of one sample
+SAMPLE_SHAPES = {"images": "(C, H, W)", "sequences": "(T, D)", "tokens": "(T)"}  # of one sample
 UPPER_LIMITS = {  # options between 0 and a limit; all other options that are integers must be 1 or more
     "lr": math.inf,
     "momentum": 1,
@@ -29,11 +29,13 @@ def check_data(model: BaseModel) -> None:
             f"{name} supports {' and '.join(model.tasks)}, not task={task!r} (input_shape={shape}); "
             "choose another model for this data"
         )
-    if model.takes and len(shape) not in [SAMPLE_SHAPES[kind].count(",") + 1 for kind in model.takes]:
-        accepted = " or ".join(f"{kind} {SAMPLE_SHAPES[kind]}" for kind in model.takes)
-        raise ValueError(
-            f"{name} takes {accepted}, not input_shape={shape} (task={task}); choose another model for this data"
-        )
+    has_tokens = model.hparams["num_tokens"] is not None
+    accepted = [kind for kind in model.takes if (kind == "tokens") == has_tokens]
+    is_any_shape = not model.takes and not has_tokens
+    if not is_any_shape and len(shape) not in [SAMPLE_SHAPES[kind].count(",") + 1 for kind in accepted]:
+        kinds = " or ".join(f"{kind} {SAMPLE_SHAPES[kind]}" for kind in model.takes) or "numbers"
+        given = f"{'tokens of ' * has_tokens}input_shape={shape}"
+        raise ValueError(f"{name} takes {kinds}, not {given} (task={task}); choose another model for this data")
 
 
 def check_options(model: BaseModel, base_init: Callable[..., None]) -> None:

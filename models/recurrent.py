@@ -1,6 +1,6 @@
 """Recurrent network. It reads a sequence step by step and keeps a state of fixed size.
 
-Shapes: `(B, T, D)` to `(B, K)` from the last step, or to `(B, T, K)` from every step (tagging).
+Shapes: `(B, T, D)`, or tokens `(B, T)`, to `(B, K)` from the last step, or to `(B, T, K)` from every step (tagging).
 Parameters: on the 28 rows of MNIST, an LSTM of 128 has 82,186, a GRU 61,962 and a tanh network 21,514.
 Source: tanh: Elman 1990. LSTM: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000. GRU: Cho et al.
 2014. Forget-gate bias of 1: Jozefowicz et al. 2015. Orthogonal recurrent weights: Saxe et al. 2014. Chrono
@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from models.base import BaseModel
 
@@ -28,10 +29,10 @@ GATES = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}  # PyTorch's order: input, f
 
 
 class RNN(BaseModel):
-    """`num_layers` recurrent layers, dropout and an output layer.
+    """`num_layers` recurrent layers, dropout and an output layer. Tokens are embedded first.
 
     Args:
-        input_shape: `[T, D]`.
+        input_shape: `[T, D]`, or `[T]` for tokens.
         num_outputs: Number of classes, or of target dimensions.
         cell: Recurrent unit: `lstm`, `gru`, `tanh`, or `relu`, whose recurrent weights start as the identity.
         hidden_size: Units per layer and direction.
@@ -47,7 +48,7 @@ class RNN(BaseModel):
     """
 
     tasks = ("classification", "tagging", "regression")
-    takes = ("sequences",)
+    takes = ("sequences", "tokens")
     width_option = "hidden_size"
 
     def __init__(
@@ -65,8 +66,10 @@ class RNN(BaseModel):
         super().__init__(input_shape, num_outputs, **training)
         if chrono and cell not in ("lstm", "gru"):
             raise ValueError(f"chrono=True needs gates, which cell={cell!r} does not have; use cell=lstm or cell=gru")
+        num_tokens = self.hparams["num_tokens"]
+        self.stem = nn.Embedding(num_tokens, hidden_size) if num_tokens else nn.Identity()
         self.layers = CELLS[cell](
-            input_shape[1],
+            hidden_size if num_tokens else input_shape[1],
             hidden_size,
             num_layers,
             batch_first=True,
@@ -105,9 +108,20 @@ class RNN(BaseModel):
     def depth(self) -> int:
         return int(self.hparams["num_layers"])
 
-    def forward(self, x: Tensor) -> Tensor:
-        states, last = self.layers(x)  # (B, T, directions * hidden_size); (layers * directions, B, hidden_size)
+    @property
+    def is_causal(self) -> bool:
+        """Whether no output depends on a later step."""
+        return not self.hparams["bidirectional"]
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        x = self.stem(x)  # (B, T, D)
+        if lengths is not None:  # each sequence then ends at its own last step
+            packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        # (B, T, directions * hidden_size) and (layers * directions, B, hidden_size)
+        states, last = self.layers(x if lengths is None else packed)
         if self.task == "tagging":
+            if lengths is not None:
+                states, _ = pad_packed_sequence(states, batch_first=True, total_length=x.shape[1])
             return self.head(self.dropout(states))  # (B, T, K)
         last = last[0] if self.hparams["cell"] == "lstm" else last  # an LSTM also returns its memory cells
         # a backward layer ends at the first step, so `states[:, -1]` would be wrong

@@ -1,6 +1,6 @@
 """Temporal convolutional network. The dilation of its causal convolutions doubles from block to block.
 
-Shapes: `(B, T, D)` to `(B, K)` from the last step, or to `(B, T, K)` from every step (tagging).
+Shapes: `(B, T, D)`, or tokens `(B, T)`, to `(B, K)` from the last step, or to `(B, T, K)` from every step (tagging).
 Parameters: 8 blocks of 25 channels with kernels of 7 have 66,910. An output depends on 3,061 steps.
 Source: Bai, Kolter & Koltun 2018, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for
 Sequence Modeling", section 3 and figure 1. Weight norm: Salimans & Kingma 2016.
@@ -10,6 +10,7 @@ except in the 1x1 shortcuts. Dropout acts on single values, not on whole channel
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
@@ -47,10 +48,10 @@ class ResidualBlock(nn.Module):
 
 
 class TCN(BaseModel):
-    """`num_blocks` residual blocks with dilations 1, 2, 4, ..., and an output layer.
+    """`num_blocks` residual blocks with dilations 1, 2, 4, ..., and an output layer. Tokens are embedded first.
 
     Args:
-        input_shape: `[T, D]`.
+        input_shape: `[T, D]`, or `[T]` for tokens.
         num_outputs: Number of classes, or of target dimensions.
         hidden_size: Channels per block.
         num_blocks: Number of residual blocks, with two convolutions each.
@@ -63,7 +64,7 @@ class TCN(BaseModel):
     """
 
     tasks = ("classification", "tagging", "regression")
-    takes = ("sequences",)
+    takes = ("sequences", "tokens")
     width_option = "hidden_size"
 
     def __init__(
@@ -77,7 +78,9 @@ class TCN(BaseModel):
         **training: Any,
     ) -> None:
         super().__init__(input_shape, num_outputs, **training)
-        sizes = [input_shape[1]] + [hidden_size] * num_blocks
+        num_tokens = self.hparams["num_tokens"]
+        self.stem = nn.Embedding(num_tokens, hidden_size) if num_tokens else nn.Identity()
+        sizes = [hidden_size if num_tokens else input_shape[1]] + [hidden_size] * num_blocks
         self.blocks = nn.Sequential(
             *(ResidualBlock(sizes[n], hidden_size, kernel_size, 2**n, dropout) for n in range(num_blocks))
         )
@@ -92,6 +95,11 @@ class TCN(BaseModel):
         """Number of time steps that an output depends on."""
         return 1 + 2 * (self.hparams["kernel_size"] - 1) * (2 ** len(self.blocks) - 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.blocks(x.transpose(1, 2)).transpose(1, 2)  # (B, T, D) -> (B, T, hidden_size)
-        return self.head(x if self.task == "tagging" else x[:, -1])  # (B, T, K) or (B, K)
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        x = self.stem(x)  # (B, T, D)
+        x = self.blocks(x.transpose(1, 2)).transpose(1, 2)  # (B, T, hidden_size)
+        if self.task == "tagging":
+            return self.head(x)  # (B, T, K)
+        # no step depends on the padding behind it
+        last = x[:, -1] if lengths is None else x[torch.arange(len(x), device=x.device), lengths - 1]
+        return self.head(last)  # (B, K)

@@ -24,14 +24,19 @@ every_config = built_configs(CONFIGS)
 every_moving_config = built_configs([config_param("move", path) for path in CONFIGS])
 every_learning_config = built_configs([config_param("learn", path) for path in CONFIGS])
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]  # inputs, targets, and the lengths of unequal sequences
 DEFAULT_SEED = 0  # of configs/defaults.yaml
 
 
 def first_batch(cli: CLI, batch_size: int = 16) -> Batch:
-    inputs, targets = cli.datamodule.splits["train"]
-    chosen = torch.linspace(0, len(targets) - 1, batch_size).long()  # the subset is sorted by class
-    return inputs[chosen], targets[chosen]
+    samples = cli.datamodule.splits["train"]
+    chosen = torch.linspace(0, len(samples[0]) - 1, batch_size).long()  # the subset is sorted by class
+    return tuple(values[chosen] for values in samples)
+
+
+def outputs_of(model: BaseModel, batch: Batch) -> Tensor:
+    inputs, _, *lengths = batch
+    return model(inputs, *lengths)
 
 
 def train_on(model: BaseModel, batch: Batch, steps: int, until: float = 0.0) -> Tensor:
@@ -42,7 +47,7 @@ def train_on(model: BaseModel, batch: Batch, steps: int, until: float = 0.0) -> 
     optimizer = model.make_optimizer()
     model.train()
     for _ in range(steps):
-        loss = model.loss(model(batch[0]), batch[1])
+        loss = model.loss(outputs_of(model, batch), batch[1])
         if loss < until:
             break
         optimizer.zero_grad()
@@ -65,9 +70,9 @@ def built(request: pytest.FixtureRequest) -> Built:
 @every_config
 def test_logits_are_finite_and_of_the_right_shape(built: Built) -> None:
     cli = built.cli
-    inputs, targets = first_batch(cli)
+    inputs, targets, *lengths = first_batch(cli)
     before = inputs.clone()
-    outputs = cli.model.eval()(inputs)
+    outputs = cli.model.eval()(inputs, *lengths)
     expected = targets.shape if cli.datamodule.task == "regression" else (*targets.shape, cli.datamodule.num_outputs)
     assert outputs.shape == expected
     assert outputs.dtype == torch.float32
@@ -82,9 +87,9 @@ def test_logits_are_finite_and_of_the_right_shape(built: Built) -> None:
 @every_config
 def test_initial_loss_is_that_of_a_constant_output(built: Built) -> None:
     cli = built.cli
-    inputs, targets = first_batch(cli, 256)
+    inputs, targets, *lengths = first_batch(cli, 256)
     model = copy.deepcopy(cli.model).train()
-    outputs = model(inputs)
+    outputs = model(inputs, *lengths)
     loss = model.eval().loss(outputs, targets)  # without label smoothing
     if cli.datamodule.task == "regression":
         assert loss.item() == pytest.approx(targets.square().mean().item(), abs=0.6)
@@ -108,19 +113,20 @@ def test_model_overfits_one_batch(built: Built) -> None:
     random = [name for name in ("label_smoothing", "dropout", "noise") if hparams.get(name)]
     cli = build(built.path, *(f"--model.{name}=0" for name in random)) if random else built.cli
     model, batch = copy.deepcopy(cli.model), first_batch(cli)
-    first = model.loss(model(batch[0]), batch[1])
+    first = model.loss(outputs_of(model, batch), batch[1])
     enough = 0.05 * first.item()
     assert train_on(model, batch, 150, until=enough) < enough
 
 
 @every_config
 def test_output_does_not_depend_on_the_other_samples(built: Built) -> None:
-    inputs, _ = first_batch(built.cli)
+    inputs, _, *lengths = first_batch(built.cli)
     model = built.cli.model.eval()
     with torch.no_grad():
-        expected = model(inputs[:4])
-        others = torch.cat([inputs[:4], 3 * inputs[4:].flip(0)])
-        torch.testing.assert_close(model(others)[:4], expected, rtol=1e-4, atol=1e-5)
+        expected = model(inputs[:4], *(values[:4] for values in lengths))
+        others = inputs[4:].flip(0) if built.cli.datamodule.num_tokens else 3 * inputs[4:].flip(0)
+        actual = model(torch.cat([inputs[:4], others]), *lengths)[:4]
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 @built_configs(ONE_OF_EACH)
@@ -155,6 +161,6 @@ def test_config_trains_and_its_checkpoint_can_be_tested_and_loaded(path: Path, f
     assert float(again.trainer.callback_metrics["test/loss"]) == pytest.approx(cli.result["test_loss"])
 
     loaded = getattr(models, type(cli.model).__name__).load_from_checkpoint(checkpoint, weights_only=True)
-    inputs, _ = first_batch(cli)
+    batch = first_batch(cli)
     with torch.no_grad():
-        assert torch.equal(loaded.eval()(inputs), cli.model.eval()(inputs))
+        assert torch.equal(outputs_of(loaded.eval(), batch), outputs_of(cli.model.eval(), batch))

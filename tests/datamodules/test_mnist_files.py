@@ -15,7 +15,7 @@ from typing import Literal
 
 import pytest
 
-from datamodules import MNIST, mnist_files
+from datamodules import MNIST, files, mnist_files
 from datamodules.mnist_files import FILES, VARIANTS
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
@@ -172,7 +172,7 @@ def test_subset_is_used_after_a_failed_download(
 ) -> None:
     use_miniature(monkeypatch, "mnist", server.url(fault))
     if fault == "hang":
-        monkeypatch.setattr(mnist_files, "TIMEOUT", 0.3)  # the others wait as long as a busy machine needs
+        monkeypatch.setattr(files, "TIMEOUT", 0.3)  # the others wait as long as a busy machine needs
     datamodule = load(MNIST(data_dir=str(tmp_path)))
     assert files_in(tmp_path) == []
     assert datamodule.title == "MNIST-5k"

@@ -241,4 +241,4 @@ def test_width_option_adds_parameters(model_class: type[BaseModel]) -> None:
 def test_hyperparameters_are_plain_values(model_class: type[BaseModel]) -> None:
     hparams = smallest(model_class, lr=0.123).hparams
     assert hparams["lr"] == 0.123
-    assert all(isinstance(value, str | int | float | bool | list) for value in hparams.values()), hparams
+    assert all(isinstance(value, str | int | float | bool | list | None) for value in hparams.values()), hparams

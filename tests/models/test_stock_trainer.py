@@ -198,5 +198,5 @@ def test_training_step_works_in_fabric() -> None:
 def test_training_step_works_in_a_plain_loop() -> None:
     one = model()
     batch = samples().tensors
-    loss = one.training_step(batch, 0)  # type: ignore[arg-type]
+    loss = one.training_step(batch, 0)
     torch.testing.assert_close(loss, one.loss(one(batch[0]), batch[1]))
