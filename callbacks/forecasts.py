@@ -16,7 +16,7 @@ MOST_COLUMNS = 3
 MARGIN = 0.25  # above and below the true values, as a fraction of their range
 
 TRUTH: Any = {"color": "black", "linewidth": 1.5}
-FORECAST: Any = {"color": COLOURS[1], "linewidth": 2}
+FORECAST: Any = {"color": COLOURS[1], "linewidth": 1.5}
 REPEATED: Any = {"color": "0.6", "linewidth": 2}
 LINES = {"truth": TRUTH, "forecast": FORECAST, "last value repeated": REPEATED}
 
@@ -39,7 +39,8 @@ class Forecasts(Insight):
         num_rows = 2 if len(drawn) == 1 else len(drawn)  # of two panels: four windows of one column, or two of each
         windows, forecasts = self.forecasts(trainer, model, 2 * num_rows // len(drawn))
         figure, every_axes = panels(2.6, 1.9, num_rows, 2, sharex=True)
-        headline(figure, f"A good forecast follows the truth, not the grey line (finished epochs: {self.epoch})")
+        advice = "Validation windows: a good forecast follows the truth, not the grey line"
+        headline(figure, f"{advice} (finished epochs: {self.epoch})")
         for number, axes in enumerate(every_axes):
             column, window = divmod(number, len(windows))
             place = names.index(drawn[column])

@@ -227,7 +227,7 @@ def read_csv(path: Path, num_rows: int | None = None) -> pd.DataFrame:
         return pd.read_csv(path, nrows=num_rows)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).strip()
-        raise ValueError(f"file={path} cannot be read: {reason}; use a CSV file with a header") from error
+        raise ValueError(f"file={path} cannot be read: {reason}; use a CSV file with a header") from None
 
 
 def read_names(path: Path) -> list[str]:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from datamodules import TimeSeries, time_series
-from engine.cli import main
+from engine.cli import InputError, main
+from engine.paths import PROJECT
 from models import Linear
 from tests.conftest import SMOKE, Fit, series_file
 
@@ -267,6 +268,12 @@ def test_missing_etth1_is_downloaded_and_split_by_months(
     with pytest.raises(ValueError, match="ETTh1") as error:
         set_up(make(data_dir=str(tmp_path / "other")))
     assert "\n" not in str(error.value)
+
+
+def test_missing_file_is_one_line_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "no.csv"
+    with pytest.raises(InputError, match=f"^--data.file={path} cannot be read: No such file or directory; use a CSV"):
+        main(["fit", "-c", str(PROJECT / "configs/series/linear.yaml"), f"--data.file={path}"])
 
 
 def test_predictions_are_in_the_units_of_the_file(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
