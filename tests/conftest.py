@@ -73,9 +73,11 @@ def small_data_flags(path: Path) -> list[str]:
     flags = ["--data.source=subset"] if issubclass(kind, datamodules.MNIST) else []
     if issubclass(kind, Generated):
         flags += ["--data.num_steps=20", "--data.num_samples=800", "--data.val_size=200", "--data.test_size=200"]
+    if kind is datamodules.Text:
+        flags.append(f"--data.file={PROJECT / 'README.md'}")
     if data.get("init_args", {}).get("order", "rows") != "rows":
         flags.append("--data.order=rows")
-    has_validation = data.get("init_args", {}).get("val_size") != 0
+    has_validation = kind.has_val_split or data.get("init_args", {}).get("val_size") != 0
     val_size = 50 if issubclass(kind, datamodules.Plane) else 5000 if "--data.source=subset" in flags else 500
     return flags if has_validation else [*flags, f"--data.val_size={val_size}"]
 
