@@ -8,6 +8,7 @@ from callbacks.embedding import Embedding
 from callbacks.feature_maps import FeatureMaps
 from callbacks.features import Features
 from callbacks.filters import Filters
+from callbacks.forecasts import Forecasts
 from callbacks.gradient_flow import GradientFlow
 from callbacks.history import History
 from callbacks.loss_surface import LossSurface
@@ -25,6 +26,7 @@ __all__ = [
     "FeatureMaps",
     "Features",
     "Filters",
+    "Forecasts",
     "GradientFlow",
     "History",
     "LossSurface",

@@ -6,5 +6,16 @@ from datamodules.mnist import MNIST
 from datamodules.plane import Plane
 from datamodules.sequence import MNIST1D, SequenceMNIST
 from datamodules.text import Text
+from datamodules.time_series import TimeSeries
 
-__all__ = ["MNIST", "MNIST1D", "AddingProblem", "BaseDataModule", "CopyMemory", "Plane", "SequenceMNIST", "Text"]
+__all__ = [
+    "MNIST",
+    "MNIST1D",
+    "AddingProblem",
+    "BaseDataModule",
+    "CopyMemory",
+    "Plane",
+    "SequenceMNIST",
+    "Text",
+    "TimeSeries",
+]

@@ -118,7 +118,8 @@ def predict(cli: CLI, **arguments: Any) -> None:
         print(f"Predictions are in {cli.predictions}", flush=True)
         return
     cli.predictions = folder / "predictions.csv"
-    trainer.callbacks.append(Predictions(cli.predictions, files, getattr(cli.datamodule, "classes", None)))
+    classes, to_table = (getattr(cli.datamodule, name, None) for name in ("classes", "to_table"))
+    trainer.callbacks.append(Predictions(cli.predictions, files, classes, to_table))
     trainer.predict(**arguments, return_predictions=False)
 
 

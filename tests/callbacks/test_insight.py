@@ -87,11 +87,18 @@ def test_every_inspection_callback_is_in_a_config() -> None:
 @pytest.mark.parametrize(
     ("config", "off"),
     [
-        ("mnist/linear.yaml", {"DecisionBoundary": "it draws inputs of 2 numbers, not input_shape=[1, 28, 28]"}),
+        (
+            "mnist/linear.yaml",
+            {
+                "DecisionBoundary": "it draws inputs of 2 numbers, not input_shape=[1, 28, 28]",
+                "Forecasts": "the data is not a time series",
+            },
+        ),
         (
             "plane/bumps.yaml",
             {
                 "Features": "inputs of 2 numbers are not pictures; use DecisionBoundary",
+                "Forecasts": "the data is not a time series",
                 "Mistakes": "regression has no classes",
             },
         ),
