@@ -5,6 +5,7 @@ from datamodules.memory import AddingProblem, CopyMemory
 from datamodules.mnist import MNIST
 from datamodules.plane import Plane
 from datamodules.sequence import MNIST1D, SequenceMNIST
+from datamodules.speech import SpokenDigits
 from datamodules.text import Text
 from datamodules.time_series import TimeSeries
 
@@ -16,6 +17,7 @@ __all__ = [
     "CopyMemory",
     "Plane",
     "SequenceMNIST",
+    "SpokenDigits",
     "Text",
     "TimeSeries",
 ]

@@ -22,6 +22,8 @@ from engine.paths import RUNS
 from models import BaseModel
 from models.metrics import IGNORE_INDEX
 
+# the options of `predict` for files of the user, and what they are
+OWN_FILES = {"images": "an image, or of a folder of images", "audio": "a recording, or of a folder of recordings"}
 # the options of `predict` for text, and their defaults
 WRITING: dict[str, Any] = {"prompt": "\n", "temperature": 0.8, "length": 500}
 
@@ -87,30 +89,31 @@ def print_metrics(cli: CLI, stage: str) -> None:
 
 
 def predict(cli: CLI, **arguments: Any) -> None:
-    """Writes a prediction for each test sample, or for each image of `--images`. A network of `Text` writes text.
+    """Writes a prediction for each test sample, or for each file of `--images` or `--audio`.
 
-    For a model that is not a `BaseModel`, the outputs of `predict_step` are saved.
+    A network of `Text` writes text. For a model that is not a `BaseModel`, the outputs of `predict_step` are saved.
     """
     trainer: Any = cli.trainer
-    images, files = cli.options.images, None
+    files = None
     if trainer.world_size > 1:
         raise ValueError(f"predict takes one device, not {trainer.world_size}; type --trainer.devices 1")
     folder = Path(TensorBoardLogger(RUNS, "predictions").log_dir)  # a new one, by Lightning's numbering
-    if isinstance(cli.datamodule, Text) and images is None:
+    own = {name: path for name in OWN_FILES if (path := cli.options[name]) is not None}
+    if isinstance(cli.datamodule, Text) and not own:
         write(cli, folder)
         return
     for name in WRITING:
         if (value := cli.options[name]) is not None:
             raise ValueError(f"{name}={value} is for networks that write text; leave it out")
-    if images is not None:
-        if not Path(images).expanduser().exists():
-            raise ValueError(f"there is no images={images}; type the path of an image, or of a folder of images")
-        if not hasattr(cli.datamodule, "read_images"):
-            raise ValueError(f"{report.data_title(cli.datamodule)} has no read_images; leave out --images")
-        inputs, files = cli.datamodule.read_images(Path(images))
+    for name, path in own.items():
+        if not Path(path).expanduser().exists():
+            raise ValueError(f"there is no {name}={path}; type the path of {OWN_FILES[name]}")
+        if not hasattr(cli.datamodule, f"read_{name}"):
+            raise ValueError(f"{report.data_title(cli.datamodule)} has no read_{name}; leave out --{name}")
+        inputs, *lengths, files = getattr(cli.datamodule, f"read_{name}")(Path(path))
         unknown = torch.full((len(inputs),), IGNORE_INDEX)
-        del arguments["datamodule"]
-        arguments["dataloaders"] = TensorLoader((inputs, unknown), cli.datamodule.batch_size)
+        arguments["datamodule"] = None
+        arguments["dataloaders"] = TensorLoader((inputs, unknown, *lengths), cli.datamodule.batch_size)
     if not isinstance(cli.model, BaseModel):
         folder.mkdir(parents=True)
         cli.predictions = folder / "predictions.pt"

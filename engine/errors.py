@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 SIZES = ("input_shape", "num_outputs", "task", "num_tokens")  # of the model, set by the data module
-PREDICT = ("images", "prompt", "temperature", "length")  # options of `predict`
+PREDICT = ("images", "audio", "prompt", "temperature", "length")  # options of `predict`
 
 
 class InputError(ValueError):

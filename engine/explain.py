@@ -86,7 +86,12 @@ def unknown_word(word: str, value: str | None, known: list[str]) -> str:
         return f"--{name} is not an option; " + (
             f"type --{near}{value}" if near else "python train.py --help shows the options"
         )
-    for endings, option in (((".yaml", ".yml"), "-c"), ((".ckpt",), "--ckpt_path"), (IMAGES, "--images")):
+    for endings, option in (
+        ((".yaml", ".yml"), "-c"),
+        ((".ckpt",), "--ckpt_path"),
+        (IMAGES, "--images"),
+        ((".wav",), "--audio"),
+    ):
         if word.lower().endswith(endings):
             return f"{word} needs {option}; type {option} {word}"
     return f"{word!r} is not an option; options are written as --name value"
