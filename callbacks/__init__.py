@@ -15,6 +15,7 @@ from callbacks.loss_surface import LossSurface
 from callbacks.mistakes import Mistakes
 from callbacks.model_graph import ModelGraph
 from callbacks.predictions import Predictions
+from callbacks.text_samples import TextSamples
 
 __all__ = [
     "ActivationStats",
@@ -34,4 +35,5 @@ __all__ = [
     "Predictions",
     "StepCurves",
     "StopWhenDiverged",
+    "TextSamples",
 ]

@@ -10,23 +10,23 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-MOST_PRINTED = 20  # images whose predictions are also printed
+MOST_PRINTED = 20  # files whose predictions are also printed
 UNSURE = 0.6  # a prediction with a lower probability is unsure
 
 
 class Predictions(L.Callback):
     """Writes `predictions.csv` during `predict`, with a row per sample, or per time step for tagging.
 
-    Columns: `index`, or `file` for images; `step` for tagging; `label`; `predicted`; `unsure`, which is 1 if the
-    probability of the prediction is below 60 %; and `probability_<class>` for each class. For regression:
+    Columns: `index`, or `file` for images and recordings; `step` for tagging; `label`; `predicted`; `unsure`, which is
+    1 if the probability of the prediction is below 60 %; and `probability_<class>` for each class. For regression:
     `target_<k>` and `predicted_<k>` for each dimension. For forecasts, k is a column and a step, as `OT+1`, and the
-    values are in the units of the file. Images have no `label` and no `target_<k>`.
+    values are in the units of the file. Images and recordings have no `label` and no `target_<k>`.
 
     Lightning's `BasePredictionWriter` is not used, because it warns about every loader that is not a `DataLoader`.
 
     Args:
         path: The file. Its folder is made.
-        files: Names of the images, in the order of the samples. None if the samples come from a data set.
+        files: Names of the images or recordings, in the order of the samples. None if the samples come from a data set.
         classes: Names of the classes. None writes their numbers.
         to_table: Makes a table of outputs or targets `(N, K)` for regression, with names and units. None writes the
             numbers of the K dimensions.
@@ -87,7 +87,7 @@ class Predictions(L.Callback):
         return table.join(pd.DataFrame(probabilities, columns=[f"probability_{name}" for name in classes]))
 
     def print_summary(self, table: pd.DataFrame) -> None:
-        """Prints the first images or the number of correct predictions, and the number of unsure predictions."""
+        """Prints the first files or the number of correct predictions, and the number of unsure predictions."""
         if self.files is None:
             is_known = table["label"] != ""
             num_correct = (table["label"] == table["predicted"]).sum()

@@ -5,6 +5,19 @@ from datamodules.memory import AddingProblem, CopyMemory
 from datamodules.mnist import MNIST
 from datamodules.plane import Plane
 from datamodules.sequence import MNIST1D, SequenceMNIST
+from datamodules.speech import SpokenDigits
+from datamodules.text import Text
 from datamodules.time_series import TimeSeries
 
-__all__ = ["MNIST", "MNIST1D", "AddingProblem", "BaseDataModule", "CopyMemory", "Plane", "SequenceMNIST", "TimeSeries"]
+__all__ = [
+    "MNIST",
+    "MNIST1D",
+    "AddingProblem",
+    "BaseDataModule",
+    "CopyMemory",
+    "Plane",
+    "SequenceMNIST",
+    "SpokenDigits",
+    "Text",
+    "TimeSeries",
+]

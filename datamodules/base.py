@@ -100,9 +100,9 @@ class BaseDataModule(L.LightningDataModule):
         return "min" if self.task == "regression" else "max"
 
     def setup(self, stage: str | None = None) -> None:
+        self.check_model()
         if self.splits:
             return
-        self.check_model()
         train, *own_val, test = self.load()
         if len(own_val) != self.has_val_split:
             raise ValueError(
@@ -287,3 +287,13 @@ class BaseDataModule(L.LightningDataModule):
             ValueError: If there is no image at this path, or samples of this data set are not images.
         """
         raise ValueError(f"{self.title} is not made of images, so it cannot read {path}; predict on its test samples")
+
+    def read_audio(self, path: Path) -> tuple[Tensor, Tensor, list[str]]:
+        """Reads a recording, or those of a folder: inputs `(N, *input_shape)`, their lengths `(N,)` and file names.
+
+        Raises:
+            ValueError: If there is no recording at this path, or samples of this data set are not recordings.
+        """
+        raise ValueError(
+            f"{self.title} is not made of recordings, so it cannot read {path}; predict on its test samples"
+        )

@@ -13,6 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 from torch import Tensor
 
+from datamodules.files import read_each
+
 SIDE = 28
 MIDDLE = 14  # row and column of the centre of mass in MNIST's images, counted from 0
 BLANK_CONTRAST = 0.1  # an image with less contrast is blank
@@ -25,43 +27,35 @@ UNSUPPORTED = (".avif", ".heic", ".heif", ".jxl", ".svg")  # images that Pillow 
 def read_images(path: Path, box: int) -> tuple[Tensor, list[str]]:
     """Reads an image, or all images of a folder, as bytes `(N, 28, 28)`. Also returns the names of their files.
 
-    Files that cannot be used are left out, and a printed line names them.
-
     Args:
-        path: A file, or a folder. The files of a folder are read in the order of their names.
+        path: A file, or a folder. Files that cannot be used are left out.
         box: Side, in pixels, of the square that a digit is fitted into.
 
     Raises:
         ValueError: If there is no image that can be used.
     """
-    path = path.expanduser()
-    paths = sorted(path.iterdir()) if path.is_dir() else [path]
-    files = [file for file in paths if not file.is_dir()]
-    images, names, left_out = [], [], []
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                images.append(fit(light_on_dark(image), box))
-            names.append(file.name)
-        except BlankError:
-            left_out.append(f"{file.name} is blank")
-        except UnidentifiedImageError:
-            is_unsupported = file.suffix.lower() in UNSUPPORTED
-            fault = "has a format that Pillow cannot read: convert it to PNG" if is_unsupported else "is not an image"
-            left_out.append(f"{file.name} {fault}")
-        except (OSError, Image.DecompressionBombError) as error:
-            left_out.append(f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}")
-    if not images:
-        has_folders = len(files) < len(paths)
-        fault = ", ".join(left_out) or ("the folder holds only folders" if has_folders else "the folder is empty")
-        hint = "pass one of its folders, or a file" if has_folders else "pass another path"
-        raise ValueError(f"images={path}: {fault}; {hint}")
-    if left_out:
-        print(f"Left out: {', '.join(left_out)}", flush=True)
+    images, names = read_each(path, lambda file: read_image(file, box), "images")
     return torch.from_numpy(np.stack(images)), names
 
 
-class BlankError(Exception):
+def read_image(file: Path, box: int) -> np.ndarray:
+    """Reads an image as bytes `(28, 28)`.
+
+    Raises:
+        ValueError: If the file is not an image, or the image is blank.
+    """
+    try:
+        with Image.open(file) as image:
+            return fit(light_on_dark(image), box)
+    except UnidentifiedImageError:
+        is_unsupported = file.suffix.lower() in UNSUPPORTED
+        fault = "has a format that Pillow cannot read: convert it to PNG" if is_unsupported else "is not an image"
+        raise ValueError(fault) from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"cannot be read: {error}") from None
+
+
+class BlankError(ValueError):
     """Nothing is drawn on an image."""
 
 
@@ -90,11 +84,11 @@ def fit(gray: np.ndarray, box: int) -> np.ndarray:
     """Scales a drawing to `box` pixels and centres it. Returns bytes `(28, 28)`.
 
     Raises:
-        BlankError: there is no contrast.
+        BlankError: If there is no contrast.
     """
     background = border_brightness(gray)
     if gray.max() - background < BLANK_CONTRAST:
-        raise BlankError
+        raise BlankError("is blank")
     if not is_fitted(gray, background, box):
         gray = np.clip((gray - background) / (gray.max() - background), 0, 1)
         gray = centred(scaled(gray[bounding_box(gray > STROKE_BRIGHTNESS)], box), box)

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from datamodules import BaseDataModule
+from datamodules import BaseDataModule, Text
 from engine import sizes
 from engine.results import Row
 from models import BaseModel
@@ -59,11 +59,20 @@ def next_commands(cli: Any) -> str:
         commands[f"python -m tensorboard.main --logdir {shlex.quote(str(cli.trainer.logger.save_dir))}"] = "curves"
     commands[f"python train.py test --ckpt_path {checkpoint}"] = "evaluate on the test set"
     predict = f"python train.py predict --ckpt_path {checkpoint}"
-    if getattr(type(cli.datamodule), "read_images", None) in (None, BaseDataModule.read_images):
-        commands[predict] = "predict"
-    else:
+    if isinstance(cli.datamodule, Text):
+        commands[f"{predict} --prompt TEXT"] = "continue a text"
+    elif reads_own(cli.datamodule, "read_images"):
         commands[f"{predict} --images PATH"] = "predict your own images"
+    elif reads_own(cli.datamodule, "read_audio"):
+        commands[f"{predict} --audio PATH"] = "predict your own recordings"
+    else:
+        commands[predict] = "predict"
     return "\nNext:\n" + "".join(f"  {command}\n      # {purpose}\n" for command, purpose in commands.items())
+
+
+def reads_own(data: L.LightningDataModule, method: str) -> bool:
+    """Whether the data module reads files of the user with this method."""
+    return getattr(type(data), method, None) not in (None, getattr(BaseDataModule, method))
 
 
 def describe(cli: Any) -> Row:

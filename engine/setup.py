@@ -35,6 +35,8 @@ def filter_messages() -> None:
         r"Be aware that when using `ckpt_path`, callbacks used to create": Warning,
         # data in memory needs no workers
         r"The 'predict_dataloader' does not have many workers": Warning,
+        # recorders add notes of their own to a wav file, which SciPy leaves out
+        r"Chunk \(non-data\) not understood": Warning,
         # PyTorch's recurrent layers also keep their weights in a list, which an exported program leaves out
         r"The tensor attributes self\.layers\._flat_weights": Warning,
         # PyTorch 2.14 deprecates a function that its own export of recurrent layers to ONNX calls

@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.io import wavfile
 
 # tests run side by side: each shares the cores; set before PyTorch is loaded, here and in what a test starts
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
@@ -84,6 +86,19 @@ def series_file() -> Path:
     return path
 
 
+@functools.cache
+def recordings() -> Path:
+    """A folder for `data_dir` with 200 recordings of one speaker: tones whose pitch depends on the digit."""
+    folder = tempfile.TemporaryDirectory(prefix="recordings-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name, "free-spoken-digit-dataset", "recordings")
+    path.mkdir(parents=True)
+    for digit, index in itertools.product(range(10), range(20)):
+        tone = np.sin(2 * np.pi * (300 + 300 * digit) * np.arange(1600 + 200 * index) / 8000)
+        wavfile.write(path / f"{digit}_theo_{index}.wav", 8000, (20_000 * tone).astype(np.int16))
+    return Path(folder.name)
+
+
 def small_data_flags(path: Path) -> list[str]:
     """Flags that make the data of this config small and short, and give it validation samples if it has none."""
     data = yaml.safe_load(path.read_text())["data"]
@@ -91,11 +106,15 @@ def small_data_flags(path: Path) -> list[str]:
     flags = ["--data.source=subset"] if issubclass(kind, datamodules.MNIST) else []
     if issubclass(kind, Generated):
         flags += ["--data.num_steps=20", "--data.num_samples=800", "--data.val_size=200", "--data.test_size=200"]
+    if kind is datamodules.Text:
+        flags.append(f"--data.file={PROJECT / 'README.md'}")
     if issubclass(kind, datamodules.TimeSeries):
         flags += [f"--data.file={series_file()}", "--data.input_length=48", "--data.horizon=12"]
+    if kind is datamodules.SpokenDigits:
+        flags.append(f"--data.data_dir={recordings()}")
     if data.get("init_args", {}).get("order", "rows") != "rows":
         flags.append("--data.order=rows")
-    has_validation = data.get("init_args", {}).get("val_size") != 0
+    has_validation = kind.has_val_split or data.get("init_args", {}).get("val_size") != 0
     val_size = 50 if issubclass(kind, datamodules.Plane) else 5000 if "--data.source=subset" in flags else 500
     return flags if has_validation else [*flags, f"--data.val_size={val_size}"]
 

@@ -18,6 +18,7 @@ from callbacks import Predictions
 from engine import checkpoints
 from engine.cli import InputError
 from engine.paths import PROJECT
+from engine.report import next_commands
 from engine.setup import filter_messages
 from models import ShallowMLP
 from tests.conftest import Fit, fit_in
@@ -315,6 +316,30 @@ def test_path_without_images_is_refused(content: str, checkpoint: Path, tmp_path
         path.write_text("words")
     with pytest.raises(ValueError, match=r"images=.*: (path is not an image|the folder is empty); pass another path"):
         train.main(["predict", f"--ckpt_path={checkpoint}", f"--images={path}"])
+
+
+def test_predictions_on_recordings_need_no_data_set(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = fit("speech/gru.yaml", "--trainer.max_epochs=1")
+    assert "--audio PATH" in next_commands(trained)
+    monkeypatch.chdir(tmp_path)
+    names = [f"{digit}_theo_{index}.wav" for digit in range(10) for index in range(5)]
+    for name in names:
+        shutil.copy(trained.datamodule.folder / name, tmp_path)
+    flags = [f"--ckpt_path={next(tmp_path.rglob('best.ckpt'))}", f"--data.data_dir={tmp_path / 'nothing'}"]
+    cli = train.main(["predict", *flags, f"--audio={tmp_path}"])
+    table = rows(cli.predictions)
+    assert [row["file"] for row in table] == names
+    inputs, _, lengths = trained.datamodule.splits["test"]
+    with torch.no_grad():
+        expected = cli.model.eval()(inputs, lengths).softmax(-1)
+    written = torch.tensor([[float(row[f"probability_{k}"]) for k in range(10)] for row in table])
+    torch.testing.assert_close(written, expected, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="is not made of images, so it cannot read"):
+        train.main(["predict", *flags, f"--images={tmp_path}"])
+    with pytest.raises(
+        ValueError, match=r"there is no --audio=gone\.wav; type the path of a recording, or of a folder"
+    ):
+        train.main(["predict", *flags, "--audio=gone.wav"])
 
 
 class Fixed(L.LightningModule):
