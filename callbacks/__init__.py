@@ -1,6 +1,7 @@
 """Curves, progress, predictions and inspection of a run."""
 
 from callbacks.activation_stats import ActivationStats
+from callbacks.attention import AttentionMaps
 from callbacks.curves import BroadcastBuffers, EpochCurves, StepCurves
 from callbacks.decision_boundary import DecisionBoundary
 from callbacks.divergence import StopWhenDiverged
@@ -8,6 +9,7 @@ from callbacks.embedding import Embedding
 from callbacks.feature_maps import FeatureMaps
 from callbacks.features import Features
 from callbacks.filters import Filters
+from callbacks.gates import Gates
 from callbacks.gradient_flow import GradientFlow
 from callbacks.history import History
 from callbacks.loss_surface import LossSurface
@@ -17,6 +19,7 @@ from callbacks.predictions import Predictions
 
 __all__ = [
     "ActivationStats",
+    "AttentionMaps",
     "BroadcastBuffers",
     "DecisionBoundary",
     "Embedding",
@@ -24,6 +27,7 @@ __all__ = [
     "FeatureMaps",
     "Features",
     "Filters",
+    "Gates",
     "GradientFlow",
     "History",
     "LossSurface",
