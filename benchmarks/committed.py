@@ -68,6 +68,7 @@ def rows(folder: Path) -> pd.DataFrame:
 def machine(where: Row) -> str:
     """The machine of a measurement."""
     cores = f"{where['cores']} cores of a shared {where['machine']}"
+    cores += f", {where['jobs']} runs at a time" if where.get("jobs", 1) > 1 else ""
     return cores if where["device"] == "cpu" else f"{where['device']}, {cores}"
 
 

@@ -57,25 +57,31 @@ class Result(NamedTuple):
 
     @property
     def is_loss(self) -> bool:
+        return self.published["unit"] != "%"
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether it is a loss near 0, whose size says more than its difference from another."""
         return self.published["unit"] == "loss"
 
     @property
     def scores(self) -> pd.Series[float]:
-        """The test loss, or the test accuracy in %, of each seed."""
-        return self.runs.test_loss if self.is_loss else 100 * self.runs.test_acc
+        """The test loss, or the test accuracy in %, of each seed: the mean over all values if an option is varied."""
+        by_seed = self.runs.groupby("seed")
+        return by_seed.test_loss.mean() if self.is_loss else 100 * by_seed.test_acc.mean()
 
     def error(self, score: Any) -> Any:
-        """The error in % of an accuracy, or a loss in thousandths. Scores may be a number or a series."""
-        return 1000 * score if self.is_loss else 100 - score
+        """The error in % of an accuracy, or a loss, in thousandths if it is tiny. Takes numbers and series."""
+        return 1000 * score if self.is_tiny else score if self.is_loss else 100 - score
 
     @property
     def shown(self) -> str:
-        spread = f" ± {self.number(self.scores.std())}" if len(self.runs) > 1 else ""
+        spread = f" ± {self.number(self.scores.std())}" if len(self.scores) > 1 else ""
         return f"{self.number(self.scores.mean())}{spread}{'' if self.is_loss else ' %'}"
 
     def number(self, value: float, sign: str = "") -> str:
-        """A score as the tables show it. Losses have the digits that give their mean two significant ones."""
-        digits = 1 - math.floor(math.log10(self.scores.mean())) if self.is_loss else 2
+        """A score as the tables show it. Tiny losses have the digits that give their mean two significant ones."""
+        digits = 1 - math.floor(math.log10(self.scores.mean())) if self.is_tiny else 3 if self.is_loss else 2
         return f"{value:{sign}.{digits}f}"
 
     def difference(self, value: float, runs: int = 1) -> tuple[float, float]:
@@ -92,7 +98,7 @@ class Result(NamedTuple):
         if "goal" not in self.published:
             return "-"
         goal, mean = self.published["goal"], self.scores.mean()
-        is_met = mean <= goal if self.is_loss else round(mean, 2) >= goal
+        is_met = mean <= goal if self.is_tiny else round(mean, 3) <= goal if self.is_loss else round(mean, 2) >= goal
         return f"{value_of(self.config, 'goal')}: {'met' if is_met else '**missed**'}"
 
 
@@ -101,7 +107,9 @@ def results(folders: dict[str, Path]) -> list[Result]:
     found = []
     for name, folder in folders.items():
         runs, hardware = committed.rows(folder), committed.hardware(folder)
-        found += [Result(path, runs[runs.config == Path(path).stem], hardware) for path in SETS[name]["configs"]]
+        for path in SETS[name]["configs"]:
+            is_varied = "--vary" in SETS[name].get("flags", [])  # then the set has one config, and runs by value
+            found.append(Result(path, runs if is_varied else runs[runs.config == Path(path).stem], hardware))
     return found
 
 
@@ -113,7 +121,7 @@ def committed_results() -> list[Result]:
 def value_of(config: str, name: str = "value") -> str:
     """The published number of a config, or its goal, with its unit."""
     row = PUBLISHED[config]
-    return f"{row[name]:g}{'' if row['unit'] == 'loss' else ' %'}" if name in row else "-"
+    return f"{row[name]:g}{' %' if row['unit'] == '%' else ''}" if name in row else "-"
 
 
 def reference(config: str) -> str:
@@ -125,7 +133,7 @@ def row(one: Result) -> Row:
     """What the tables show of a config."""
     difference, verdict = "-", "-"
     value = one.published.get("value")
-    if value and one.is_loss:  # the spread of a much lower loss cannot be taken from ours
+    if value and one.is_tiny:  # the spread of a much lower loss cannot be taken from ours
         difference = f"{one.scores.mean() / value:.2g} times as high"
     elif value:
         mean, width = one.difference(value, one.published.get("runs", 1))
@@ -137,7 +145,7 @@ def row(one: Result) -> Row:
         "seconds": f"{one.runs.seconds.mean():.0f}",
         "training loss": f"{one.runs.train_loss.mean():.4f}",
         "test, mean ± sd": one.shown,
-        "seeds": len(one.runs),
+        "seeds": len(one.scores),
         "published": reference(one.config),
         "difference": difference,
         "significant?": verdict,
@@ -164,7 +172,7 @@ def tables(found: list[Result]) -> dict[str, str]:
 
 def with_header(text: str, one: Result) -> str:
     """The text of a config with its result as a comment below the first two lines."""
-    score, seeds = "loss" if one.is_loss else "accuracy", " ".join(map(str, one.runs.seed))
+    score, seeds = "loss" if one.is_loss else "accuracy", " ".join(map(str, one.scores.index))
     size, seconds = one.runs.parameters.iloc[0], one.runs.seconds.mean()
     result = f"# test {score} {one.shown} (seeds {seeds}), {size:,} parameters, {seconds:.0f} s on {one.hardware}"
     phrase, command, *rest = text.splitlines()
@@ -172,19 +180,25 @@ def with_header(text: str, one: Result) -> str:
     return "\n".join([phrase, command, result, *body]) + "\n"
 
 
+PANELS = {"speech": "spoken digits", "text": "Tiny Shakespeare", "series": "ETTh1"}
+UNITS = {"memory tasks": "test loss x 1,000", "Tiny Shakespeare": "test loss, nats", "ETTh1": "test squared error"}
+
+
 def panel(config: str) -> str:
     """The title of the panel of the figure that shows a config."""
     folder, _, name = config.partition("/")
     digits = "MNIST, dense layers" if "mlp" in name or name == "linear" else "MNIST, others"
-    return {"memory": "memory tasks", "mnist1d": "MNIST-1D"}.get(folder, digits)
+    return {"memory": "memory tasks", "mnist1d": "MNIST-1D", **PANELS}.get(folder, digits)
 
 
 def draw(found: list[Result]) -> None:
     """The error of each config, with the published error as a hollow mark."""
     titles = list(dict.fromkeys(panel(one.config) for one in found))
-    figure, axes = panels(4.2, 3.3, math.ceil(len(titles) / 2), 2, height_ratios=[2, 1])
+    sizes = [sum(panel(one.config) == title for one in found) for title in titles]
+    rows = [2 + max(sizes[first : first + 2]) for first in range(0, len(sizes), 2)]
+    figure, axes = panels(4.2, 0.28 * sum(rows) / len(rows), len(rows), 2, height_ratios=rows)
     headline(figure, "Test error of each config, ours and published: further left is better")
-    for ax, title in zip(axes, titles, strict=True):
+    for ax, title in zip(axes, titles, strict=False):
         shown = [one for one in found if panel(one.config) == title]
         shown.sort(key=lambda one: one.error(one.scores.mean()))
         for number, one in enumerate(shown):
@@ -195,7 +209,7 @@ def draw(found: list[Result]) -> None:
                 (published,) = ax.plot(value, number, "o", color=COLOURS[1], markerfacecolor="none", markersize=9)
         ax.set_yticks(range(len(shown)), [Path(one.config).name for one in shown])
         ax.invert_yaxis()
-        ax.set(title=title, xscale="log", xlabel="test loss x 1,000" if title == "memory tasks" else "test error, %")
+        ax.set(title=title, xscale="log", xlabel=UNITS.get(title, "test error, %"))
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
@@ -226,7 +240,8 @@ def commands(names: list[str], seeds: int | None = None) -> dict[str, list[str]]
     found = {}
     for name in names:
         configs = [f"configs/{config}.yaml" for config in SETS[name]["configs"]]
-        found[name] = [*configs, "--seeds", *map(str, range(seeds or SETS[name]["seeds"]))]
+        numbers = map(str, range(seeds or SETS[name]["seeds"]))
+        found[name] = [*configs, "--seeds", *numbers, *SETS[name].get("flags", [])]
     return found
 
 

@@ -9,6 +9,7 @@ from callbacks.embedding import Embedding
 from callbacks.feature_maps import FeatureMaps
 from callbacks.features import Features
 from callbacks.filters import Filters
+from callbacks.forecasts import Forecasts
 from callbacks.gates import Gates
 from callbacks.gradient_flow import GradientFlow
 from callbacks.history import History
@@ -16,6 +17,7 @@ from callbacks.loss_surface import LossSurface
 from callbacks.mistakes import Mistakes
 from callbacks.model_graph import ModelGraph
 from callbacks.predictions import Predictions
+from callbacks.text_samples import TextSamples
 
 __all__ = [
     "ActivationStats",
@@ -27,6 +29,7 @@ __all__ = [
     "FeatureMaps",
     "Features",
     "Filters",
+    "Forecasts",
     "Gates",
     "GradientFlow",
     "History",
@@ -36,4 +39,5 @@ __all__ = [
     "Predictions",
     "StepCurves",
     "StopWhenDiverged",
+    "TextSamples",
 ]

@@ -1,5 +1,6 @@
 """The prediction for each sample, as a table in a file."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ class Predictions(L.Callback):
 
     Columns: `index`, or `file` for images; `step` for tagging; `label`; `predicted`; `unsure`, which is 1 if the
     probability of the prediction is below 60 %; and `probability_<class>` for each class. For regression:
-    `target_<k>` and `predicted_<k>` for each dimension. Images have no `label` and no `target_<k>`.
+    `target_<k>` and `predicted_<k>` for each dimension. For forecasts, k is a column and a step, as `OT+1`, and the
+    values are in the units of the file. Images have no `label` and no `target_<k>`.
 
     Lightning's `BasePredictionWriter` is not used, because it warns about every loader that is not a `DataLoader`.
 
@@ -26,12 +28,21 @@ class Predictions(L.Callback):
         path: The file. Its folder is made.
         files: Names of the images, in the order of the samples. None if the samples come from a data set.
         classes: Names of the classes. None writes their numbers.
+        to_table: Makes a table of outputs or targets `(N, K)` for regression, with names and units. None writes the
+            numbers of the K dimensions.
     """
 
-    def __init__(self, path: Path, files: list[str] | None, classes: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        files: list[str] | None,
+        classes: list[str] | None = None,
+        to_table: Callable[[np.ndarray], pd.DataFrame] | None = None,
+    ) -> None:
         self.path = path
         self.files = files
         self.classes = classes
+        self.to_table = to_table or pd.DataFrame
         self.outputs: list[Tensor] = []
         self.targets: list[Tensor] = []
 
@@ -53,10 +64,10 @@ class Predictions(L.Callback):
 
     def value_table(self, outputs: np.ndarray, targets: np.ndarray) -> pd.DataFrame:
         """The table for regression, from outputs and targets `(N, K)`."""
-        predicted = pd.DataFrame(outputs).add_prefix("predicted_")
+        predicted = self.to_table(outputs).add_prefix("predicted_")
         if self.files is not None:
             return predicted.set_axis(self.files).reset_index(names="file")
-        return pd.DataFrame(targets).add_prefix("target_").join(predicted).reset_index()
+        return self.to_table(targets).add_prefix("target_").join(predicted).reset_index()
 
     def class_table(self, outputs: np.ndarray, targets: np.ndarray) -> pd.DataFrame:
         """The table for N samples with K probabilities, `(N, K)`, or per time step for tagging, `(N, T, K)`."""

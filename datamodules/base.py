@@ -100,9 +100,9 @@ class BaseDataModule(L.LightningDataModule):
         return "min" if self.task == "regression" else "max"
 
     def setup(self, stage: str | None = None) -> None:
+        self.check_model()
         if self.splits:
             return
-        self.check_model()
         train, *own_val, test = self.load()
         if len(own_val) != self.has_val_split:
             raise ValueError(

@@ -11,12 +11,19 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from callbacks import Predictions
 from callbacks.history import stage_metrics
+from callbacks.insight import evaluation_mode
+from callbacks.text_samples import write_text
+from datamodules import Text
 from datamodules.loader import TensorLoader
 from engine import report, results
+from engine.checkpoints import read_checkpoint
 from engine.parser import CLI
 from engine.paths import RUNS
 from models import BaseModel
 from models.metrics import IGNORE_INDEX
+
+# the options of `predict` for text, and their defaults
+WRITING: dict[str, Any] = {"prompt": "\n", "temperature": 0.8, "length": 500}
 
 
 def fit(cli: CLI, **arguments: Any) -> None:
@@ -80,7 +87,7 @@ def print_metrics(cli: CLI, stage: str) -> None:
 
 
 def predict(cli: CLI, **arguments: Any) -> None:
-    """Writes a prediction for each test sample, or for each image of `--images`.
+    """Writes a prediction for each test sample, or for each image of `--images`. A network of `Text` writes text.
 
     For a model that is not a `BaseModel`, the outputs of `predict_step` are saved.
     """
@@ -88,6 +95,13 @@ def predict(cli: CLI, **arguments: Any) -> None:
     images, files = cli.options.images, None
     if trainer.world_size > 1:
         raise ValueError(f"predict takes one device, not {trainer.world_size}; type --trainer.devices 1")
+    folder = Path(TensorBoardLogger(RUNS, "predictions").log_dir)  # a new one, by Lightning's numbering
+    if isinstance(cli.datamodule, Text) and images is None:
+        write(cli, folder)
+        return
+    for name in WRITING:
+        if (value := cli.options[name]) is not None:
+            raise ValueError(f"{name}={value} is for networks that write text; leave it out")
     if images is not None:
         if not Path(images).expanduser().exists():
             raise ValueError(f"there is no images={images}; type the path of an image, or of a folder of images")
@@ -97,7 +111,6 @@ def predict(cli: CLI, **arguments: Any) -> None:
         unknown = torch.full((len(inputs),), IGNORE_INDEX)
         del arguments["datamodule"]
         arguments["dataloaders"] = TensorLoader((inputs, unknown), cli.datamodule.batch_size)
-    folder = Path(TensorBoardLogger(RUNS, "predictions").log_dir)  # a new one, by Lightning's numbering
     if not isinstance(cli.model, BaseModel):
         folder.mkdir(parents=True)
         cli.predictions = folder / "predictions.pt"
@@ -105,5 +118,28 @@ def predict(cli: CLI, **arguments: Any) -> None:
         print(f"Predictions are in {cli.predictions}", flush=True)
         return
     cli.predictions = folder / "predictions.csv"
-    trainer.callbacks.append(Predictions(cli.predictions, files, getattr(cli.datamodule, "classes", None)))
+    classes, to_table = (getattr(cli.datamodule, name, None) for name in ("classes", "to_table"))
+    trainer.callbacks.append(Predictions(cli.predictions, files, classes, to_table))
     trainer.predict(**arguments, return_predictions=False)
+
+
+def write(cli: CLI, folder: Path) -> None:
+    """Continues the text of `--prompt`, prints it and saves it in the folder."""
+    model, data = cli.model, cli.datamodule
+    typed = {name: default if cli.options[name] is None else cli.options[name] for name, default in WRITING.items()}
+    prompt, temperature, length = (typed[name] for name in WRITING)
+    if not prompt:
+        raise ValueError("prompt is empty; type at least one character, or leave it out")
+    if temperature < 0:
+        raise ValueError(f"temperature={temperature} must be 0 or more")
+    if length < 1:
+        raise ValueError(f"length={length} must be 1 or more")
+    model.load_state_dict(read_checkpoint(Path(cli.options.ckpt_path))["state_dict"])
+    model.to(cli.trainer.strategy.root_device)
+    generator = torch.Generator().manual_seed(cli.options.seed_everything)
+    with evaluation_mode(model):
+        text = data.decode(write_text(model, data.encode(prompt), length, temperature, generator))
+    folder.mkdir(parents=True)
+    cli.predictions = folder / "text.txt"
+    cli.predictions.write_text(text, encoding="utf-8")
+    print(f"{text}\n\nThe text is in {cli.predictions}", flush=True)

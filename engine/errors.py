@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 SIZES = ("input_shape", "num_outputs", "task", "num_tokens")  # of the model, set by the data module
+PREDICT = ("images", "prompt", "temperature", "length")  # options of `predict`
 
 
 class InputError(ValueError):
@@ -29,7 +30,7 @@ def wrong_input(error: BaseException, options: Any) -> InputError:
 
     def flag(found: re.Match[str]) -> str:
         parts = [part for part, names in owned.items() if found[1] in names]
-        prefix = f"--{parts[0]}." if len(parts) == 1 else "--" if found[1] == "images" else ""
+        prefix = f"--{parts[0]}." if len(parts) == 1 else "--" if found[1] in PREDICT else ""
         return prefix + found[0]
 
     return InputError(re.sub(r"(?<![\w./-])(\w+)=", flag, " ".join(str(error).split())))

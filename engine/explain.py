@@ -18,14 +18,14 @@ from lightning.pytorch.loggers import Logger
 import datamodules
 import models
 from datamodules import BaseDataModule
-from engine.errors import SIZES
+from engine.errors import PREDICT, SIZES
 from engine.names import nearest
 from engine.usage import HINT, missing_config, typed_configs
 from models import BaseModel
 
 LIGHTNING = (L.LightningModule, L.LightningDataModule)
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-COMMAND_OF_OPTION = {"images": "predict", "test_checkpoint": "fit"}
+COMMAND_OF_OPTION = {**dict.fromkeys(PREDICT, "predict"), "test_checkpoint": "fit"}
 SYNONYMS = {"gpus": "trainer.devices", "learning_rate": "model.lr", "resume": "ckpt_path"}  # names in other programs
 KINDS = {"int": "a whole number, such as 10", "float": "a number, such as 0.1", "bool": "true or false"}
 NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Expected a <class", "Expected a path but")

@@ -109,6 +109,9 @@ class CLI(LightningCLI):
             parser.add_argument("--test_checkpoint", type=which, default="best", help="which checkpoint `fit` tests")
         if subcommand == "predict":
             parser.add_argument("--images", type=str | None, help="an image, or a folder of images")
+            parser.add_argument("--prompt", type=str | None, help="text to continue; default: a new line")
+            parser.add_argument("--temperature", type=float | None, help="below 1: likelier characters; default: 0.8")
+            parser.add_argument("--length", type=int | None, help="characters to write; default: 500")
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from datamodules import BaseDataModule
+from datamodules import BaseDataModule, Text
 from engine import sizes
 from engine.results import Row
 from models import BaseModel
@@ -59,7 +59,9 @@ def next_commands(cli: Any) -> str:
         commands[f"python -m tensorboard.main --logdir {shlex.quote(str(cli.trainer.logger.save_dir))}"] = "curves"
     commands[f"python train.py test --ckpt_path {checkpoint}"] = "evaluate on the test set"
     predict = f"python train.py predict --ckpt_path {checkpoint}"
-    if getattr(type(cli.datamodule), "read_images", None) in (None, BaseDataModule.read_images):
+    if isinstance(cli.datamodule, Text):
+        commands[f"{predict} --prompt TEXT"] = "continue a text"
+    elif getattr(type(cli.datamodule), "read_images", None) in (None, BaseDataModule.read_images):
         commands[predict] = "predict"
     else:
         commands[f"{predict} --images PATH"] = "predict your own images"

@@ -13,7 +13,7 @@ COMMANDS = {
     "fit": "train, then test the best epoch on validation",
     "validate": "evaluate a checkpoint on the validation samples",
     "test": "evaluate a checkpoint on the test samples",
-    "predict": "write the predictions of a checkpoint for the test samples or your own images",
+    "predict": "write the predictions of a checkpoint for the test samples or your own images, or text",
 }
 HINT = f"type -c {FIRST}; `python train.py` lists all configs"
 
@@ -59,6 +59,9 @@ python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
   -c CONFIG              listed by `python train.py`; later files override earlier ones, flags override both
   --ckpt_path FILE       a checkpoint: `fit` resumes from it; the other commands need nothing else
   --images PATH          for predict: an image, or a folder of images
+  --prompt TEXT          for predict with a network of Text: continues this text
+  --temperature NUMBER   the same: below 1, likely characters become more likely (default: 0.8)
+  --length N             the same: characters to write (default: 500)
   --model NAME           a class of models/, or the import path of your own
   --model.OPTION VALUE   listed by: python train.py fit --model.help NAME
   --data NAME            a class of datamodules/, or the import path of your own

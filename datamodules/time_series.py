@@ -1,0 +1,263 @@
+"""Forecasts of time series: ETTh1, the hourly load and oil temperature of a transformer, or a CSV file of one's own.
+
+Source: the Electricity Transformer Temperature data of Zhou et al. 2021, "Informer". Windows, split and scaling are
+those of their code, and of the code of Zeng et al. 2023, "Are Transformers Effective for Time Series Forecasting?".
+Differences: every window counts. The code of Zhou et al., and that of Zeng et al. until March 2023, drops the last
+incomplete batch of test windows.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from pandas.api.types import is_numeric_dtype
+from torch import Tensor
+
+from datamodules.base import BaseDataModule
+from datamodules.files import data_folder, download
+from datamodules.loader import Samples
+
+URL = (
+    "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/1d16c8f4f943005d613b5bc962e9eeb06058cf07/ETT-small/ETTh1.csv"
+)
+SHA256 = "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066"
+COLUMNS = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]  # of ETTh1
+MONTH = 30 * 24  # hours
+ROWS = [12 * MONTH, 4 * MONTH, 4 * MONTH]  # of ETTh1: to train, validate and test on
+
+
+class TimeSeries(BaseDataModule):
+    """Windows of a time series. The inputs are some rows of a table, the targets are the rows that follow.
+
+    Inputs are `[input_length, columns]`. Targets are `(N, horizon * targets)`: all targets of the first step, then
+    those of the second step, and so on. Windows overlap: the next one starts one row later.
+
+    The rows are split in the order of time. The targets of a validation or test window lie in its own part, its inputs
+    may lie in the part before. Each column is scaled to mean 0 and standard deviation 1 on the training rows. Losses
+    are mean squared errors of scaled values.
+
+    `Linear` with `per_column` is LTSF-Linear of Zeng et al. 2023, with `per_column` and `relative` their NLinear.
+
+    Args:
+        file: CSV file with a header, a row per time step, and numbers without gaps. A first column that is not numeric,
+            such as the date, is left out. None uses ETTh1: 8,640 hours to train, 2,880 to validate, 2,880 to test.
+        data_dir: Folder with `ETT-small/ETTh1.csv`. A missing file is downloaded there. By default, the folder is the
+            environment's DATA_DIR, or else `data` in the working directory. Not used with `file`.
+        columns: Names of the input columns. None uses all columns.
+        target: Name of the column to predict, one of `columns`. None predicts all columns.
+        input_length: Number of time steps that the network reads.
+        horizon: Number of time steps to predict.
+        rows: Number of rows to train, validate and test on. None uses 70, 10 and 20 % of the rows of `file`.
+        per_column: Whether each column is predicted from itself alone, with weights that all columns share. A sample is
+            then one column of a window: inputs `[input_length, 1]`, targets `(N, horizon)`.
+        relative: Whether the last value of a window is subtracted from its inputs and targets. The squared error does
+            not change.
+        batch_size: Samples per optimizer step, over all devices.
+        seed: Seed of the order of samples. Set by `seed_everything`.
+
+    Attributes:
+        targets: Names of the columns to predict.
+        series: Their values `(rows, targets)` in the units of the file, after `setup`.
+        samples_per_window: Number of columns with `per_column`, otherwise 1. The samples of a window are adjacent.
+
+    Raises:
+        ValueError: If an option is outside its range, or the file is missing, is too short, or has a gap.
+    """
+
+    task = "regression"
+    has_val_split = True
+
+    def __init__(
+        self,
+        file: str | None = None,
+        data_dir: str | None = None,
+        columns: list[str] | None = None,
+        target: str | None = None,
+        input_length: int = 336,
+        horizon: int = 96,
+        rows: list[int] | None = None,
+        per_column: bool = False,
+        relative: bool = False,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, 0, seed)
+        for name, value in (("input_length", input_length), ("horizon", horizon)):
+            if value < 1:
+                raise ValueError(f"{name}={value} is too small; use {name}=1 or more")
+        if rows is not None and (len(rows) != 3 or min(rows) < 1):
+            raise ValueError(f"rows={rows} must be three numbers of rows, to train, validate and test on")
+        self.file = file
+        self.path = Path(file).expanduser() if file else data_folder(data_dir) / "ETT-small" / "ETTh1.csv"
+        names = read_names(self.path) if file else COLUMNS
+        self.columns = names if columns is None else list(columns)
+        if wrong := [name for name in self.columns if name not in names]:
+            raise ValueError(f"columns={columns} must be some of {', '.join(names)}, not {wrong[0]}")
+        if target is not None and target not in self.columns:
+            raise ValueError(f"target={target} must be one of the columns {', '.join(self.columns)}")
+        if per_column and target is not None and len(self.columns) > 1:
+            raise ValueError(f"target={target} cannot be used with per_column; use columns=[{target}] instead")
+        self.has_all_targets = target is None and len(self.columns) == len(names)
+        self.targets = self.columns if target is None else [target]
+        first = self.columns.index(self.targets[0])
+        self.target_range = slice(first, first + len(self.targets))  # of the columns
+        self.input_length, self.horizon, self.rows = input_length, horizon, rows
+        self.per_column, self.relative = per_column, relative
+        self.samples_per_window = len(self.columns) if per_column else 1
+        self.input_shape = [input_length, 1 if per_column else len(self.columns)]
+        self.num_outputs = horizon if per_column else horizon * len(self.targets)
+
+    @property
+    def title(self) -> str:
+        name = self.path.stem
+        source = name if self.has_all_targets else f"{'+'.join(self.targets)} of {name}"
+        return f"{source} over {self.horizon} steps"
+
+    @property
+    def baseline(self) -> float:
+        """The mean squared error on the test windows if the last value is repeated. Known after `setup`."""
+        inputs, targets = self.splits["test"]
+        last = inputs[:, -1, slice(None) if self.per_column else self.target_range]
+        return float((last.repeat(1, self.horizon) - targets).square().mean())
+
+    def prepare_data(self) -> None:
+        """Downloads ETTh1 if it is missing in `data_dir`. Called once per machine."""
+        if self.file is None:
+            download(self.path, URL, SHA256)
+
+    def load(self) -> tuple[Samples, ...]:
+        values = read_values(self.path, self.columns)
+        num_train, num_val, num_test = self.split_sizes(len(values))
+        self.mean, self.std = values[:num_train].mean(0), values[:num_train].std(0)
+        self.std[self.std == 0] = 1  # a constant column
+        self.series = values[:, self.target_range]
+        self.starts = {  # the first row of the first window
+            "train": 0,
+            "val": num_train - self.input_length,
+            "test": num_train + num_val - self.input_length,
+        }
+        scaled = torch.from_numpy((values - self.mean) / self.std).float()
+        ends = np.cumsum([num_train, num_val, num_test])
+        return tuple(
+            self.windows(scaled[start:end]) for start, end in zip(self.starts.values(), ends.tolist(), strict=True)
+        )
+
+    def split_sizes(self, num_rows: int) -> list[int]:
+        """The number of rows to train, validate and test on, for a file with so many rows.
+
+        Raises:
+            ValueError: If there are too few for a window in each split.
+        """
+        if self.rows is not None or self.file is None:
+            sizes = self.rows or ROWS
+        else:
+            num_train, num_test = int(0.7 * num_rows), int(0.2 * num_rows)
+            sizes = [num_train, num_rows - num_train - num_test, num_test]
+        if sum(sizes) > num_rows:
+            raise ValueError(f"rows={sizes} are {sum(sizes)} rows, and {self.path} has {num_rows}; use fewer rows")
+        length = self.input_length + self.horizon
+        if sizes[0] < length or min(sizes) < self.horizon:
+            raise ValueError(
+                f"input_length={self.input_length} and horizon={self.horizon} need {length} rows to train on, and "
+                f"{self.horizon} each to validate and test on, not rows={sizes}; use shorter windows"
+            )
+        return sizes
+
+    def windows(self, series: Tensor) -> Samples:
+        """All windows of scaled rows `(R, D)`: inputs `(N, *input_shape)` and targets `(N, num_outputs)`.
+
+        They are views of the rows. With `relative`, they are copies.
+        """
+        windows = series.unfold(0, self.input_length + self.horizon, 1)  # (N, D, T)
+        targets = self.target_range
+        if self.per_column:
+            windows, targets = windows.reshape(-1, 1, windows.shape[2]), slice(1)
+        inputs, future = windows.mT.split([self.input_length, self.horizon], dim=1)
+        future = future[..., targets]
+        if self.relative:
+            last = inputs[:, -1:]
+            inputs, future = inputs - last, future - last[..., targets]
+        return inputs, future.flatten(1)
+
+    def unscaled(self, outputs: np.ndarray, split: str, windows: np.ndarray) -> np.ndarray:
+        """Outputs or targets in the units of the file.
+
+        Args:
+            outputs: `(N, num_outputs)`, for all samples of these windows.
+            split: `train`, `val` or `test`.
+            windows: Indices of the W windows.
+
+        Returns:
+            Values `(W, horizon, targets)`.
+        """
+        if self.per_column:
+            values = outputs.reshape(len(windows), -1, self.horizon).swapaxes(1, 2)
+        else:
+            values = outputs.reshape(len(windows), self.horizon, -1)
+        last = self.series[self.starts[split] + windows + self.input_length - 1]
+        offset = last[:, None] if self.relative else self.mean[self.target_range]
+        return values * self.std[self.target_range] + offset
+
+    def window(self, split: str, index: int) -> np.ndarray:
+        """The rows of a window in the units of the file: `(input_length + horizon, targets)`."""
+        start = self.starts[split] + index
+        return self.series[start : start + self.input_length + self.horizon]
+
+    def to_table(self, outputs: np.ndarray) -> pd.DataFrame:
+        """Outputs or targets `(N, num_outputs)` of all test samples as a table in the units of the file.
+
+        A row is a window. The column `OT+2` has the values of the column OT two steps after the last input. Outputs may
+        end early, inside a window, which is then left out.
+        """
+        windows = np.arange(len(outputs) // self.samples_per_window)
+        whole = outputs[: len(windows) * self.samples_per_window]
+        values = self.unscaled(whole, "test", windows).reshape(len(windows), -1)
+        names = [f"{target}+{step}" for step in range(1, self.horizon + 1) for target in self.targets]
+        return pd.DataFrame(values.astype(np.float32), columns=names)
+
+
+def read_csv(path: Path, num_rows: int | None = None) -> pd.DataFrame:
+    """Reads a CSV file, or its first rows.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    try:
+        return pd.read_csv(path, nrows=num_rows)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).strip()
+        raise ValueError(f"file={path} cannot be read: {reason}; use a CSV file with a header") from None
+
+
+def read_names(path: Path) -> list[str]:
+    """The names of the columns, without a first column that is not numeric.
+
+    Raises:
+        ValueError: If the file cannot be read, or has no other column.
+    """
+    frame = read_csv(path, num_rows=1)
+    names = list(frame.columns)
+    if not is_numeric_dtype(frame.dtypes.iloc[0]):
+        names = names[1:]
+    if not names:
+        raise ValueError(f"file={path} has no column of numbers; write columns separated by commas")
+    return names
+
+
+def read_values(path: Path, columns: list[str]) -> np.ndarray:
+    """Reads columns of numbers `(rows, columns)`.
+
+    Raises:
+        ValueError: If a value is missing or is not a finite number. The message names its row, counted from 1.
+    """
+    frame = read_csv(path)[columns]
+    values = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        row, column = wrong[0]
+        raise ValueError(
+            f"{path}, row {row + 1}, column {columns[column]}: {frame.iat[row, column]} must be a number; "
+            "write one, or leave the column out with columns"
+        )
+    return values
