@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-from matplotlib.colors import Normalize, PowerNorm
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -16,6 +16,7 @@ from callbacks.insight import Insight
 from callbacks.parts import to_numpy
 
 NUM_SAMPLES = 3
+SCALE = PowerNorm(0.5, 0, 1)  # most weights are around 1 / T, which would be dark on a linear scale
 
 
 class AttentionMaps(Insight):
@@ -36,7 +37,7 @@ class AttentionMaps(Insight):
         inputs, titles, lengths = self.samples_of_different_classes(trainer, 1 if self.has_tokens else NUM_SAMPLES)
         with attention_maps(model) as attention:
             model(inputs, *lengths)
-        labels = self.step_labels(inputs[0])
+        labels = self.step_labels(inputs, *lengths)
         ends = lengths[0].tolist() if lengths else [None] * len(inputs)
         for name, maps in attention.items():
             shown = [sample[:, :end, :end] for sample, end in zip(to_numpy(maps), ends, strict=True)]
@@ -49,9 +50,7 @@ def text_figure(heads: np.ndarray, labels: list[str]) -> Figure:
     figure, every_axes = panels(4.8, 4.6, rows=len(heads), is_plot=False)
     headline(figure, "Attention of every head: a row is a character, and bright are the characters that it attends to")
     for number, (axes, head) in enumerate(zip(every_axes, heads, strict=True)):
-        labels = labels[: len(head)]
-        # most weights are around 1 / T, and dark on a linear scale
-        drawn = show(axes, head[: len(labels), : len(labels)], PowerNorm(0.5, 0, 1), HEIGHT)
+        drawn = show(axes, head[: len(labels), : len(labels)], SCALE, HEIGHT)
         label_steps(axes.xaxis, labels)
         label_steps(axes.yaxis, labels)
         axes.set_title(f"head {number + 1}", fontsize=10, loc="left")
@@ -66,7 +65,7 @@ def samples_figure(samples: list[np.ndarray], titles: list[str]) -> Figure:
     figure, every_axes = panels(4.8, 1.6, rows=len(samples), is_plot=False)
     headline(figure, "Attention of each head to the time steps of a sample: a row is a step, and bright is strong")
     for axes, heads, title in zip(every_axes, samples, titles, strict=True):
-        drawn = show(axes, mosaic(heads, len(heads)), Normalize(0, 1), HEIGHT)
+        drawn = show(axes, mosaic(heads, len(heads)), SCALE, HEIGHT)
         axes.set_ylabel(f"{title}\nfrom step", fontsize=10)
     every_axes[-1].set_xlabel("to step, head by head")
     colour_scale(figure, every_axes, drawn, "attention")

@@ -48,13 +48,15 @@ class FeatureMaps(Insight):
         parts = stages(model)
         with recorded(parts) as outputs:
             model(inputs, *lengths)
-        labels = self.step_labels(inputs[0])
+        labels = self.step_labels(inputs, *lengths)
         end = len(labels) or (int(lengths[0].max()) if lengths else None)  # of the steps that are drawn
         outputs = {name: outputs[name] for name in evenly_spaced(outputs, MOST_ROWS)}
         rows = [tiles(output, parts[name], model, end, *lengths) for name, output in outputs.items()]
         is_over_time = [output.ndim == 3 for output in outputs.values()]
         if not self.has_tokens:
-            rows = [to_pictures(hide_padding(inputs, *lengths)[:, :end]), *rows]
+            pictures = to_pictures(hide_padding(inputs, *lengths))
+            is_over_columns = inputs.ndim == 3 and inputs.shape[1] > inputs.shape[2]
+            rows = [pictures[:, :, :end] if is_over_columns else pictures[:, :end], *rows]
             is_over_time = [False, *is_over_time]
         heights = [0.5 if over else height_of(row) for row, over in zip(rows, is_over_time, strict=True)]
         size = 0.35 + (1.1 + 1.07 * sum(heights)) / len(heights)  # inches per row: text, colour bar and pictures

@@ -25,6 +25,7 @@ NUM_UNITS = 10
 NUM_SAMPLES = 9
 MOST_SAMPLES = 1000
 MOST_STAGES = 4
+MOST_ELONGATED = 4  # width of a picture, relative to its height
 NUM_STEPS = 25  # of gradient ascent
 STEP = 0.25  # length of a step, relative to the norm of the input
 SEED = 0  # of the random starting points
@@ -51,10 +52,14 @@ class Features(Insight):
         shape = list(model.hparams["input_shape"])
         if shape == [2] or hasattr(self.data, "features_of"):
             return f"inputs of {shape[0]} numbers are not pictures; use DecisionBoundary"
+        _, height, width, *_ = to_pictures(torch.zeros(1, *shape)).shape
+        if width > MOST_ELONGATED * height:
+            return f"sequences of {shape[0]} steps are too long for small pictures"
         return None
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         samples, _, *lengths = self.samples(trainer, MOST_SAMPLES)
+        hidden = hide_padding(samples, *lengths)
         parts = {name: part for name, part in stages(model).items() if list(part.parameters())}
         with recorded(parts) as outputs:
             model(samples, *lengths)
@@ -65,10 +70,9 @@ class Features(Insight):
             units = by_unit(recording["layer"], layer, model)[:, :NUM_UNITS]  # (B, U, P)
             responses = hide_padding(units.transpose(1, 2), *lengths).nanmean(1)  # (B, U)
             strongest = responses.topk(min(NUM_SAMPLES, len(samples)), dim=0).indices  # (S, U)
-            found = ascend(model, layer, responses.shape[1], samples)
+            found = ascend(model, layer, responses.shape[1], hidden.nan_to_num())  # padding adds nothing to the norm
             kind = "output" if name == "head" else "channel" if outputs[name].ndim == 4 else "unit"
-            chosen = hide_padding(samples, *lengths)[strongest.T.flatten()]
-            self.draw_units(name, kind, to_pictures(found), to_pictures(chosen))
+            self.draw_units(name, kind, to_pictures(found), to_pictures(hidden[strongest.T.flatten()]))
 
     def draw_units(self, stage: str, kind: str, found: np.ndarray, samples: np.ndarray) -> None:
         """Draws a row per unit: the found input, and samples.

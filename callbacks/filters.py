@@ -60,4 +60,6 @@ def weight_pictures(weight: Tensor, input_shape: list[int]) -> np.ndarray:
         weight = weight.view(-1, *input_shape)
         if weight.ndim == 3 and weight.shape[1] > weight.shape[2]:  # a long sequence
             return to_numpy(weight.transpose(1, 2).flatten(1))
+    elif weight.ndim == 3 and is_picture(weight):  # kernels over time, with the first value at the bottom
+        return to_numpy(weight.flip(1))
     return to_pictures(weight) if weight.ndim == 4 or is_picture(weight) else to_numpy(weight.flatten(1))

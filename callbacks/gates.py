@@ -55,7 +55,7 @@ class Gates(Insight):
         received: list[Any] = []
         with layer.register_forward_pre_hook(lambda _, args: received.append(args[0])):
             model(inputs, *lengths)
-        labels = self.step_labels(inputs[0])
+        labels = self.step_labels(inputs, *lengths)
         sequence = received[0].data if isinstance(received[0], PackedSequence) else received[0]
         sequence = sequence.reshape(-1, layer.input_size)[: len(labels) or None]  # (T, D)
         values = lstm_gates(layer, sequence) if isinstance(layer, nn.LSTM) else gru_gates(layer, sequence)
@@ -120,8 +120,8 @@ def gates_figure(values: dict[str, np.ndarray], labels: list[str]) -> Figure:
     units = units[gate[:, units].mean(0).argsort()[::-1]]
     gates = [name for name in values if name in MEANINGS]
     figure, every_axes = panels(4.8, 1.8, rows=len(gates) + 1, is_plot=False)
-    closing = "closes at spaces or line ends" if labels else "closes at some steps"
-    headline(figure, f"A bright {sorting} means that a unit remembers. Look for units whose {sorting} {closing}")
+    where = f"units whose {sorting} closes at spaces or line ends" if labels else f"steps where many {sorting}s close"
+    headline(figure, f"A bright {sorting} means that a unit remembers. Look for {where}")
     for name, axes in zip(gates, every_axes, strict=False):
         drawn = show(axes, values[name][:, units].T, Normalize(0, 1), HEIGHT)
         axes.set_title(f"{name}, bright: {MEANINGS[name]}", fontsize=10, loc="left")

@@ -133,15 +133,16 @@ class Insight(L.Callback):
         """Whether the samples are sequences of tokens, such as the characters of a text."""
         return self.data.num_tokens is not None
 
-    def step_labels(self, sample: Tensor) -> list[str]:
-        """The first tokens of a sample `(T,)` as labels of its steps. Other samples have no labels.
+    def step_labels(self, inputs: Tensor, *lengths: Tensor) -> list[str]:
+        """The first tokens of the first of samples `(B, T)` as labels of its steps. Other samples have no labels.
 
         A token is written as `decode([token])` of the data module, or as its number if the data has no `decode`.
         """
         if not self.has_tokens:
             return []
         decode = getattr(self.data, "decode", lambda tokens: str(tokens[0]))
-        return [visible(decode([token])) for token in sample[:MOST_LABELS].tolist()]
+        end = int(lengths[0][0]) if lengths else None
+        return [visible(decode([token])) for token in inputs[0, :end].tolist()[:MOST_LABELS]]
 
     def class_names(self) -> list[str]:
         """The names of the classes, or their numbers if the data has no names."""

@@ -137,8 +137,8 @@ def is_picture(inputs: Tensor) -> bool:
 def to_pictures(inputs: Tensor) -> np.ndarray:
     """Inputs as pictures: `(N, H, W, 3)` with three channels, otherwise `(N, H, W)` with the mean over the channels.
 
-    Time steps become rows, or columns if there are more of them than values per step. Inputs of one dimension become
-    vertical stripes.
+    Time steps become rows, or columns if there are more of them than values per step. The first value is then at the
+    bottom, as in a spectrogram. Inputs of one dimension become vertical stripes.
     """
     if not is_picture(inputs):
         stripes = to_numpy(inputs.flatten(1))[:, None]
@@ -146,5 +146,5 @@ def to_pictures(inputs: Tensor) -> np.ndarray:
     if inputs.ndim == 4:
         inputs = inputs.permute(0, 2, 3, 1) if inputs.shape[1] == 3 else inputs.mean(1)
     elif inputs.shape[1] > inputs.shape[2]:
-        inputs = inputs.transpose(1, 2)
+        inputs = inputs.transpose(1, 2).flip(1)
     return to_numpy(inputs)
