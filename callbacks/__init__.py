@@ -1,6 +1,7 @@
 """Curves, progress, predictions and inspection of a run."""
 
 from callbacks.activation_stats import ActivationStats
+from callbacks.attention import AttentionMaps
 from callbacks.curves import BroadcastBuffers, EpochCurves, StepCurves
 from callbacks.decision_boundary import DecisionBoundary
 from callbacks.divergence import StopWhenDiverged
@@ -9,6 +10,7 @@ from callbacks.feature_maps import FeatureMaps
 from callbacks.features import Features
 from callbacks.filters import Filters
 from callbacks.forecasts import Forecasts
+from callbacks.gates import Gates
 from callbacks.gradient_flow import GradientFlow
 from callbacks.history import History
 from callbacks.loss_surface import LossSurface
@@ -19,6 +21,7 @@ from callbacks.text_samples import TextSamples
 
 __all__ = [
     "ActivationStats",
+    "AttentionMaps",
     "BroadcastBuffers",
     "DecisionBoundary",
     "Embedding",
@@ -27,6 +30,7 @@ __all__ = [
     "Features",
     "Filters",
     "Forecasts",
+    "Gates",
     "GradientFlow",
     "History",
     "LossSurface",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from callbacks.curves import log_metrics
 from callbacks.drawing import depth_axis, headline, line_styles, panels, plain_name
 from callbacks.insight import Insight
-from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_numpy
+from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_numpy, valid_steps
 
 NUM_SAMPLES = 256
 MOST_HISTOGRAMS = 10
@@ -22,7 +22,7 @@ MARGIN = 0.01  # a value is saturated within this fraction of the range from a b
 class ActivationStats(Insight):
     """Mean and standard deviation of the activations of every stage, and its saturated or dead units.
 
-    Measured on 256 validation samples. Curves with finished epochs on x:
+    Measured on 256 validation samples, without the padding of unequal sequences. Curves with finished epochs on x:
 
     - `activation_mean/<stage>` and `activation_std/<stage>`.
     - `saturated/<stage>`: fraction of values within 1 % of a bound of a sigmoid, tanh or recurrent layer.
@@ -39,25 +39,27 @@ class ActivationStats(Insight):
         parts = stages(model)
         inner = {name: nonlinearities(part) for name, part in parts.items()}
         layers = {f"{name}/{number}": layer for name, found in inner.items() for number, layer in enumerate(found)}
-        with recorded({**parts, **layers}) as outputs:
+        every = {**parts, **layers}
+        with recorded(every) as outputs:
             model(inputs, *lengths)
+        values = {name: unit_values(output, every[name], model, *lengths) for name, output in outputs.items()}
         names = [name for name in outputs if name in parts]
         curves: dict[str, float] = {}
         deviations, inactive = [], []
         for name in names:
             called = {key: layers[key] for key in outputs if key.startswith(f"{name}/")} or {name: parts[name]}
-            inactive.append(float(np.mean([inactive_fraction(outputs[key], called[key], model) for key in called])))
-            deviations.append(float(outputs[name].float().std(correction=0)))
+            inactive.append(float(np.mean([inactive_fraction(values[key], called[key]) for key in called])))
+            deviations.append(float(values[name].float().std(correction=0)))
             is_bounded = any(isinstance(layer, BOUNDED) for layer in inner[name])
-            curves[f"activation_mean/{name}"] = float(outputs[name].float().mean())
+            curves[f"activation_mean/{name}"] = float(values[name].float().mean())
             curves[f"activation_std/{name}"] = deviations[-1]
             curves[f"{'saturated' if is_bounded else 'dead'}/{name}"] = inactive[-1]
         log_metrics(trainer, curves, self.epoch)
         for name in evenly_spaced(names, MOST_HISTOGRAMS):
-            values = outputs[name].flatten()
-            values = values[:: -(-len(values) // MOST_VALUES)]
-            if values.isfinite().all():  # add_histogram raises an error otherwise
-                self.board.experiment.add_histogram(f"activations/{name}", to_numpy(values), self.epoch, bins=64)
+            drawn = values[name].flatten()
+            drawn = drawn[:: -(-len(drawn) // MOST_VALUES)]
+            if drawn.isfinite().all():  # add_histogram raises an error otherwise
+                self.board.experiment.add_histogram(f"activations/{name}", to_numpy(drawn), self.epoch, bins=64)
         signal = np.array(deviations), np.array(inactive)
         figure, (upper, lower) = panels(4.8, 2.7, rows=2)
         headline(figure, HEADLINE)
@@ -71,13 +73,19 @@ def nonlinearities(stage: nn.Module) -> list[nn.Module]:
     return [layer for layer in stage.modules() if isinstance(layer, (*BOUNDED, *NONLINEARITIES))] or [stage]
 
 
-def inactive_fraction(output: Tensor, layer: nn.Module, model: nn.Module) -> float:
-    """The fraction of saturated values if the layer is bounded, otherwise of units that are 0 for every sample."""
+def unit_values(output: Tensor, layer: nn.Module, model: nn.Module, *lengths: Tensor) -> Tensor:
+    """The output of a layer as `(N, U)`: its U units at every position of every sample, without padding."""
+    values = by_unit(output, layer, model).transpose(1, 2)  # (B, P, U)
+    return values[valid_steps(values.shape[1], *lengths)] if lengths else values.flatten(0, 1)
+
+
+def inactive_fraction(values: Tensor, layer: nn.Module) -> float:
+    """The fraction of saturated values `(N, U)` if the layer is bounded, otherwise of units that are always 0."""
     if isinstance(layer, BOUNDED):
         low = 0 if isinstance(layer, nn.Sigmoid) else -1
         margin = MARGIN * (1 - low)
-        return float(((output < low + margin) | (output > 1 - margin)).float().mean())
-    return float((by_unit(output, model) == 0).all(dim=(0, 2)).float().mean())
+        return float(((values < low + margin) | (values > 1 - margin)).float().mean())
+    return float((values == 0).all(0).float().mean())
 
 
 def draw_signal(first: Axes, second: Axes, networks: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
@@ -26,6 +27,7 @@ STYLE: Any = {
     "axes.spines.right": False,
 }
 HEIGHT = "viridis"  # for values from low to high
+MOST_LABELS = 40  # of time steps along an axis
 SIGNED: Colormap = LinearSegmentedColormap.from_list("signed", [COLOURS[0], "white", COLOURS[1]])  # white is 0
 
 
@@ -74,6 +76,20 @@ def plain_stage(stage: str) -> str:
 def class_title(name: str) -> str:
     """The name of a class, or "class 3" if it has only a number."""
     return f"class {name}" if name.isdigit() else name
+
+
+def visible(token: str) -> str:
+    """A token as it is written on an axis: a space, a line end and a tab have signs."""
+    shown = {" ": "␣", "\n": "⏎", "\t": "⇥"}.get(token, token)
+    return shown if shown.isprintable() else "\N{REPLACEMENT CHARACTER}"
+
+
+def label_steps(axis: Axis, labels: list[str]) -> None:
+    """Writes the label of each step along an axis, such as the characters of a text."""
+    axis.set_ticks(range(len(labels)), labels, fontsize=7, fontfamily="monospace")
+    axis.set_tick_params(length=0, pad=2)
+    if isinstance(axis, XAxis) and max(map(len, labels), default=0) > 1:
+        axis.set_tick_params(rotation=90)
 
 
 def without_depth(config: str) -> str:

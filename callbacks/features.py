@@ -19,12 +19,13 @@ from callbacks.drawing import (
     symmetric,
 )
 from callbacks.insight import Insight
-from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_pictures
+from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, hide_padding, recorded, stages, to_pictures
 
 NUM_UNITS = 10
 NUM_SAMPLES = 9
 MOST_SAMPLES = 1000
 MOST_STAGES = 4
+MOST_ELONGATED = 4  # width of a picture, relative to its height
 NUM_STEPS = 25  # of gradient ascent
 STEP = 0.25  # length of a step, relative to the norm of the input
 SEED = 0  # of the random starting points
@@ -37,8 +38,8 @@ class Features(Insight):
     right the nine of 1,000 validation samples with the strongest response. The found inputs have the mean norm of the
     samples. An input without a gradient is grey.
 
-    The response of a channel or recurrent unit is its mean over positions. For dense layers, it is the value before the
-    activation function, because an inactive unit has no gradient after it.
+    The response of a channel or recurrent unit is its mean over positions, without the padding of unequal sequences.
+    For dense layers, it is the value before the activation function, because an inactive unit has no gradient after it.
 
     Source: Erhan et al. 2009, "Visualizing Higher-Layer Features of a Deep Network", section 3.2.
     """
@@ -46,25 +47,32 @@ class Features(Insight):
     num_intervals = 0
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
+        if self.data.num_tokens is not None:
+            return "tokens have no gradient, so no input can be found"
         shape = list(model.hparams["input_shape"])
         if shape == [2] or hasattr(self.data, "features_of"):
             return f"inputs of {shape[0]} numbers are not pictures; use DecisionBoundary"
+        _, height, width, *_ = to_pictures(torch.zeros(1, *shape)).shape
+        if width > MOST_ELONGATED * height:
+            return f"sequences of {shape[0]} steps are too long for small pictures"
         return None
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        samples, *_ = self.samples(trainer, MOST_SAMPLES)
+        samples, _, *lengths = self.samples(trainer, MOST_SAMPLES)
+        hidden = hide_padding(samples, *lengths)
         parts = {name: part for name, part in stages(model).items() if list(part.parameters())}
         with recorded(parts) as outputs:
-            model(samples)
+            model(samples, *lengths)
         for name in evenly_spaced(outputs, MOST_STAGES):
             layer = layer_before_activation(parts[name]) if outputs[name].ndim == 2 else parts[name]
             with recorded({"layer": layer}) as recording:
-                model(samples)
-            responses = by_unit(recording["layer"], model).mean(-1)[:, :NUM_UNITS]  # (B, U)
+                model(samples, *lengths)
+            units = by_unit(recording["layer"], layer, model)[:, :NUM_UNITS]  # (B, U, P)
+            responses = hide_padding(units.transpose(1, 2), *lengths).nanmean(1)  # (B, U)
             strongest = responses.topk(min(NUM_SAMPLES, len(samples)), dim=0).indices  # (S, U)
-            found = ascend(model, layer, responses.shape[1], samples)
+            found = ascend(model, layer, responses.shape[1], hidden.nan_to_num())  # padding adds nothing to the norm
             kind = "output" if name == "head" else "channel" if outputs[name].ndim == 4 else "unit"
-            self.draw_units(name, kind, to_pictures(found), to_pictures(samples[strongest.T.flatten()]))
+            self.draw_units(name, kind, to_pictures(found), to_pictures(hidden[strongest.T.flatten()]))
 
     def draw_units(self, stage: str, kind: str, found: np.ndarray, samples: np.ndarray) -> None:
         """Draws a row per unit: the found input, and samples.
@@ -84,6 +92,8 @@ class Features(Insight):
         else:
             show(left, mosaic(found, 1), symmetric(found), SIGNED)
         show_samples(right, samples, columns, is_ink=self.data.is_ink)
+        for axes in (left, right):
+            axes.set_aspect("auto" if found.shape[2] > 2 * found.shape[1] else "equal")
         place = "" if stage == "head" else f" of {plain_stage(stage)}"
         headline(figure, f"What each {kind}{place} responds to most")
         names = [f"{kind} {number + 1}" for number in range(len(found))]
@@ -117,7 +127,7 @@ def ascend(model: nn.Module, layer: nn.Module, num_units: int, samples: Tensor) 
         for _ in range(NUM_STEPS):
             inputs = inputs.detach().requires_grad_()
             model(inputs)
-            responses = by_unit(outputs["layer"], model).mean(-1).diagonal()
+            responses = by_unit(outputs["layer"], layer, model).mean(-1).diagonal()
             (gradient,) = torch.autograd.grad(responses.sum(), inputs, allow_unused=True, materialize_grads=True)
             inputs = with_norm(inputs + STEP * with_norm(gradient, norm), norm)
     has_gradient = gradient.flatten(1).any(dim=1)

@@ -19,10 +19,17 @@ class Filters(Insight):
     Each unit is a picture if it is connected to a whole image, or if it is a convolution kernel. Kernels with three
     channels are drawn in colour. Other weights, such as those of a recurrent layer, are the rows of a heat map. Orange
     is positive, blue is negative, and all units share one scale.
+
+    If a unit is connected to a whole sequence with more steps than values per step, its row shows the weights of the
+    first value at all steps, then those of the second value, and so on.
     """
 
+    def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
+        return "the first layer has a vector per token, which is no filter" if self.has_tokens else None
+
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        name, weight = next(iter(weights(model, self.samples(trainer, 2)[0]).items()))
+        inputs, _, *lengths = self.samples(trainer, 2)
+        name, weight = next(iter(weights(model, inputs, *lengths).items()))
         units = weight_pictures(weight[:MOST_UNITS], list(model.hparams["input_shape"]))
         kind = "filters" if weight.ndim == 4 else "units"
         shown = f"{len(units)} of {len(weight)} {kind}" if len(units) < len(weight) else f"{len(units)} {kind}"
@@ -46,9 +53,13 @@ def weight_pictures(weight: Tensor, input_shape: list[int]) -> np.ndarray:
     """The weights of U units as pictures `(U, H, W)`, as colour pictures `(U, H, W, 3)`, or as rows `(U, inputs)`.
 
     Args:
-        weight: `(U, inputs)` of a dense layer, `(U, C, H, W)` of a convolution, or any other shape.
+        weight: `(U, inputs)` of a dense layer, `(U, C, H, W)` or `(U, C, T)` of a convolution, or any other shape.
         input_shape: Shape of a sample.
     """
     if weight.ndim == 2 and weight.shape[1] == math.prod(input_shape):
         weight = weight.view(-1, *input_shape)
+        if weight.ndim == 3 and weight.shape[1] > weight.shape[2]:  # a long sequence
+            return to_numpy(weight.transpose(1, 2).flatten(1))
+    elif weight.ndim == 3 and is_picture(weight):  # kernels over time, with the first value at the bottom
+        return to_numpy(weight.flip(1))
     return to_pictures(weight) if weight.ndim == 4 or is_picture(weight) else to_numpy(weight.flatten(1))

@@ -43,7 +43,8 @@ class GradientFlow(Insight):
         super().on_train_start(trainer, pl_module)
         if self.is_on:
             with evaluation_mode(pl_module):
-                found = weights(pl_module, self.samples(trainer, 2)[0])
+                inputs, _, *lengths = self.samples(trainer, 2)
+                found = weights(pl_module, inputs, *lengths)
             self.layers = {name: weight for name, weight in found.items() if weight.requires_grad}
 
     def on_before_optimizer_step(

@@ -15,6 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from callbacks.drawing import MOST_LABELS, class_title, visible
+
 FOLDER = "insight"  # in the folder of a run
 
 
@@ -113,6 +115,34 @@ class Insight(L.Callback):
         inputs, *others = splits[split if len(splits[split][1]) else "train"]
         chosen = torch.linspace(0, len(inputs) - 1, min(most, len(inputs))).long().to(inputs.device)
         return trainer.precision_plugin.convert_input(inputs[chosen]), *(values[chosen] for values in others)
+
+    def samples_of_different_classes(self, trainer: L.Trainer, most: int) -> tuple[Tensor, list[str], list[Tensor]]:
+        """At most `most` samples, their titles, and their lengths if these are unequal."""
+        inputs, targets, *lengths = self.samples(trainer, most=200)
+        if targets.ndim > 1:  # regression or tagging
+            titles = [f"sample {number + 1}" for number in range(len(inputs[:most]))]
+            return inputs[:most], titles, [values[:most] for values in lengths]
+        classes = targets[targets >= 0].unique()
+        chosen = classes[torch.linspace(0, len(classes) - 1, min(most, len(classes))).long()]
+        indices = torch.stack([(targets == label).nonzero()[0, 0] for label in chosen])
+        titles = [class_title(self.class_names()[int(label)]) for label in chosen]
+        return inputs[indices], titles, [values[indices] for values in lengths]
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether the samples are sequences of tokens, such as the characters of a text."""
+        return self.data.num_tokens is not None
+
+    def step_labels(self, inputs: Tensor, *lengths: Tensor) -> list[str]:
+        """The first tokens of the first of samples `(B, T)` as labels of its steps. Other samples have no labels.
+
+        A token is written as `decode([token])` of the data module, or as its number if the data has no `decode`.
+        """
+        if not self.has_tokens:
+            return []
+        decode = getattr(self.data, "decode", lambda tokens: str(tokens[0]))
+        end = int(lengths[0][0]) if lengths else None
+        return [visible(decode([token])) for token in inputs[0, :end].tolist()[:MOST_LABELS]]
 
     def class_names(self) -> list[str]:
         """The names of the classes, or their numbers if the data has no names."""

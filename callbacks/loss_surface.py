@@ -23,7 +23,7 @@ REACH = 1.0  # distance from the final weights to the edge, in norms of each fil
 SEED = 0  # of the two directions
 RANGE = (1e-3, 1e2)  # of the loss in every figure, so that figures can be compared; other values are clipped
 HEADLINE = "Loss around the trained network (+) if its weights change by up to 100 % in random directions: dark is low"
-LEVELS = [step * 10.0**power for power in range(-3, 2) for step in (1, 2, 5)] + [RANGE[1]]
+LEVELS = [step * 10.0**power for power in range(-3, 2) for step in (1, 1.5, 2, 3, 5, 7)] + [RANGE[1]]
 
 
 class LossSurface(Insight):
@@ -52,7 +52,7 @@ def surface(model: L.LightningModule, batch: tuple[Tensor, ...]) -> np.ndarray:
     """The losses `(NUM_POINTS, NUM_POINTS)` on a grid; the first axis is the first direction."""
     inputs, targets, *lengths = batch
     copied: Any = copy.deepcopy(model)
-    parameters = list(weights(copied, inputs).values())
+    parameters = list(weights(copied, inputs, *lengths).values())
     final = [parameter.detach().clone() for parameter in parameters]
     generator = torch.Generator().manual_seed(SEED)
     first, second = ([filter_normalised(weight, generator) for weight in final] for _ in range(2))

@@ -13,10 +13,11 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from callbacks.curves import log_metrics
 from callbacks.drawing import colour_scale, headline, panels, show, show_samples
 from callbacks.insight import Insight
-from callbacks.parts import is_picture, to_numpy, to_pictures
+from callbacks.parts import hide_padding, is_picture, to_numpy, to_pictures
 
 NUM_WORST, COLUMNS = 20, 5
 MOST_SAMPLES = 10_000
+MOST_CLASSES = 100  # in a confusion matrix
 MOST_WRITTEN = 20  # classes; with more, counts and accuracies are not written
 RANGE = LogNorm(1e-3, 1)  # of the fractions in every confusion matrix, so that figures can be compared
 IGNORE_INDEX = -100  # the label of a time step that is not counted, as in PyTorch's cross-entropy
@@ -36,13 +37,15 @@ class Mistakes(Insight):
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
         if self.data.task == "regression":
             return "regression has no classes"
+        if self.data.num_outputs > MOST_CLASSES:
+            return f"a confusion matrix of {self.data.num_outputs} classes cannot be read"
         return None if self.data.has_validation else "there is no validation"
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         inputs, targets, *lengths = self.samples(trainer, MOST_SAMPLES)
         batches = zip(*(values.split(self.data.batch_size) for values in (inputs, *lengths)), strict=True)
         logits = torch.cat([model(*batch) for batch in batches]).float()
-        self.latest = inputs, logits, targets
+        self.latest = (hide_padding(inputs, *lengths) if is_picture(inputs) else inputs), logits, targets
         counts, names = confusion(logits, targets), self.class_names()
         if len(names) <= MOST_WRITTEN:
             accuracies = (counts.diagonal() / counts.sum(1)).tolist()

@@ -6,10 +6,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from torchmetrics import Metric
 
+MAGNITUDE, DIRECTION = (f".parametrizations.weight.original{number}" for number in range(2))  # of weight norm
 NONLINEARITIES = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh)  # elementwise
+UNITS_LAST = (nn.Linear, nn.Embedding, nn.LayerNorm, nn.RNNBase, nn.MultiheadAttention)  # outputs `(B, T, U)`
 
 
 def stages(module: nn.Module, prefix: str = "") -> dict[str, nn.Module]:
@@ -35,10 +39,15 @@ def evenly_spaced(names: Iterable[str], most: int) -> list[str]:
     return [listed[number] for number in chosen]
 
 
-def weights(model: nn.Module, inputs: Tensor) -> dict[str, nn.Parameter]:
+def weights(model: nn.Module, *inputs: Tensor) -> dict[str, nn.Parameter]:
     """The weight tensors (two or more dimensions) by the name of their layer, in the order of the forward pass.
 
-    Weights of modules that are not called themselves, such as the output projection of attention, come last.
+    Weights of modules that are not called themselves, such as the output projection of attention, come last. Of a layer
+    with weight norm, the directions are its weights.
+
+    Args:
+        model: The network.
+        inputs: Arguments of its forward pass.
     """
     owners = {
         name: module
@@ -46,12 +55,13 @@ def weights(model: nn.Module, inputs: Tensor) -> dict[str, nn.Parameter]:
         if any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False))
     }
     with recorded(owners) as called:
-        model(inputs)
+        model(*inputs)
     found = {}
     for owner in dict.fromkeys([*called, *owners]):
         for name, parameter in owners[owner].named_parameters(recurse=False):
-            if parameter.ndim >= 2:
-                found[f"{owner}.{name}".strip(".").removesuffix(".weight")] = parameter
+            full_name = f"{owner}.{name}".strip(".").removesuffix(".weight").removesuffix(DIRECTION)
+            if parameter.ndim >= 2 and not full_name.endswith(MAGNITUDE):
+                found[full_name] = parameter
     return found
 
 
@@ -59,12 +69,15 @@ def weights(model: nn.Module, inputs: Tensor) -> dict[str, nn.Parameter]:
 def recorded(modules: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
     """Inside this context, the dictionary holds the last output of each module, in the order of their first calls.
 
-    Of a tuple, such as the output of a recurrent layer, it holds the first tensor. Other outputs are left out.
+    Of a tuple, such as the output of a recurrent layer, it holds the first tensor. Packed sequences are padded with
+    zeros. Other outputs are left out.
     """
     outputs: dict[str, Tensor] = {}
 
     def record(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
         first = output[0] if isinstance(output, tuple) else output
+        if isinstance(first, PackedSequence):
+            first, _ = pad_packed_sequence(first, batch_first=True)
         if isinstance(first, Tensor):
             outputs[name] = first
 
@@ -74,15 +87,41 @@ def recorded(modules: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
         yield outputs
 
 
-def by_unit(output: Tensor, model: nn.Module) -> Tensor:
+def by_unit(output: Tensor, layer: nn.Module, model: nn.Module) -> Tensor:
     """The output of a layer as `(B, U, P)`: its units or channels U, and their positions P (1 for a dense layer).
 
-    Channels are the second dimension of `(B, C, H, W)` and, in a model with 1-D convolutions, of `(B, C, T)`. Units are
-    the last dimension of all other outputs, such as `(B, T, U)`.
+    Channels are the second dimension of `(B, C, H, W)`, and of `(B, C, T)` behind a 1-D convolution. Units are the last
+    dimension of all other outputs, such as `(B, T, U)`.
     """
-    if output.ndim == 3 and not any(isinstance(module, nn.Conv1d) for module in model.modules()):
+    if output.ndim == 3 and not has_channels_first(layer, model):
         output = output.transpose(1, 2)
     return output.flatten(2) if output.ndim > 2 else output[..., None]
+
+
+def has_channels_first(layer: nn.Module, model: nn.Module) -> bool:
+    """Whether three dimensions of an output are `(B, C, T)`, not `(B, T, U)`.
+
+    A layer with neither a convolution nor units of its own, such as a ReLU, follows the model.
+    """
+    owner = layer if has_layer(layer, (nn.Conv1d, *UNITS_LAST)) else model
+    return has_layer(owner, (nn.Conv1d,))
+
+
+def has_layer(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
+    """Whether a module is a layer of one of these kinds, or contains one."""
+    return any(isinstance(layer, kinds) for layer in module.modules())
+
+
+def valid_steps(num_steps: int, lengths: Tensor) -> Tensor:
+    """Whether a step belongs to its sequence, or to the padding behind its end: `(B, num_steps)`."""
+    return torch.arange(num_steps, device=lengths.device) < lengths[:, None]
+
+
+def hide_padding(sequences: Tensor, *lengths: Tensor) -> Tensor:
+    """Sequences `(B, T, D)` with NaN behind the end of each. Without lengths, they do not change."""
+    if not lengths:
+        return sequences
+    return sequences.masked_fill(~valid_steps(sequences.shape[1], *lengths)[..., None], torch.nan)
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:
@@ -98,11 +137,14 @@ def is_picture(inputs: Tensor) -> bool:
 def to_pictures(inputs: Tensor) -> np.ndarray:
     """Inputs as pictures: `(N, H, W, 3)` with three channels, otherwise `(N, H, W)` with the mean over the channels.
 
-    Time steps become rows. Inputs of one dimension become vertical stripes.
+    Time steps become rows, or columns if there are more of them than values per step. The first value is then at the
+    bottom, as in a spectrogram. Inputs of one dimension become vertical stripes.
     """
     if not is_picture(inputs):
         stripes = to_numpy(inputs.flatten(1))[:, None]
         return stripes.repeat(min(stripes.shape[2], 28), axis=1)
     if inputs.ndim == 4:
         inputs = inputs.permute(0, 2, 3, 1) if inputs.shape[1] == 3 else inputs.mean(1)
+    elif inputs.shape[1] > inputs.shape[2]:
+        inputs = inputs.transpose(1, 2).flip(1)
     return to_numpy(inputs)

@@ -88,5 +88,5 @@ def read_file(points_file: str | None, shape: str) -> OwnPoints | None:
         text = Path(points_file).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise ValueError(f"points_file={points_file} cannot be read: {reason}; use the path of a CSV file") from error
+        raise ValueError(f"points_file={points_file} cannot be read: {reason}; use the path of a CSV file") from None
     return read_points(text, points_file)

@@ -97,7 +97,7 @@ class TimeSeries(BaseDataModule):
         if target is not None and target not in self.columns:
             raise ValueError(f"target={target} must be one of the columns {', '.join(self.columns)}")
         if per_column and target is not None and len(self.columns) > 1:
-            raise ValueError(f"target={target} cannot be used with per_column; use columns=[{target}] instead")
+            raise ValueError(f"target={target} needs per_column=false, or columns=[{target}]")
         self.has_all_targets = target is None and len(self.columns) == len(names)
         self.targets = self.columns if target is None else [target]
         first = self.columns.index(self.targets[0])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from datamodules import MNIST
+from datamodules import MNIST, SpokenDigits, Text, TimeSeries
 from datamodules.mnist_files import FILES, missing_files, read_file
 from engine.fast_loop import TESTED, fingerprint
 from engine.paths import RUNS
@@ -28,6 +28,12 @@ def doctor() -> list[str]:
     print(f"{'gpu':13} {gpu(problems)}")
     for data in (MNIST("mnist", source="full"), MNIST("fashion"), MNIST("kmnist")):
         print(f"{data.title:13} {files(data, problems)}")
+    for name, path in (
+        ("Text", Text().path),
+        ("SpokenDigits", SpokenDigits().folder),
+        ("TimeSeries", TimeSeries().path),
+    ):
+        print(f"{name:13} {path if path.exists() else f'not in {path}; the first run downloads it'}")
     print(f"{'runs':13} {RUNS.absolute()}, {shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB free")
     if not os.access(Path.cwd(), os.W_OK):
         problems.append(f"runs cannot be saved in {Path.cwd()}; change to another working directory")

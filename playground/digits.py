@@ -140,7 +140,7 @@ def describe(name: str, stage: nn.Module, output: Tensor, model: nn.Module) -> d
     if output.ndim == 4:
         maps = output[0, :MOST_CHANNELS]
     else:
-        maps = by_unit(output, model)[0]  # (U, T)
+        maps = by_unit(output, stage, model)[0]  # (U, T)
         maps = maps[None] if output.ndim == 3 else maps[..., None]
     return {
         "name": name,

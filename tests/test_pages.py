@@ -12,7 +12,7 @@ import train
 from comparison import manage, plan
 from engine.cli import build
 from engine.paths import PROJECT
-from tests.conftest import SMOKE
+from tests.conftest import SMOKE, series_file
 
 PAGES = [*PROJECT.glob("*.md"), *PROJECT.glob("*/*.md"), *PROJECT.glob("lessons/*.ipynb")]
 COMMAND = re.compile(r"(?:\.venv/bin/)?python (train|compare)\.py((?: [^`\n#>|]+)?)")
@@ -51,6 +51,7 @@ def test_train_builds_the_command_of_a_page(
 ) -> None:
     monkeypatch.chdir(PROJECT)
     words = [CLASSES.get(word, checkpoint if word.endswith(".ckpt") else word) for word in shlex.split(typed)]
+    words = [str(series_file()) if word == "my.csv" else word for word in words]
     if not words or "--help" in words or any(word.endswith(".help") for word in words) or words == ["doctor"]:
         return  # other tests run these
     if "configs/extras/gpu.yaml" in words:  # the machine of the tests may have none

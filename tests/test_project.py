@@ -128,7 +128,17 @@ def test_documents_name_files_that_exist() -> None:
     documents = [*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")]
     # what a person adds or gets
     example = {"perceptron.py", "perceptron.yaml", "disc.py", "disc.yaml", "weight_norms.py", "weight_norms.yaml"}
-    example |= {"own.csv", "results.csv", "predictions.csv", "summary.md", "environment.json", "config.yaml"}
+    example |= {
+        "own.csv",
+        "my.csv",
+        "my.txt",
+        "me.wav",
+        "results.csv",
+        "predictions.csv",
+        "summary.md",
+        "environment.json",
+        "config.yaml",
+    }
     example |= {"differences.csv", "plan.json", "result.json", "failure.json"}
     for document in documents:
         for name in re.findall(r"[\w./]+\.(?:py|yaml|md|csv|json)\b", document.read_text()):

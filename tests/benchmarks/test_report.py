@@ -34,7 +34,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def result(config: str, values: list[float], name: str = "test_acc") -> report.Result:
-    return report.Result(config, pd.DataFrame({name: values}), "a machine")
+    return report.Result(config, pd.DataFrame({name: values, "seed": range(len(values))}), "a machine")
 
 
 @pytest.mark.parametrize("page", [report.PAGE, PROJECT / "README.md"], ids=lambda path: path.name)

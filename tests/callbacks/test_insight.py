@@ -90,15 +90,19 @@ def test_every_inspection_callback_is_in_a_config() -> None:
         (
             "mnist/linear.yaml",
             {
+                "AttentionMaps": "Linear has no nn.MultiheadAttention",
                 "DecisionBoundary": "it draws inputs of 2 numbers, not input_shape=[1, 28, 28]",
                 "Forecasts": "the data is not a time series",
+                "Gates": "Linear has no nn.LSTM or nn.GRU",
             },
         ),
         (
             "plane/bumps.yaml",
             {
+                "AttentionMaps": "DeepMLP has no nn.MultiheadAttention",
                 "Features": "inputs of 2 numbers are not pictures; use DecisionBoundary",
                 "Forecasts": "the data is not a time series",
+                "Gates": "DeepMLP has no nn.LSTM or nn.GRU",
                 "Mistakes": "regression has no classes",
             },
         ),

@@ -67,10 +67,15 @@ def test_recorded_holds_recurrent_states_and_removes_its_hooks() -> None:
 
 
 def test_by_unit_puts_units_second() -> None:
-    assert by_unit(torch.zeros(2, 3), nn.Linear(1, 3)).shape == (2, 3, 1)
-    assert by_unit(torch.zeros(2, 3, 4, 5), nn.Conv2d(1, 3, 3)).shape == (2, 3, 20)
-    assert by_unit(torch.zeros(2, 3, 7), nn.Sequential(nn.Conv1d(1, 3, 3), nn.ReLU())).shape == (2, 3, 7)
-    assert by_unit(torch.zeros(2, 7, 3), nn.LSTM(1, 3)).shape == (2, 3, 7)
+    plain, convolving = nn.Sequential(), nn.Sequential(nn.Conv1d(1, 3, 3), nn.ReLU())
+    assert by_unit(torch.zeros(2, 3), nn.Linear(1, 3), plain).shape == (2, 3, 1)
+    assert by_unit(torch.zeros(2, 3, 4, 5), nn.Conv2d(1, 3, 3), plain).shape == (2, 3, 20)
+    steps_last, units_last = torch.zeros(2, 3, 7), torch.zeros(2, 7, 3)
+    assert by_unit(steps_last, convolving, convolving).shape == (2, 3, 7)
+    assert by_unit(steps_last, convolving[1], convolving).shape == (2, 3, 7), "a layer without units of its own"
+    for layer in (nn.LSTM(1, 3), nn.Embedding(9, 3), nn.Linear(1, 3)):
+        for model in (plain, convolving):
+            assert by_unit(units_last, layer, model).shape == (2, 3, 7)
 
 
 def test_pictures_of_images_and_sequences() -> None:

@@ -8,9 +8,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
-from torch import Tensor, nn
+from torch import nn
 
-from callbacks import decision_boundary, embedding, feature_maps, features, filters, forecasts, loss_surface, mistakes
+from callbacks import (
+    activation_stats,
+    decision_boundary,
+    embedding,
+    feature_maps,
+    features,
+    filters,
+    forecasts,
+    loss_surface,
+    mistakes,
+)
 from callbacks.activation_stats import inactive_fraction
 from callbacks.drawing import panels
 from callbacks.forecasts import Forecasts
@@ -35,14 +45,15 @@ def on(name: str) -> list[str]:
 
 def test_dead_units_and_saturated_values() -> None:
     values = torch.tensor([[0.0, 0.0, 3.0], [0.0, 1.0, 2.0]])
-    assert inactive_fraction(values, nn.ReLU(), nn.Sequential()) == pytest.approx(1 / 3)
+    assert inactive_fraction(values, nn.ReLU()) == pytest.approx(1 / 3)
     from_sigmoid, from_tanh = torch.tensor([0.0, 0.005, 0.5, 0.985, 1.0]), torch.tensor([-1.0, -0.99, 0.0, 0.97])
-    assert inactive_fraction(from_sigmoid, nn.Sigmoid(), nn.Sequential()) == pytest.approx(3 / 5)
-    assert inactive_fraction(from_tanh, nn.Tanh(), nn.Sequential()) == pytest.approx(2 / 4)
+    assert inactive_fraction(from_sigmoid, nn.Sigmoid()) == pytest.approx(3 / 5)
+    assert inactive_fraction(from_tanh, nn.Tanh()) == pytest.approx(2 / 4)
     one_dead_channel = torch.cat([torch.zeros(2, 1, 9), torch.ones(2, 3, 9)], dim=1)
-    assert inactive_fraction(one_dead_channel.view(2, 4, 3, 3), nn.ReLU(), nn.Conv2d(1, 4, 3)) == pytest.approx(1 / 4)
-    over_time = nn.Sequential(nn.Conv1d(1, 4, 3), nn.ReLU())
-    assert inactive_fraction(one_dead_channel, over_time[1], over_time) == pytest.approx(1 / 4)
+    relu, images, over_time = nn.ReLU(), nn.Conv2d(1, 4, 3), nn.Sequential(nn.Conv1d(1, 4, 3), nn.ReLU())
+    for output, model in ((one_dead_channel.view(2, 4, 3, 3), images), (one_dead_channel, over_time)):
+        values = activation_stats.unit_values(output, relu, model)
+        assert inactive_fraction(values, relu) == pytest.approx(1 / 4)
 
 
 def test_activation_mean_and_std_of_validation_samples(fit: Fit, tmp_path: Path) -> None:
@@ -73,45 +84,17 @@ def test_weights_as_pictures() -> None:
 
 def test_tiles_of_channels_states_and_units() -> None:
     maps = torch.arange(4.0).view(1, 4, 1, 1).expand(2, 4, 13, 13)
-    (first, _) = feature_maps.tiles(maps, nn.Conv2d(1, 4, 3))
+    (first, _) = feature_maps.tiles(maps, nn.Conv2d(1, 4, 3), nn.Sequential())
     assert first.shape == (27, 27), "two rows of two channels, with a gap"
     assert (first[0, 0], first[0, -1], first[-1, 0], first[-1, -1]) == (0, 1, 2, 3)
     assert np.isnan(first[13]).all()
     states = torch.randn(2, 7, 100, generator=GENERATOR)
-    assert np.array_equal(feature_maps.tiles(states, nn.GRU(1, 100)), states.transpose(1, 2)[:, :64])
+    assert np.array_equal(feature_maps.tiles(states, nn.GRU(1, 100), nn.Sequential()), states.transpose(1, 2)[:, :64])
     units = torch.arange(16.0).view(1, 16)
-    assert feature_maps.tiles(units, nn.Linear(1, 16)).shape == (1, 4, 4), "a square"
-    assert feature_maps.tiles(units[:, :3], nn.Linear(1, 3)).tolist() == [[[0, 1, 2]]], "few units in one row"
-
-
-class Attending(nn.Module):
-    """Attention alone, and in a layer that uses a fused kernel in evaluation mode."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.MultiheadAttention(8, 2, batch_first=True)
-        self.second = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x, _ = self.first(x, x, x, need_weights=False)
-        return self.second(x)
-
-
-def test_attention_maps_of_every_head() -> None:
-    model = Attending().eval()
-    nn.init.zeros_(model.first.in_proj_weight)  # all scores are equal
-    x = torch.randn(3, 5, 8, generator=GENERATOR)
-    with torch.no_grad():
-        expected = model(x)
-        with feature_maps.attention_maps(model) as maps:
-            assert torch.allclose(model(x), expected, atol=1e-6)
-    assert {name: tuple(one.shape) for name, one in maps.items()} == {
-        "first": (3, 2, 5, 5),
-        "second.self_attn": (3, 2, 5, 5),
-    }
-    assert torch.allclose(maps["first"], torch.full((3, 2, 5, 5), 1 / 5))
-    assert torch.allclose(maps["second.self_attn"].sum(-1), torch.ones(3, 2, 5))
-    assert not hooks_of(model)
+    assert feature_maps.tiles(units, nn.Linear(1, 16), nn.Sequential()).shape == (1, 4, 4), "a square"
+    assert feature_maps.tiles(units[:, :3], nn.Linear(1, 3), nn.Sequential()).tolist() == [[[0, 1, 2]]], (
+        "few units in one row"
+    )
 
 
 # Features

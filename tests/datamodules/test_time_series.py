@@ -191,7 +191,7 @@ def test_title_names_what_is_forecast(tmp_path: Path) -> None:
         ({"columns": ["a", "x"]}, r"columns=\['a', 'x'\] must be some of a, b, c, not x"),
         ({"target": "x"}, "target=x must be one of the columns a, b, c"),
         ({"columns": ["a"], "target": "b"}, "target=b must be one of the columns a$"),
-        ({"target": "b", "per_column": True}, r"target=b cannot be used with per_column; use columns=\[b\] instead"),
+        ({"target": "b", "per_column": True}, r"target=b needs per_column=false, or columns=\[b\]"),
         ({"rows": [20, 8]}, r"rows=\[20, 8\] must be three numbers of rows"),
         ({"rows": [20, 8, 13]}, r"rows=\[20, 8, 13\] are 41 rows, and .*own.csv has 40; use fewer rows"),
         (

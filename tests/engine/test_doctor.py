@@ -13,7 +13,9 @@ def test_doctor_reports_missing_data_without_a_problem(
 ) -> None:
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     assert train.command_line(["doctor"]) == 0
-    assert f"MNIST         not in {tmp_path}/MNIST/raw" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    for name, path in (("MNIST", "MNIST/raw"), ("Text", "tinyshakespeare/input.txt")):
+        assert f"{name:13} not in {tmp_path}/{path}; the first run downloads it" in printed
 
 
 def test_doctor_names_a_damaged_file(

@@ -80,6 +80,7 @@ WRONG = [
     (f"fit {CONFIG} --ckpt_path gone.ckpt", "there is no checkpoint gone.ckpt"),
     ("test", "test needs a trained model"),
     (f"fit {CONFIG} --images README.md", "--images belongs to predict"),
+    (f"fit {CONFIG} --prompt Hello", "--prompt belongs to predict"),
     (f"fit {CONFIG} --audio README.md", "--audio belongs to predict"),
     (f"fit {CONFIG} --trainer.callbacks+=ModelSumary", "there is no ModelSumary; type ModelSummary"),
     (f"fit {CONFIG} --trainer.logger=TensorBordLogger", "there is no TensorBordLogger; type TensorBoardLogger"),
