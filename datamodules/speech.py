@@ -15,7 +15,6 @@ from datamodules.base import BaseDataModule
 from datamodules.files import data_folder, download
 from datamodules.loader import Samples
 from datamodules.log_mel import HOP, NUM_BANDS, RATE, WINDOW, log_mel
-from datamodules.spec_augment import NUM_DRAWS, spec_augment
 
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
 SHA256 = "45a9b976ba3397a2fd5c70a9f2e43c34f442a3a6be47392ecfc41174b678f37e"  # see `download`
@@ -43,10 +42,8 @@ class SpokenDigits(BaseDataModule):
             the folder is the environment's DATA_DIR, or else `data` in the working directory.
         test_speaker: One of the six speakers, whose recordings are then the test set. The network neither trains nor
             validates on this voice. None uses the official test set, which has all voices.
-        frequency_mask: Largest number of mel bands that are masked in a training sample. 0 masks none.
-        time_mask: Largest number of frames that are masked in a training sample. 0 masks none.
         batch_size: Samples per optimizer step, over all devices.
-        seed: Seed of the order of samples and of the masks. Set by `seed_everything`.
+        seed: Seed of the order of samples. Set by `seed_everything`.
 
     Raises:
         ValueError: If an option is outside its range, the recordings are missing and cannot be downloaded, or one of
@@ -62,20 +59,13 @@ class SpokenDigits(BaseDataModule):
         self,
         data_dir: str | None = None,
         test_speaker: Speaker | None = None,
-        frequency_mask: int = 0,
-        time_mask: int = 0,
         batch_size: int = 64,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, seed=seed)
         if test_speaker not in (None, *get_args(Speaker)):
             raise ValueError(f"test_speaker={test_speaker!r} must be one of {', '.join(get_args(Speaker))}")
-        for name, value, most in (("frequency_mask", frequency_mask, NUM_BANDS), ("time_mask", time_mask, NUM_FRAMES)):
-            if not 0 <= value <= most:
-                raise ValueError(f"{name}={value} must be between 0 and {most}")
         self.test_speaker = test_speaker
-        self.frequency_mask, self.time_mask = frequency_mask, time_mask
-        self.num_draws = NUM_DRAWS if frequency_mask or time_mask else 0
         self.input_shape = [NUM_FRAMES, NUM_BANDS]
         self.folder = data_folder(data_dir) / "free-spoken-digit-dataset" / "recordings"
         self.num_recordings = NUM_RECORDINGS
@@ -124,9 +114,6 @@ class SpokenDigits(BaseDataModule):
         for sample, one in zip(inputs, frames, strict=True):
             sample[: len(one)] = one
         return inputs, lengths
-
-    def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
-        return spec_augment(inputs, draws, self.frequency_mask, self.time_mask)
 
     def read_audio(self, path: Path) -> tuple[Tensor, Tensor, list[str]]:
         signals, names = read_audio(path)
