@@ -1,6 +1,6 @@
-"""Which family of networks reads sequences best? Four families, equally large, on four kinds of data.
+"""Which family of networks reads sequences best? Four families of about equal size, on four kinds of data.
 
-python -m benchmarks.families            # runs or resumes the digits, then does the next: 10 minutes
+python -m benchmarks.families            # runs or resumes the digits, then rewrites the page: 10 minutes
 python -m benchmarks.families --write    # rewrites the table and the figure of docs/sequences.md from committed results
 
 Text, speech and series are sets of benchmarks/sets.yaml, which `python -m benchmarks.report` measures.
@@ -28,10 +28,10 @@ class Kind(NamedTuple):
     """One kind of data.
 
     Attributes:
-        title: Of the row and the panel.
-        folder: Results below benchmarks/results/.
-        score: Column of the results.
-        unit: Of the numbers that are shown, lower is better.
+        title: Title of the row and of the panel.
+        folder: Folder of the results below benchmarks/results/.
+        score: Column of the results with the score.
+        unit: Unit of the shown numbers. Lower is better.
     """
 
     title: str
@@ -76,7 +76,7 @@ def tables() -> dict[str, str]:
 def draw() -> None:
     """The figure of the page: a panel per kind of data, a mark per family."""
     figure, axes = panels(2.6, 2.6, 2, 2)
-    headline(figure, "Four families of equal size: further down is better")
+    headline(figure, "Four families of about equal size: lower is better")
     for ax, kind in zip(axes, KINDS, strict=True):
         by_family = runs(kind).groupby("config").shown
         for number, name in enumerate(FAMILIES):

@@ -45,7 +45,7 @@ DEPTHS = [f"mnist/{name}" for name in ("residual_mlp_10", "residual_mlp_100", "r
 
 
 class Result(NamedTuple):
-    """The runs of one config, one per seed, and the published number next to them."""
+    """The runs of one config, one per seed (and value of a varied option), and the published number next to them."""
 
     config: str
     runs: pd.DataFrame
@@ -107,8 +107,8 @@ def results(folders: dict[str, Path]) -> list[Result]:
     found = []
     for name, folder in folders.items():
         runs, hardware = committed.rows(folder), committed.hardware(folder)
+        is_varied = "--vary" in SETS[name].get("flags", [])  # then the set has one config, and a run per value
         for path in SETS[name]["configs"]:
-            is_varied = "--vary" in SETS[name].get("flags", [])  # then the set has one config, and runs by value
             found.append(Result(path, runs if is_varied else runs[runs.config == Path(path).stem], hardware))
     return found
 
@@ -174,6 +174,8 @@ def with_header(text: str, one: Result) -> str:
     """The text of a config with its result as a comment below the first two lines."""
     score, seeds = "loss" if one.is_loss else "accuracy", " ".join(map(str, one.scores.index))
     size, seconds = one.runs.parameters.iloc[0], one.runs.seconds.mean()
+    num_values = len(one.runs) // len(one.scores)
+    seeds += f", mean of {num_values} variations" if num_values > 1 else ""
     result = f"# test {score} {one.shown} (seeds {seeds}), {size:,} parameters, {seconds:.0f} s on {one.hardware}"
     phrase, command, *rest = text.splitlines()
     body = [line for line in rest if not line.startswith(("# test accuracy", "# test loss"))]
@@ -213,6 +215,8 @@ def draw(found: list[Result]) -> None:
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
+    for ax in axes[len(titles) :]:
+        ax.set_axis_off()
     labels = ["ours: mean ± standard deviation over seeds", "published"]
     marks: list[Any] = [ours, published]
     figure.legend(marks, labels, loc="outside lower center", ncols=2, frameon=False)

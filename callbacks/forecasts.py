@@ -43,8 +43,10 @@ class Forecasts(Insight):
         headline(figure, f"{advice} (finished epochs: {self.epoch})")
         for number, axes in enumerate(every_axes):
             column, window = divmod(number, len(windows))
-            place = names.index(drawn[column])
-            draw_window(axes, self.data.window("val", windows[window])[:, place], forecasts[window, :, place])
+            target_index = names.index(drawn[column])
+            draw_window(
+                axes, self.data.window("val", windows[window])[:, target_index], forecasts[window, :, target_index]
+            )
             axes.set_title(drawn[column], fontsize=10, loc="left")
         for axes in every_axes[-2:]:
             axes.set_xlabel("steps after the last input", fontsize=10)

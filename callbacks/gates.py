@@ -114,7 +114,7 @@ def gates_figure(values: dict[str, np.ndarray], labels: list[str]) -> Figure:
         values: What `lstm_gates` or `gru_gates` gives, as arrays `(T, H)`.
         labels: The character of each step, or none.
     """
-    sorting, kept = ("forget gate", "cell state") if "forget gate" in values else ("update gate", "state")
+    sorting, state_name = ("forget gate", "cell state") if "forget gate" in values else ("update gate", "state")
     gate = values[sorting]
     units = gate.std(0).argsort()[::-1][:MOST_UNITS]  # those that change most
     units = units[gate[:, units].mean(0).argsort()[::-1]]
@@ -126,10 +126,10 @@ def gates_figure(values: dict[str, np.ndarray], labels: list[str]) -> Figure:
         drawn = show(axes, values[name][:, units].T, Normalize(0, 1), HEIGHT)
         axes.set_title(f"{name}, bright: {MEANINGS[name]}", fontsize=10, loc="left")
         colour_scale(figure, axes, drawn, "")
-    is_cell = kept == "cell state"
-    state = np.tanh(values[kept]) if is_cell else values[kept]  # an LSTM passes on the tanh
+    is_cell = state_name == "cell state"
+    state = np.tanh(values[state_name]) if is_cell else values[state_name]  # an LSTM passes on the tanh
     drawn = show(every_axes[-1], state[:, units].T, Normalize(-1, 1), SIGNED)
-    every_axes[-1].set_title(f"tanh of the {kept}" if is_cell else kept, fontsize=10, loc="left")
+    every_axes[-1].set_title(f"tanh of the {state_name}" if is_cell else state_name, fontsize=10, loc="left")
     colour_scale(figure, every_axes[-1], drawn, "")
     for axes in every_axes:
         axes.set_aspect("auto")

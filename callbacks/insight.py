@@ -134,7 +134,7 @@ class Insight(L.Callback):
         return self.data.num_tokens is not None
 
     def step_labels(self, inputs: Tensor, *lengths: Tensor) -> list[str]:
-        """The first tokens of the first of samples `(B, T)` as labels of its steps. Other samples have no labels.
+        """Labels for the time steps of the first sample: its first 40 tokens. Empty if the samples are not tokens.
 
         A token is written as `decode([token])` of the data module, or as its number if the data has no `decode`.
         """

@@ -16,7 +16,7 @@ SEED = 0  # of the sampled characters, the same in every epoch
 def write_text(
     model: L.LightningModule, tokens: Sequence[int], length: int, temperature: float, generator: torch.Generator
 ) -> list[int]:
-    """Continues a text. Each new token is drawn from the probabilities that the network gives, and is then read by it.
+    """Continues a text. Each token is drawn from the predicted probabilities and appended to the input.
 
     Args:
         model: Maps tokens `(1, T)` to logits `(1, T, K)`, in evaluation mode.

@@ -4,6 +4,7 @@ Every recording becomes a signal of one channel, 8,000 samples per second and a 
 """
 
 import math
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -38,19 +39,21 @@ def read_recording(file: Path) -> Tensor:
     """Reads a wav file as a signal `(N,)`, without silence at its beginning and end.
 
     Raises:
-        ValueError: If the file is not a wav file, or is silent. The message starts with a verb.
+        ValueError: If the file is not a wav file, is damaged, or is silent. The message starts with a verb.
     """
     if file.suffix.lower() != ".wav":
         raise ValueError("is not a wav file: convert it with ffmpeg")
     try:
         rate, samples = wavfile.read(file)
-    except ValueError as error:
+    except (ValueError, struct.error, ZeroDivisionError, UnboundLocalError) as error:  # SciPy's, for damaged headers
         raise ValueError(f"cannot be read: {' '.join(str(error).split())}") from error
     signal = samples.astype(np.float64)
     if samples.dtype == np.uint8:  # the only format whose silence is not 0
         signal -= 128
     if signal.ndim == 2:
         signal = signal.mean(1)
+    if not np.isfinite(signal).all():
+        raise ValueError("has values that are not finite numbers")
     if not signal.any():
         raise ValueError("is silent")
     common = math.gcd(rate, RATE)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from datamodules.checks import IGNORE_INDEX, check_samples
 from datamodules.loader import Samples, ShuffledLoader, TensorLoader
 
 log = logging.getLogger(__name__)
 
 SPLIT_SEED = 0  # the validation samples are the same in every run, whatever its seed
-IGNORE_INDEX = -100  # PyTorch's own: a target with this value counts neither in the loss nor in the accuracy
 
 
 class BaseDataModule(L.LightningDataModule):
@@ -59,13 +59,17 @@ class BaseDataModule(L.LightningDataModule):
     def load(self) -> tuple[Samples, ...]:
         """Returns the official training and test samples, each as (inputs, targets).
 
-        If `has_val_split` is True, the official validation samples stand between the two.
+        If `has_val_split` is True, it returns training, validation and test samples.
 
         Inputs are `(N, *input_shape)` of float32, or of int64 for tokens. Targets are int64 `(N,)` for classification,
-        int64 `(N, T)` for tagging, float32 `(N, num_outputs)` for regression. Sequences of unequal length are padded at
-        the end to `input_shape[0]` steps, `has_lengths` is True, and the samples are (inputs, targets, lengths), with
-        the number of steps of each sequence as int64 `(N,)`. Draw random numbers from a generator with a fixed seed,
-        because the state of the global one differs between models.
+        int64 `(N, T)` for tagging, float32 `(N, num_outputs)` for regression.
+
+        Sequences of unequal length are padded at the end to `input_shape[0]` steps, and `has_lengths` is True. The
+        samples are then (inputs, targets, lengths), with the number of steps of each sequence as int64 `(N,)`. Labels
+        behind the end must be -100.
+
+        Draw random numbers from a generator with a fixed seed, because the state of the global one differs between
+        models.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement load")
 
@@ -110,12 +114,17 @@ class BaseDataModule(L.LightningDataModule):
                 f"because has_val_split is {self.has_val_split}"
             )
         for name, samples in (("training", train), *(("validation", val) for val in own_val), ("test", test)):
-            self.check(name, *samples)
+            check_samples(self, name, *samples)
         targets = train[1]
         if self.task == "classification" and len(targets.unique()) == 1:
             message = "All %d training samples of %s have the label %d, so there is nothing to learn."
             log.warning(message, len(targets), self.title, int(targets[0]))
         if own_val:
+            if self.val_size:
+                raise ValueError(
+                    f"val_size={self.val_size} cannot be used, because {self.title} has validation samples of its own; "
+                    "leave it out"
+                )
             (val,) = own_val
         else:
             chosen, held_back = self.stratified_split(targets, self.val_size)
@@ -131,51 +140,6 @@ class BaseDataModule(L.LightningDataModule):
             raise ValueError(
                 f"{self.title} has sequences of unequal length, and {type(model).__name__}.forward has no argument "
                 "lengths; choose RNN, TCN or Transformer, or add the argument"
-            )
-
-    def check(self, split: str, inputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> None:
-        """Checks the types, shapes and values of samples.
-
-        Raises:
-            ValueError: If they are not what `load` promises. The message names the first wrong value.
-        """
-        dtype = torch.float32 if self.task == "regression" else torch.int64
-        if not isinstance(inputs, Tensor) or not isinstance(targets, Tensor):
-            raise ValueError(f"{self.title}.load gave {type(inputs).__name__}; give tensors: torch.from_numpy(...)")
-        if inputs.dtype not in (torch.float32, torch.int64) or targets.dtype != dtype:
-            raise ValueError(
-                f"{self.title}.load gave inputs of {inputs.dtype} and targets of {targets.dtype}; {self.task} takes "
-                f"inputs of torch.float32, or torch.int64 for tokens, and targets of {dtype}: use .float() and .long()"
-            )
-        if list(inputs.shape[1:]) != list(self.input_shape) or len(inputs) != len(targets):
-            raise ValueError(
-                f"{self.title}.load gave inputs of shape {list(inputs.shape)} for {len(targets)} targets; "
-                f"input_shape={list(self.input_shape)} needs {[len(targets), *self.input_shape]}"
-            )
-        if len(targets) == 0:
-            raise ValueError(f"{self.title}.load gave no {split} samples; give at least 1")
-        checks = [("input", inputs, inputs.isfinite(), "finite numbers")]
-        if self.num_tokens is not None:
-            is_token = (inputs >= 0) & (inputs < self.num_tokens)
-            checks = [("token", inputs, is_token, f"0 to {self.num_tokens - 1}")]
-        if lengths is not None:
-            most = self.input_shape[0]
-            checks.append(("length", lengths, (lengths >= 1) & (lengths <= most), f"1 to {most}"))
-        if self.task == "regression":
-            checks.append(("target", targets, targets.isfinite(), "finite numbers"))
-        else:
-            is_label = ((targets >= 0) & (targets < self.num_outputs)) | (targets == IGNORE_INDEX)
-            checks.append(("label", targets, is_label, f"0 to {self.num_outputs - 1}"))
-        for kind, values, is_right, expected in checks:
-            if not is_right.all():
-                index = (~is_right).nonzero()[0].tolist()
-                raise ValueError(
-                    f"{self.title}.load gave the {kind} {values[tuple(index)].item()} in {split} sample {index[0]}; "
-                    f"{kind}s must be {expected}"
-                )
-        if self.classes is not None and len(self.classes) != self.num_outputs:
-            raise ValueError(
-                f"{self.title} has {len(self.classes)} classes, not num_outputs={self.num_outputs}; name all classes"
             )
 
     def stratified_split(self, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:

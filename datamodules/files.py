@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
@@ -81,7 +82,7 @@ def unzip(content: bytes, folder: str) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             paths = [Path(name) for name in archive.namelist() if not name.endswith("/")]
             return {path.name: archive.read(path.as_posix()) for path in paths if path.parent.name == folder}
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):  # damaged
         return {}
 
 

@@ -35,7 +35,7 @@ class TensorLoader:
 
 
 class ShuffledLoader:
-    """Training batches, as of `TensorLoader`, in an order that depends on (seed, epoch) alone.
+    """Training batches like those of `TensorLoader`. Their order depends on (seed, epoch) alone.
 
     A smaller last batch is dropped.
 

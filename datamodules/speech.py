@@ -31,17 +31,18 @@ class SpokenDigits(BaseDataModule):
     """Recordings of the digits 0 to 9: 2,400 to train, 300 to validate, 300 to test.
 
     Inputs are normalised log-mel spectrograms `[64, 40]`: 64 frames, one every 16 ms, of 40 mel bands. Each recording
-    is scaled to the same peak. Silence at its beginning and end is cut off, and so is what is longer than 64 frames.
-    Shorter ones are padded.
+    is scaled to the same peak. Silence at both ends is cut off. Recordings longer than 64 frames are cut off, shorter
+    ones are padded.
 
-    The official test set are the recordings 0 to 4 of each speaker and digit. Recordings 5 to 9 validate.
+    Recordings 0 to 4 of each speaker and digit are the official test set. Recordings 5 to 9 validate.
 
     Args:
         data_dir: Folder of the data. The recordings are in its subfolder `free-spoken-digit-dataset/recordings`, which
             is downloaded if it is missing (16 MB). You can add your own as `{digit}_{speaker}_{index}.wav`. By default,
             the folder is the environment's DATA_DIR, or else `data` in the working directory.
         test_speaker: One of the six speakers, whose recordings are then the test set. The network neither trains nor
-            validates on this voice. None uses the official test set, which has all voices.
+            validates on this voice, but the constants of the normalisation are those of all six. None uses the official
+            test set, which has all voices.
         batch_size: Samples per optimizer step, over all devices.
         seed: Seed of the order of samples. Set by `seed_everything`.
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.base import IGNORE_INDEX, BaseDataModule
+from datamodules.base import BaseDataModule
+from datamodules.checks import IGNORE_INDEX
 from datamodules.files import data_folder, download
 from datamodules.loader import Samples
 
@@ -31,14 +32,14 @@ class Text(BaseDataModule):
     """Windows of a text. The target of each character is the next one.
 
     Inputs are tokens `(N, T)`, integers from 0 to 255, and so are the targets. The last tenth of the text is the test
-    set. The part before it validates. Validation and test windows follow each other without overlap. Training windows
-    start at another place in each epoch, so that every character is seen with every context.
+    set. The 5 % before it validate. Validation and test windows follow each other without overlap. Training windows
+    start at another place in each epoch, so a character is read with contexts of different lengths.
 
     Args:
         file: A text file in UTF-8. None reads Tiny Shakespeare, 1.1 million characters.
         data_dir: Folder of the data. Tiny Shakespeare is its file `tinyshakespeare/input.txt`, which is downloaded if
             it is missing. By default, the folder is the environment's DATA_DIR, or else `data` in the working
-            directory.
+            directory. Not used with `file`.
         sequence_length: T, the number of characters in a window.
         val_fraction: Fraction of the text that validates.
         batch_size: Windows per optimizer step, over all devices.
@@ -103,6 +104,7 @@ class Text(BaseDataModule):
         text = self.read()
         num_test = len(text) - int(len(text) * (1 - TEST_FRACTION))
         num_val = int(len(text) * self.val_fraction)
+        self.num_characters = len(text)
         self.text, val, test = text.split([len(text) - num_val - num_test, num_val, num_test])
         shortest = min(len(self.text) - self.sequence_length, len(val), len(test))
         if shortest <= self.sequence_length:
@@ -143,6 +145,17 @@ class Text(BaseDataModule):
         inputs, targets = self.windows(self.text, start)
         device = self.splits["train"][0].device
         return inputs.to(device), targets.to(device)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"num_characters": self.num_characters}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuses a checkpoint of another text, whose training part may be tested here."""
+        if (number := state_dict["num_characters"]) != self.num_characters:
+            raise ValueError(
+                f"the checkpoint was made with a text of {number} characters, and file={self.path} has "
+                f"{self.num_characters}; use the text of the checkpoint"
+            )
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text."""

@@ -7,6 +7,7 @@ incomplete batch of test windows.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,8 @@ class TimeSeries(BaseDataModule):
     may lie in the part before. Each column is scaled to mean 0 and standard deviation 1 on the training rows. Losses
     are mean squared errors of scaled values.
 
-    `Linear` with `per_column` is LTSF-Linear of Zeng et al. 2023, with `per_column` and `relative` their NLinear.
+    With `per_column`, `Linear` is the LTSF-Linear of Zeng et al. 2023. With `per_column` and `relative`, it is their
+    NLinear.
 
     Args:
         file: CSV file with a header, a row per time step, and numbers without gaps. A first column that is not numeric,
@@ -91,6 +93,8 @@ class TimeSeries(BaseDataModule):
         self.file = file
         self.path = Path(file).expanduser() if file else data_folder(data_dir) / "ETT-small" / "ETTh1.csv"
         names = read_names(self.path) if file else COLUMNS
+        if columns is not None and (not columns or len(set(columns)) < len(columns)):
+            raise ValueError(f"columns={columns} must be different names, at least one")
         self.columns = names if columns is None else list(columns)
         if wrong := [name for name in self.columns if name not in names]:
             raise ValueError(f"columns={columns} must be some of {', '.join(names)}, not {wrong[0]}")
@@ -128,9 +132,9 @@ class TimeSeries(BaseDataModule):
 
     def load(self) -> tuple[Samples, ...]:
         values = read_values(self.path, self.columns)
-        num_train, num_val, num_test = self.split_sizes(len(values))
+        self.sizes = num_train, num_val, num_test = self.split_sizes(len(values))
         self.mean, self.std = values[:num_train].mean(0), values[:num_train].std(0)
-        self.std[self.std == 0] = 1  # a constant column
+        self.std[np.ptp(values[:num_train], axis=0) == 0] = 1  # a constant column
         self.series = values[:, self.target_range]
         self.starts = {  # the first row of the first window
             "train": 0,
@@ -198,6 +202,14 @@ class TimeSeries(BaseDataModule):
         last = self.series[self.starts[split] + windows + self.input_length - 1]
         offset = last[:, None] if self.relative else self.mean[self.target_range]
         return values * self.std[self.target_range] + offset
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.sizes}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuses a checkpoint of another split, with another scaling and with other rows to test on."""
+        if (rows := list(state_dict["rows"])) != list(self.sizes):
+            raise ValueError(f"the checkpoint was made with rows={rows}, not rows={list(self.sizes)}; use rows={rows}")
 
     def window(self, split: str, index: int) -> np.ndarray:
         """The rows of a window in the units of the file: `(input_length + horizon, targets)`."""

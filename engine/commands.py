@@ -99,7 +99,7 @@ def predict(cli: CLI, **arguments: Any) -> None:
         raise ValueError(f"predict takes one device, not {trainer.world_size}; type --trainer.devices 1")
     folder = Path(TensorBoardLogger(RUNS, "predictions").log_dir)  # a new one, by Lightning's numbering
     own = {name: path for name in OWN_FILES if (path := cli.options[name]) is not None}
-    if isinstance(cli.datamodule, Text) and not own:
+    if isinstance(cli.datamodule, Text) and isinstance(cli.model, BaseModel) and not own:
         write(cli, folder)
         return
     for name in WRITING:

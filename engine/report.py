@@ -59,7 +59,7 @@ def next_commands(cli: Any) -> str:
         commands[f"python -m tensorboard.main --logdir {shlex.quote(str(cli.trainer.logger.save_dir))}"] = "curves"
     commands[f"python train.py test --ckpt_path {checkpoint}"] = "evaluate on the test set"
     predict = f"python train.py predict --ckpt_path {checkpoint}"
-    if isinstance(cli.datamodule, Text):
+    if isinstance(cli.datamodule, Text) and isinstance(cli.model, BaseModel):
         commands[f"{predict} --prompt TEXT"] = "continue a text"
     elif reads_own(cli.datamodule, "read_images"):
         commands[f"{predict} --images PATH"] = "predict your own images"

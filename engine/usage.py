@@ -13,7 +13,7 @@ COMMANDS = {
     "fit": "train, then test the best epoch on validation",
     "validate": "evaluate a checkpoint on the validation samples",
     "test": "evaluate a checkpoint on the test samples",
-    "predict": "write the predictions of a checkpoint for the test samples or your own images or recordings, or text",
+    "predict": "predict the test samples or your own images or recordings, or continue a text",
 }
 HINT = f"type -c {FIRST}; `python train.py` lists all configs"
 
@@ -61,8 +61,8 @@ python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
   --images PATH          for predict: an image, or a folder of images
   --audio PATH           for predict: a recording of a spoken digit as wav file, or a folder of recordings
   --prompt TEXT          for predict with a network of Text: continues this text
-  --temperature NUMBER   the same: below 1, likely characters become more likely (default: 0.8)
-  --length N             the same: characters to write (default: 500)
+  --temperature NUMBER   with --prompt: lower values make likely characters more likely (default: 0.8)
+  --length N             with --prompt: number of characters to write (default: 500)
   --model NAME           a class of models/, or the import path of your own
   --model.OPTION VALUE   listed by: python train.py fit --model.help NAME
   --data NAME            a class of datamodules/, or the import path of your own

@@ -126,8 +126,7 @@ class BaseModel(L.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Class probabilities `(B, K)`, per time step `(B, T, K)` for tagging; the values `(B, K)` for regression."""
-        inputs, _, *lengths = batch
-        outputs: Tensor = self(inputs, *lengths)
+        outputs: Tensor = self(batch[0], *batch[2:])
         return outputs if self.task == "regression" else outputs.softmax(-1)
 
     def shared_step(self, batch: Batch, stage: str, dataloader_idx: int = 0) -> Tensor:

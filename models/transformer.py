@@ -125,5 +125,5 @@ class Transformer(BaseModel):
         elif self.is_causal:
             x = x[torch.arange(len(x), device=x.device), lengths - 1]
         else:
-            x = x.masked_fill((steps >= lengths[:, None])[..., None], 0).sum(1) / lengths[:, None]
+            x = (x * (steps < lengths[:, None])[..., None]).sum(1) / lengths[:, None]
         return self.head(x)  # (B, K)

@@ -96,7 +96,7 @@ def test_a_config_is_short_and_headed_by_its_command(path: Path) -> None:
     assert lines[0].startswith("# "), "a phrase that says what it is, for the list that train.py prints"
     assert lines[1] == f"# python train.py fit -c {path.relative_to(PROJECT)}"
     assert len([line for line in lines if not line.startswith("#")]) <= 20
-    linked = {"input_shape", "num_outputs", "task", "seed"}
+    linked = {"input_shape", "num_outputs", "task", "num_tokens", "seed"}
     options = yaml.safe_load(path.read_text())
     assert not linked & {*options["model"].get("init_args", {}), *options["data"].get("init_args", {})}
 

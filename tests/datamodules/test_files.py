@@ -35,6 +35,7 @@ BODIES = {
     "renamed": archive({"a.wav": b"first", "c.wav": b"second"}),
     "text": b"<html>Please log in</html>",
     "cut": archive(FILES)[:-30],
+    "damaged": archive(FILES).replace(b"first", b"f\xffrst"),
 }
 
 
@@ -94,7 +95,7 @@ def test_folder_of_an_archive_is_downloaded_once(server: Server, tmp_path: Path)
     assert server.requests == ["/good/v1.zip"]
 
 
-@pytest.mark.parametrize("fault", ["other", "less", "renamed", "text", "cut", "missing"])
+@pytest.mark.parametrize("fault", ["other", "less", "renamed", "text", "cut", "damaged", "missing"])
 def test_wrong_archive_leaves_no_folder(fault: str, server: Server, tmp_path: Path) -> None:
     path, url = tmp_path / "data" / "recordings", server.url(f"{fault}/v1.zip")
     reason = "HTTP Error 404" if fault == "missing" else "has the wrong content"

@@ -52,6 +52,15 @@ def test_training_windows_start_elsewhere_in_each_epoch(tmp_path: Path) -> None:
     assert starts == [int(loaded(tmp_path, seed=1).training_samples(epoch)[0][0, 0]) for epoch in range(20)]
 
 
+def test_checkpoint_of_another_text_is_refused(tmp_path: Path) -> None:
+    before = loaded(tmp_path)
+    before.load_state_dict(before.state_dict())
+    after = Text(file=text_file(tmp_path, ALPHABET * 30))
+    after.setup()
+    with pytest.raises(ValueError, match=r"made with a text of 1880 characters, and file=.* has 2820"):
+        after.load_state_dict(before.state_dict())
+
+
 def test_any_text_survives_encoding() -> None:
     text = "Schöne Grüße, 你好!\n"
     assert Text(file="unused").decode(torch.tensor(Text(file="unused").encode(text))) == text

@@ -103,9 +103,20 @@ def test_scaling_uses_the_training_rows_only(tmp_path: Path) -> None:
     assert not torch.equal(first.splits["test"][1], second.splits["test"][1])
 
 
-def test_constant_column_is_zero(tmp_path: Path) -> None:
-    datamodule = set_up(TimeSeries(write(tmp_path, {**numbers(), "d": np.full(40, 7.0)}), input_length=5, horizon=2))
-    assert not datamodule.splits["train"][0][..., 3].any()
+def test_constant_column_is_not_scaled(tmp_path: Path) -> None:
+    column = np.full(40, 0.1)  # its computed standard deviation is not exactly 0
+    column[-1] = 0.6
+    datamodule = set_up(TimeSeries(write(tmp_path, {**numbers(), "d": column}), input_length=5, horizon=2))
+    assert datamodule.splits["train"][0][..., 3].abs().max() < 1e-6
+    assert float(datamodule.splits["test"][1].view(-1, 2, 4)[-1, -1, 3]) == pytest.approx(0.5)
+
+
+def test_checkpoint_of_another_split_is_refused(tmp_path: Path) -> None:
+    before = set_up(TimeSeries(write(tmp_path, numbers()), input_length=5, horizon=2, rows=[20, 10, 10]))
+    after = set_up(TimeSeries(write(tmp_path, numbers()), input_length=5, horizon=2, rows=[22, 9, 9]))
+    before.load_state_dict(before.state_dict())
+    with pytest.raises(ValueError, match=r"made with rows=\[20, 10, 10\], not rows=\[22, 9, 9\]; use rows="):
+        after.load_state_dict(before.state_dict())
 
 
 class NLinear(nn.Module):

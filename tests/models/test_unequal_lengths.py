@@ -39,8 +39,8 @@ def test_padding_changes_nothing(kind: type[BaseModel], options: dict[str, Any],
     with torch.no_grad():
         together = model(padded, LENGTHS)
         for sequence, length, outputs in zip(x, LENGTHS, together, strict=True):
-            alone = model(sequence[None, :length])[0]
-            torch.testing.assert_close(outputs[:length] if task == "tagging" else outputs, alone)
+            expected = model(sequence[None, :length])[0]
+            torch.testing.assert_close(outputs[:length] if task == "tagging" else outputs, expected)
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS)
