@@ -97,18 +97,9 @@ def test_frames_after_the_end_are_padded_and_long_recordings_are_cut(tmp_path: P
         assert not sample[length:].any()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            {"test_speaker": "georg"},
-            "test_speaker='georg' must be one of george, jackson, lucas, nicolas, theo, yweweler",
-        ),
-    ],
-)
-def test_option_outside_its_range_is_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        SpokenDigits(**options)
+def test_unknown_speaker_is_refused() -> None:
+    with pytest.raises(ValueError, match="test_speaker='georg' must be one of george, jackson, lucas, nicolas, theo"):
+        SpokenDigits(test_speaker="georg")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
