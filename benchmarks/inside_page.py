@@ -1,6 +1,6 @@
 """The pictures and tables of docs/inside.md, from the comparisons that the page walks through.
 
-python -m benchmarks.inside_page    # make inside: 5 minutes on 2 cores
+python -m benchmarks.inside_page    # make inside: 15 minutes on 2 cores
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ COMPARISONS = {  # the commands on the page, by the name of the comparison
     "vanishing": "configs/depth/mnist_relu.yaml configs/depth/mnist_sigmoid.yaml configs/depth/mnist_residual.yaml "
     "--vary model.num_layers=1,50 --insight",
     "digits": "configs/mnist/shallow_mlp.yaml configs/mnist/resnet.yaml configs/sequence/gru.yaml --insight",
+    "text": "configs/text/gru.yaml configs/text/transformer.yaml --insight -- --trainer.max_epochs=1",
     "spiral": "configs/depth/spiral_relu.yaml --vary model.num_layers=1,3 --insight -- --model.hidden_size=64",
 }
 SHOWN = {  # picture of the page: comparison, run, and the tag whose last image it is
@@ -35,6 +36,8 @@ SHOWN = {  # picture of the page: comparison, run, and the tag whose last image 
     "features_head": ("digits", "resnet/seed_0", "features/head"),
     "confusion": ("digits", "shallow_mlp/seed_0", "mistakes/confusion"),
     "most_confident": ("digits", "shallow_mlp/seed_0", "mistakes/most_confident"),
+    "gates_gru": ("text", "gru/seed_0", "gates/layers"),
+    "attention_transformer": ("text", "transformer/seed_0", "attention/blocks.3.attention"),
     "boundaries": ("spiral", "comparison", "inside/decision_boundaries"),
 }
 ANIMATION = Path("num_layers=3", "seed_0", "insight", "decision_boundary.gif")  # of the spiral

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import nn
@@ -17,7 +16,7 @@ from callbacks.parts import recorded, stages, to_pictures, weights
 from models import RNN, TCN, Linear, Transformer
 from models.base import BaseModel
 from tests.callbacks.sequences import TEXT, Letters, Series, Unequal, inspect
-from tests.callbacks.test_insight import INSIGHT, events
+from tests.callbacks.test_insight import LISTED, events
 
 CURVES = {"gradient_flow/by_depth", "activations/by_depth", "loss_surface/around_the_end"}
 NO_BOUNDARY = "DecisionBoundary is off: it draws inputs of 2 numbers, not input_shape="
@@ -29,7 +28,6 @@ KINDS: dict[type[BaseModel], dict[str, Any]] = {
     TCN: {"hidden_size": 5, "num_blocks": 2, "kernel_size": 3},
     Transformer: {"head_size": 4, "num_heads": 2, "num_layers": 1, "causal": True},
 }
-INSPECTION = [item["class_path"] for item in yaml.safe_load(Path(INSIGHT).read_text())["trainer"]["callbacks+"]]
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +51,7 @@ def test_text(
     kind: type[BaseModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = kind([41], 256, task="tagging", num_tokens=256, **KINDS[kind])
-    figures = inspect(tmp_path, monkeypatch, model, Letters(41), *INSPECTION, is_written=True)
+    figures = inspect(tmp_path, monkeypatch, model, Letters(41), *LISTED, is_written=True)
     own = "gates/layers" if kind is RNN else "attention/blocks.0.attention"
     assert figures.keys() == CURVES | {"feature_maps/layers", own}
     assert off(capsys) == {
@@ -102,7 +100,7 @@ def test_series(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     model = kind([120, num_columns], 96, task="regression", **KINDS.get(kind, {}))
-    figures = inspect(tmp_path, monkeypatch, model, Series(num_columns), *INSPECTION, is_written=True)
+    figures = inspect(tmp_path, monkeypatch, model, Series(num_columns), *LISTED, is_written=True)
     own = {"filters/head"} if kind is Linear else {"filters/layers.weight_ih_l0", "gates/layers"}
     assert figures.keys() == CURVES | {"feature_maps/layers"} | own
     without = {NO_ATTENTION, NO_GATES} if kind is Linear else {NO_ATTENTION}
