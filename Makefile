@@ -50,7 +50,7 @@ bench: setup
 test: setup
 	$(RUN) -m pytest
 
-# runs every lesson and compares what it prints with its page: 8 minutes
+# runs every lesson and compares what it prints with its page: 9 minutes
 lessons: setup
 	$(RUN) -m pytest -n 0 -m 'slow or not slow' tests/lessons
 
