@@ -1,6 +1,6 @@
 """The pictures and tables of docs/inside.md, from the comparisons that the page walks through.
 
-python -m benchmarks.inside_page    # make inside: 15 minutes on 2 cores
+python -m benchmarks.inside_page    # make inside: 10 minutes on 2 cores
 """
 
 from __future__ import annotations
