@@ -179,3 +179,24 @@ def test_gpu_sets_need_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(SystemExit, match="gpu needs a CUDA GPU, and PyTorch finds none here"):
         report.main(["gpu"])
+
+
+def test_score_of_a_varied_set_is_the_mean_over_its_values_per_seed() -> None:
+    runs = pd.DataFrame({"seed": [0, 0, 1, 1], "test_acc": [0.5, 0.7, 0.6, 1.0]})
+    one = report.Result("speech/new_speaker", runs, "a machine")
+    assert one.scores.tolist() == pytest.approx([60.0, 80.0])
+    assert one.shown == "70.00 ± 14.14 %"
+
+
+def test_losses_that_are_not_tiny_are_compared_by_difference() -> None:
+    row = report.row(one_seed_each("text/gru", [1.70, 1.71, 1.72]))
+    assert row["test, mean ± sd"] == "1.710 ± 0.010"
+    assert row["difference"].startswith("-0.170 ± ")
+    assert row["significant?"] == "yes"
+    assert row["goal"] == "1.88: met"
+
+
+def one_seed_each(config: str, losses: list[float]) -> report.Result:
+    seeds = range(len(losses))
+    costs = {"parameters": 1000, "seconds": 1.0, "train_loss": 1.0}
+    return report.Result(config, pd.DataFrame({"test_loss": losses, "seed": seeds, **costs}), "a machine")
