@@ -36,10 +36,10 @@ SETS: dict[str, Row] = yaml.safe_load(Path(__file__).with_name("sets.yaml").read
 FAMILIES = [
     "mnist/shallow_mlp",
     "mnist/deep_mlp",
-    "mnist/lenet",
     "mnist/resnet",
     "sequence/lstm",
-    "mnist1d/cnn",
+    "text/gru",
+    "speech/gru",
 ]
 DEPTHS = [f"mnist/{name}" for name in ("residual_mlp_10", "residual_mlp_100", "residual_mlp_1000", "plain_mlp_100")]
 
@@ -77,7 +77,7 @@ class Result(NamedTuple):
     @property
     def shown(self) -> str:
         spread = f" ± {self.number(self.scores.std())}" if len(self.scores) > 1 else ""
-        return f"{self.number(self.scores.mean())}{spread}{'' if self.is_loss else ' %'}"
+        return f"{self.number(self.scores.mean())}{spread}{unit(self.config)}"
 
     def number(self, value: float, sign: str = "") -> str:
         """A score as the tables show it. Tiny losses have the digits that give their mean two significant ones."""
@@ -118,10 +118,15 @@ def committed_results() -> list[Result]:
     return results({name: RESULTS / name for name in SETS if (RESULTS / name).is_dir()})
 
 
+def unit(config: str) -> str:
+    """The unit behind a score. Tiny losses have none."""
+    return "" if PUBLISHED[config]["unit"] == "loss" else f" {PUBLISHED[config]['unit']}"
+
+
 def value_of(config: str, name: str = "value") -> str:
     """The published number of a config, or its goal, with its unit."""
     row = PUBLISHED[config]
-    return f"{row[name]:g}{' %' if row['unit'] == '%' else ''}" if name in row else "-"
+    return f"{row[name]:g}{unit(config)}" if name in row else "-"
 
 
 def reference(config: str) -> str:
@@ -211,10 +216,13 @@ def draw(found: list[Result]) -> None:
                 (published,) = ax.plot(value, number, "o", color=COLOURS[1], markerfacecolor="none", markersize=9)
         ax.set_yticks(range(len(shown)), [Path(one.config).name for one in shown])
         ax.invert_yaxis()
-        ax.set(title=title, xscale="log", xlabel=UNITS.get(title, "test error, %"))
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set(title=title, xlabel=UNITS.get(title, "test error, %"))
+        low, high = ax.get_xlim()
+        if high > 2 * low:
+            ax.set_xscale("log")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
     for ax in axes[len(titles) :]:
         ax.set_axis_off()
     labels = ["ours: mean ± standard deviation over seeds", "published"]

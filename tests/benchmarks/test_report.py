@@ -190,10 +190,10 @@ def test_score_of_a_varied_set_is_the_mean_over_its_values_per_seed() -> None:
 
 def test_losses_that_are_not_tiny_are_compared_by_difference() -> None:
     row = report.row(one_seed_each("text/gru", [1.70, 1.71, 1.72]))
-    assert row["test, mean ± sd"] == "1.710 ± 0.010"
+    assert row["test, mean ± sd"] == "1.710 ± 0.010 nats"
     assert row["difference"].startswith("-0.170 ± ")
     assert row["significant?"] == "yes"
-    assert row["goal"] == "1.88: met"
+    assert row["goal"] == "1.88 nats: met"
 
 
 def one_seed_each(config: str, losses: list[float]) -> report.Result:
