@@ -72,8 +72,8 @@ def test_committed_rows_are_those_of_the_sets() -> None:
             names = [Path(config).name for config in one["configs"]]
             for flag, option in itertools.pairwise(one.get("flags", [])):
                 if flag == "--vary":  # as data.test_speaker=theo,lucas
-                    name, _, values = option.rpartition(".")[2].partition("=")
-                    names = [f"{name}={value}" for value in values.split(",")]
+                    varied, _, values = option.rpartition(".")[2].partition("=")
+                    names = [f"{varied}={value}" for value in values.split(",")]
             wanted = set(itertools.product(names, range(one["seeds"])))
             assert set(zip(rows.config, rows.seed, strict=True)) == wanted
             assert not json.loads((committed.RESULTS / name / "environment.json").read_text())["dirty"]
