@@ -43,7 +43,7 @@ class Kind(NamedTuple):
 
 KINDS = [
     Kind("digits, 3 epochs", "families/digits", "test_acc", "test error, %"),
-    Kind("text", "text", "test_loss", "test loss, nats per character"),
+    Kind("text", "text", "test_loss", "test loss, nats"),
     Kind("speech", "speech", "test_acc", "test error, %"),
     Kind("time series", "series", "test_loss", "test squared error"),
 ]
@@ -76,7 +76,7 @@ def tables() -> dict[str, str]:
 
 def draw() -> None:
     """The figure of the page: a panel per kind of data, a mark per family."""
-    figure, axes = panels(2.6, 2.6, 2, 2)
+    figure, axes = panels(3.4, 2.6, 2, 2)
     headline(figure, "Four families of about equal size: lower is better")
     for ax, kind in zip(axes, KINDS, strict=True):
         by_family = runs(kind).groupby("config").shown
@@ -84,7 +84,7 @@ def draw() -> None:
             values = by_family.get_group(name)
             colour, mark = COLOURS[number], MARKS[number]
             ax.errorbar(number, values.mean(), values.std(), color=colour, marker=mark, capsize=4)
-        ax.set_xticks(range(len(FAMILIES)), list(FAMILIES.values()), fontsize=9)
+        ax.set_xticks(range(len(FAMILIES)), list(FAMILIES.values()), fontsize=8)
         ax.set_title(kind.title)
         ax.set_ylabel(kind.unit, fontsize=10)
         ax.margins(x=0.15, y=0.2)
