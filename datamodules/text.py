@@ -125,6 +125,8 @@ class Text(BaseDataModule):
             ) from error
         except UnicodeDecodeError as error:
             raise ValueError(f"file={self.path} is not text in UTF-8; save it in UTF-8, or use another file") from error
+        if not content:
+            raise ValueError(f"file={self.path} is empty; use a longer text")
         return torch.frombuffer(bytearray(content), dtype=torch.uint8).long()
 
     def windows(self, text: Tensor, start: int) -> Samples:

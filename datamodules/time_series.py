@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.types import is_numeric_dtype
 from torch import Tensor
 
 from datamodules.base import BaseDataModule
+from datamodules.csv_file import read_names, read_values
 from datamodules.files import data_folder, download
 from datamodules.loader import Samples
 
@@ -216,6 +216,21 @@ class TimeSeries(BaseDataModule):
         start = self.starts[split] + index
         return self.series[start : start + self.input_length + self.horizon]
 
+    def last_inputs(self) -> Tensor:
+        """The inputs `(samples_per_window, *input_shape)` of the forecast behind the last row of the file."""
+        values = read_values(self.path, self.columns)[-self.input_length :]
+        scaled = torch.from_numpy((values - self.mean) / self.std).float()
+        inputs = scaled.T[..., None] if self.per_column else scaled[None]
+        return inputs - inputs[:, -1:] if self.relative else inputs
+
+    def forecast(self, outputs: np.ndarray) -> pd.DataFrame:
+        """The outputs for `last_inputs` as a table in the units of the file, with a row per step."""
+        values = read_values(self.path, self.columns)[-1, self.target_range]
+        scaled = outputs.reshape(-1, self.horizon).T if self.per_column else outputs.reshape(self.horizon, -1)
+        offset = values if self.relative else self.mean[self.target_range]
+        table = pd.DataFrame(scaled * self.std[self.target_range] + offset, columns=self.targets)
+        return table.set_axis(range(1, self.horizon + 1)).rename_axis("step")
+
     def to_table(self, outputs: np.ndarray) -> pd.DataFrame:
         """Outputs or targets `(N, num_outputs)` of all test samples as a table in the units of the file.
 
@@ -227,49 +242,3 @@ class TimeSeries(BaseDataModule):
         values = self.unscaled(whole, "test", windows).reshape(len(windows), -1)
         names = [f"{target}+{step}" for step in range(1, self.horizon + 1) for target in self.targets]
         return pd.DataFrame(values.astype(np.float32), columns=names)
-
-
-def read_csv(path: Path, num_rows: int | None = None) -> pd.DataFrame:
-    """Reads a CSV file, or its first rows.
-
-    Raises:
-        ValueError: If it cannot be read.
-    """
-    try:
-        return pd.read_csv(path, nrows=num_rows)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error).strip()
-        raise ValueError(f"file={path} cannot be read: {reason}; use a CSV file with a header") from None
-
-
-def read_names(path: Path) -> list[str]:
-    """The names of the columns, without a first column that is not numeric.
-
-    Raises:
-        ValueError: If the file cannot be read, or has no other column.
-    """
-    frame = read_csv(path, num_rows=1)
-    names = list(frame.columns)
-    if not is_numeric_dtype(frame.dtypes.iloc[0]):
-        names = names[1:]
-    if not names:
-        raise ValueError(f"file={path} has no column of numbers; write columns separated by commas")
-    return names
-
-
-def read_values(path: Path, columns: list[str]) -> np.ndarray:
-    """Reads columns of numbers `(rows, columns)`.
-
-    Raises:
-        ValueError: If a value is missing or is not a finite number. The message names its row, counted from 1.
-    """
-    frame = read_csv(path)[columns]
-    values = frame.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    wrong = np.argwhere(~np.isfinite(values))
-    if len(wrong):
-        row, column = wrong[0]
-        raise ValueError(
-            f"{path}, row {row + 1}, column {columns[column]}: {frame.iat[row, column]} must be a number; "
-            "write one, or leave the column out with columns"
-        )
-    return values

@@ -28,7 +28,8 @@ INTERVAL = 1.0  # seconds between two writings of `last.ckpt`
 TRAINING = {*inspect.signature(BaseModel).parameters, "dropout"}
 # not val_size: what was trained on would validate
 AUGMENTATION = {"shift", "rotation", "scale"}
-LOADING = {*inspect.signature(BaseDataModule).parameters, "data_dir", "file", "source", *AUGMENTATION} - {"val_size"}
+PLACES = {"data_dir", "file", "rows", "source"}
+LOADING = {*inspect.signature(BaseDataModule).parameters, *PLACES, *AUGMENTATION} - {"val_size"}
 
 
 class SaveConfig(SaveConfigCallback):

@@ -13,7 +13,7 @@ from callbacks import Predictions
 from callbacks.history import stage_metrics
 from callbacks.insight import evaluation_mode
 from callbacks.text_samples import write_text
-from datamodules import Text
+from datamodules import Text, TimeSeries
 from datamodules.loader import TensorLoader
 from engine import report, results
 from engine.checkpoints import read_checkpoint
@@ -103,7 +103,7 @@ def predict(cli: CLI, **arguments: Any) -> None:
         write(cli, folder)
         return
     for name in WRITING:
-        if (value := cli.options[name]) is not None:
+        if (value := cli.options[name]) is not None and not isinstance(cli.datamodule, Text):
             raise ValueError(f"{name}={value} is for networks that write text; leave it out")
     for name, path in own.items():
         if not Path(path).expanduser().exists():
@@ -124,6 +124,12 @@ def predict(cli: CLI, **arguments: Any) -> None:
     classes, to_table = (getattr(cli.datamodule, name, None) for name in ("classes", "to_table"))
     trainer.callbacks.append(Predictions(cli.predictions, files, classes, to_table))
     trainer.predict(**arguments, return_predictions=False)
+    if isinstance(cli.datamodule, TimeSeries):
+        with evaluation_mode(cli.model):
+            outputs = cli.model(cli.datamodule.last_inputs().to(cli.model.device)).float().cpu().numpy()
+        table = cli.datamodule.forecast(outputs)
+        table.to_csv(folder / "forecast.csv", float_format="%.6g")
+        print(f"\nAfter the last row of the file:\n{table}\n\nThe forecast is in {folder / 'forecast.csv'}", flush=True)
 
 
 def write(cli: CLI, folder: Path) -> None:

@@ -88,14 +88,14 @@ def series_file() -> Path:
 
 @functools.cache
 def recordings() -> Path:
-    """A folder for `data_dir` with 200 recordings of one speaker: tones whose pitch depends on the digit."""
+    """A folder for `data_dir` with 400 recordings of two speakers: tones whose pitch depends on the digit."""
     folder = tempfile.TemporaryDirectory(prefix="recordings-")
     atexit.register(folder.cleanup)
     path = Path(folder.name, "free-spoken-digit-dataset", "recordings")
     path.mkdir(parents=True)
-    for digit, index in itertools.product(range(10), range(20)):
+    for speaker, digit, index in itertools.product(("george", "theo"), range(10), range(20)):
         tone = np.sin(2 * np.pi * (300 + 300 * digit) * np.arange(1600 + 200 * index) / 8000)
-        wavfile.write(path / f"{digit}_theo_{index}.wav", 8000, (20_000 * tone).astype(np.int16))
+        wavfile.write(path / f"{digit}_{speaker}_{index}.wav", 8000, (20_000 * tone).astype(np.int16))
     return Path(folder.name)
 
 

@@ -131,6 +131,8 @@ def test_documents_name_files_that_exist() -> None:
     example |= {
         "own.csv",
         "my.csv",
+        "newer.csv",
+        "forecast.csv",
         "my.txt",
         "me.wav",
         "results.csv",

@@ -71,6 +71,7 @@ def test_any_text_survives_encoding() -> None:
     [
         (None, "mine.txt cannot be read: No such file or directory; use the path of a text file"),
         (b"too short", "mine.txt has 9 characters, too few for windows of 64"),
+        (b"", "mine.txt is empty; use a longer text"),
         (b"\xff\xfe" * 1000, "mine.txt is not text in UTF-8"),
     ],
 )
