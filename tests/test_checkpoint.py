@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 import shutil
 from pathlib import Path
@@ -322,7 +323,8 @@ def test_predictions_on_recordings_need_no_data_set(fit: Fit, tmp_path: Path, mo
     trained = fit("speech/gru.yaml", "--trainer.max_epochs=1")
     assert "--audio PATH" in next_commands(trained)
     monkeypatch.chdir(tmp_path)
-    names = [f"{digit}_theo_{index}.wav" for digit in range(10) for index in range(5)]
+    parts = itertools.product(range(10), ("george", "theo"), range(5))
+    names = [f"{digit}_{speaker}_{index}.wav" for digit, speaker, index in parts]
     for name in names:
         shutil.copy(trained.datamodule.folder / name, tmp_path)
     flags = [f"--ckpt_path={next(tmp_path.rglob('best.ckpt'))}", f"--data.data_dir={tmp_path / 'nothing'}"]
