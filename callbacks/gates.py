@@ -41,7 +41,7 @@ class Gates(Insight):
     Columns are time steps, with the first 40 characters of a text below. Rows are the 32 units whose forget gate (LSTM)
     or update gate (GRU) changes most, sorted by its mean: the units at the top remember longest. A gate is 0 (dark) to
     1 (bright). Below the gates is the state that they control: the tanh of the cell state of an LSTM, or the state of a
-    GRU. The gates are those of the forward direction, which starts with a state of zeros.
+    GRU. Only the forward direction is drawn. It starts with a state of zeros.
 
     Source: Karpathy, Johnson & Fei-Fei 2015, "Visualizing and Understanding Recurrent Networks", section 4.
     """

@@ -41,8 +41,8 @@ class SpokenDigits(BaseDataModule):
             is downloaded if it is missing (16 MB). You can add your own as `{digit}_{speaker}_{index}.wav`. By default,
             the folder is the environment's DATA_DIR, or else `data` in the working directory.
         test_speaker: One of the six speakers, whose recordings are then the test set. The network neither trains nor
-            validates on this voice, but the constants of the normalisation are those of all six. None uses the official
-            test set, which has all voices.
+            validates on this voice. The constants of the normalisation come from all six voices. None uses the
+            official test set, which has all voices.
         batch_size: Samples per optimizer step, over all devices.
         seed: Seed of the order of samples. Set by `seed_everything`.
 

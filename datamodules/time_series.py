@@ -1,7 +1,7 @@
 """Forecasts of time series: ETTh1, the hourly load and oil temperature of a transformer, or a CSV file of one's own.
 
 Source: the Electricity Transformer Temperature data of Zhou et al. 2021, "Informer". Windows, split and scaling are
-those of their code, and of the code of Zeng et al. 2023, "Are Transformers Effective for Time Series Forecasting?".
+as in their code and in the code of Zeng et al. 2023, "Are Transformers Effective for Time Series Forecasting?".
 Differences: every window counts. The code of Zhou et al., and that of Zeng et al. until March 2023, drops the last
 incomplete batch of test windows.
 """
@@ -32,7 +32,7 @@ class TimeSeries(BaseDataModule):
     """Windows of a time series. The inputs are some rows of a table, the targets are the rows that follow.
 
     Inputs are `[input_length, columns]`. Targets are `(N, horizon * targets)`: all targets of the first step, then
-    those of the second step, and so on. Windows overlap: the next one starts one row later.
+    all targets of the second step, and so on. Windows overlap: the next one starts one row later.
 
     The rows are split in the order of time. The targets of a validation or test window lie in its own part, its inputs
     may lie in the part before. Each column is scaled to mean 0 and standard deviation 1 on the training rows. Losses
