@@ -253,7 +253,7 @@ class BaseDataModule(L.LightningDataModule):
         raise ValueError(f"{self.title} is not made of images, so it cannot read {path}; predict on its test samples")
 
     def read_audio(self, path: Path) -> tuple[Tensor, Tensor, list[str]]:
-        """Reads a recording, or all recordings of a folder: inputs `(N, *input_shape)`, their lengths `(N,)` and file names.
+        """Reads a recording, or a folder of them: inputs `(N, *input_shape)`, their lengths `(N,)` and file names.
 
         Raises:
             ValueError: If there is no recording at this path, or samples of this data set are not recordings.
