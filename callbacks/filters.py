@@ -21,7 +21,7 @@ class Filters(Insight):
     is positive, blue is negative, and all units share one scale.
 
     If a unit is connected to a whole sequence with more steps than values per step, its row shows the weights of the
-    first value at all steps, then those of the second value, and so on.
+    first value at all steps, then the second value at all steps, and so on.
     """
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
