@@ -2,6 +2,9 @@
 
 python compare.py configs/mnist/shallow_mlp.yaml configs/mnist/deep_mlp.yaml --seeds 0 1 2
 python compare.py configs/mnist/deep_mlp.yaml --vary model.num_layers=1,2,4 --match parameters
+python compare.py resume NAME    # after Ctrl-C or a crash: runs what is missing
+python compare.py collect NAME   # prints the table and makes the TensorBoard page of the runs that have finished
+python compare.py prune NAME     # deletes the checkpoints, after asking
 """
 
 from __future__ import annotations
@@ -16,18 +19,13 @@ from typing import NoReturn
 
 from filelock import Timeout
 
-from comparison import manage, plan, run
+from comparison import plan, run
 from engine.errors import InputError, RunFailed
 from engine.names import nearest
 from engine.paths import CONFIGS, PROJECT, RUNS
 
 INSIGHT = ["-c", str(CONFIGS / "extras" / "insight.yaml")]
-EPILOG = """\
-Flags after -- go to train.py for every run: -- --trainer.max_epochs 3
-After Ctrl-C or a crash, the same command with --resume runs what is missing. It accepts more --seeds.
-
-commands:
-""" + "\n".join(f"  compare.py {name:12}  {purpose}" for name, purpose in manage.COMMANDS.items())
+COMMANDS = ("resume", "collect", "prune")
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,45 +37,48 @@ class Parser(argparse.ArgumentParser):
             name = unknown[0].partition("=")[0]
             near = None if "." in name else nearest(name, self._option_string_actions)
             hint = f"type {near}" if near else f"for train.py, type it at the end: -- {' '.join(unknown)}"
-            message = f"{name} is not an option of compare.py; {hint}"
+            message = f"{name} is not an option of {self.prog}; {hint}"
         raise InputError(message)
 
 
-def command_line() -> Parser:
-    parser = Parser(
-        prog="compare.py",
-        usage="compare.py CONFIG [CONFIG ...] [options] [-- flags for train.py]",
+def parser(command: str | None) -> Parser:
+    """The options of a command of `COMMANDS`, or of a new comparison."""
+    made = Parser(
+        prog=f"compare.py {command}" if command else "compare.py",
+        usage=None if command else "compare.py CONFIG [CONFIG ...] [options] [-- flags for train.py]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=EPILOG,
+        epilog=None if command else "Flags after -- go to train.py for every run: -- --trainer.max_epochs 3",
         allow_abbrev=False,
     )
-    add = parser.add_argument
-    add("configs", nargs="*", metavar="CONFIG", help="config files, one per model")
-    add("--seeds", nargs="+", type=int, help="run each config once per seed (default: 0)")
-    add(
-        "--vary",
-        action="append",
-        default=[],
-        metavar="OPTION=A,B,C",
-        help="run each config with each value, as model.num_layers=1,2,4; repeat --vary for a grid",
-    )
-    add(
-        "--match", choices=["parameters"], help="set the widths so that all models have as many parameters as the first"
-    )
-    add("--name", help="name of the comparison (default: date and time)")
-    add("--jobs", type=int, default=1, help="runs at the same time, which share the cores (default: 1)")
-    add("--resume", action="store_true", help="run what the same command has not finished; also adds new --seeds")
-    add(
-        "--insight",
-        action="store_true",
-        help="plot gradients, activations and features of each network; see docs/inside.md",
-    )
-    add("--print-commands", action="store_true", help="print the train.py command of each run instead of running it")
-    add("--collect", metavar="NAME", help="make the table and the TensorBoard page after running printed commands")
+    add = made.add_argument
     add("--runs_dir", type=Path, default=RUNS, help="folder of all comparisons (default: runs)")
-    add("--yes", action="store_true", help="prune without asking")
-    return parser
+    if command:
+        add("name", metavar="NAME", help="name of the comparison")
+    if command == "prune":
+        add("--yes", action="store_true", help="delete without asking")
+    if command == "resume":
+        add("--seeds", nargs="+", type=int, default=[], help="also run these seeds")
+        add("--jobs", type=int, help="runs at the same time (default: as before)")
+    if command is None:
+        add("configs", nargs="*", metavar="CONFIG", help="config files, one per model")
+        add("--seeds", nargs="+", type=int, default=[0], help="run each config once per seed (default: 0)")
+        add(
+            "--vary",
+            action="append",
+            default=[],
+            metavar="OPTION=A,B,C",
+            help="run each config with each value, as model.num_layers=1,2,4; repeat --vary for a grid",
+        )
+        match_help = "set the widths so that all models have as many parameters as the first"
+        add("--match", choices=["parameters"], help=match_help)
+        add("--name", help="name of the comparison (default: date and time)")
+        add("--jobs", type=int, default=1, help="runs at the same time, which share the cores (default: 1)")
+        insight_help = "plot gradients, activations and features of each network; see docs/inside.md"
+        add("--insight", action="store_true", help=insight_help)
+        print_help = "print the train.py command of each run instead of running it"
+        add("--print-commands", action="store_true", help=print_help)
+    return made
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,24 +86,12 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     split = arguments.index("--") if "--" in arguments else len(arguments)
     own, flags = arguments[:split], arguments[split + 1 :]
+    command = next((word for word in own[:1] if word in COMMANDS), None)
     signal.signal(signal.SIGTERM, interrupt)
     try:
-        options = command_line().parse_intermixed_args(own)
+        options = parser(command).parse_intermixed_args(own[1:] if command else own)
         options.runs_dir = options.runs_dir.expanduser().absolute()
-        is_command = bool(options.collect or (options.configs and options.configs[0] in manage.COMMANDS))
-        typed = [flag.partition("=")[0] for flag in own if flag.startswith("--")]
-        unused = [*(flag for flag in typed if flag not in ("--runs_dir", "--yes", "--collect")), *flags]
-        if options.collect:
-            unused += options.configs
-        if is_command and unused:
-            raise InputError(f"{' '.join(unused)} has no effect here; leave it out")
-        if options.configs and options.configs[0] in manage.COMMANDS:
-            return manage.manage(options.configs[0], options.configs[1:], options.runs_dir, options.yes)
-        if options.collect:
-            folder = plan.find(options.collect, options.runs_dir)
-            with plan.lock(folder):
-                return run.collect(plan.read(folder), folder)
-        return start(options, own, flags)
+        return manage(command, options, flags) if command else start(options, flags)
     except (InputError, RunFailed) as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return 2
@@ -117,44 +106,37 @@ def interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt(number)
 
 
-def start(options: argparse.Namespace, own: list[str], flags: list[str]) -> int:
-    """Starts or resumes a comparison.
+def manage(command: str, options: argparse.Namespace, flags: list[str]) -> int:
+    """Runs a command of `COMMANDS`."""
+    if flags:
+        raise InputError(f"{command} takes no flags for train.py; leave out {' '.join(flags)}")
+    folder = plan.find(options.name, options.runs_dir)
+    with plan.lock(folder):
+        if command == "resume":
+            return run.run(plan.resume(folder, options.seeds, options.jobs), folder)
+        if command == "collect":
+            return run.collect(plan.read(folder), folder)
+        return run.prune(folder, options.yes)
 
-    Args:
-        options: Parsed options of compare.py.
-        own: The same, as they were typed.
-        flags: Arguments of train.py.
-    """
+
+def start(options: argparse.Namespace, flags: list[str]) -> int:
+    """Starts a comparison, or prints the commands of its runs. The flags are arguments of train.py for every run."""
     if not options.configs:
         raise InputError("type the configs to compare, such as configs/mnist/*.yaml; `python train.py` lists them")
     if options.jobs < 1:
         raise InputError(f"--jobs {options.jobs} must be at least 1")
     if options.name and Path(options.name).name != options.name:
         raise InputError(f"--name {options.name!r} must be the name of a folder, without /")
-    extras = INSIGHT if options.insight else []
-    new_plan = plan.make(options.configs, options.vary, options.match, [*extras, *flags], options.seeds or [0])
-    new_plan.is_printed = options.print_commands
+    flags = [*(INSIGHT if options.insight else []), *flags]
+    made = plan.make(options.configs, options.vary, flags, options.seeds)
+    made.jobs, made.is_matched, made.is_printed = options.jobs, options.match is not None, options.print_commands
     with contextlib.redirect_stdout(sys.stderr) if options.print_commands else contextlib.nullcontext():
-        if not options.resume:
-            folder = run.create(new_plan, options.name, options.runs_dir)
-        elif options.name:
-            folder = plan.find(options.name, options.runs_dir)
-        else:
-            folder = plan.find_command(new_plan.command, new_plan.seeds, options.runs_dir)
-        with plan.lock(folder):
-            if options.resume:
-                new_plan = plan.resume(folder, new_plan, options.seeds or [])
-                new_plan.is_printed |= options.print_commands
-                new_plan.write(folder)
-            script = [sys.executable, str(PROJECT / "compare.py")]
-            if not options.print_commands:
-                added = [*([] if options.resume else ["--resume"]), *([] if options.name else ["--name", folder.name])]
-                to_resume = shlex.join([*script, *own, *added, *(["--", *flags] if flags else [])])
-                return run.run(new_plan, folder, options.jobs, to_resume)
-            waiting = run.unfinished(new_plan, folder)
-            collect = shlex.join([*script, "--collect", folder.name, "--runs_dir", str(options.runs_dir)])
-            print(f"After the runs, type {collect}", flush=True)
-    for each_run in waiting:
+        folder = run.create(made, options.name, options.runs_dir)
+        if not options.print_commands:
+            with plan.lock(folder):
+                return run.run(made, folder)
+        print(f"After the runs, type {run.command('collect', folder)}", flush=True)
+    for each_run in made.runs(folder):
         print(shlex.join([sys.executable, str(PROJECT / "train.py"), *each_run.argv]))
     return 0
 

@@ -35,8 +35,8 @@ def run(name: str, arguments: Sequence[str]) -> Path:
         arguments: Arguments of compare.py.
     """
     folder = RUNS / f"{name}_{clean_commit()}"
-    options = ["--name", folder.name, "--runs_dir", str(RUNS), *(["--resume"] if folder.is_dir() else [])]
-    if compare.main([*options, *arguments]):
+    place = [folder.name, "--runs_dir", str(RUNS)]
+    if compare.main(["resume", *place] if folder.is_dir() else ["--name", *place, *arguments]):
         sys.exit(f"not every run of {folder} finished; run the same command again to resume")
     if rows(folder).data.str.endswith("-5k").any():
         sys.exit(f"{folder} used the 5,000-digit subset of MNIST; put the full data into DATA_DIR and delete {folder}")

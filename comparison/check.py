@@ -22,12 +22,9 @@ def check(plan: Plan) -> None:
         RunFailed: a run cannot start because of a bug.
     """
     runs = [Run(entry, plan.seeds[0], Path("unused", entry.name, "seed")) for entry in plan.entries]
-    is_matched = plan.command["match"] is not None
-    for entry, about in zip(plan.entries, in_child(inspect_runs, runs, is_matched), strict=True):
+    for entry, about in zip(plan.entries, in_child(inspect_runs, runs, plan.is_matched), strict=True):
         entry.argv += about.pop("flags")
         entry.about = about
-    if is_matched:
-        plan.parameters = plan.entries[0].about["parameters"]
     names = {entry.about["task"]: entry.name for entry in plan.entries if entry.about["task"]}
     if len(names) > 1:
         tasks = ", ".join(f"{name} is {task}" for task, name in names.items())

@@ -71,11 +71,11 @@ class Run:
 class Plan:
     """The record of a comparison."""
 
-    command: dict[str, Any]  # what was typed; must be the same for --resume
     entries: list[Entry]
     seeds: list[int]  # each entry runs once per seed
-    files: dict[str, str]  # SHA-256 of each config file; must be the same for --resume
-    parameters: int | None = None  # number that widths were matched to
+    files: dict[str, str | None]  # SHA-256 of each config file; must be the same to resume
+    jobs: int = 1  # runs at the same time
+    is_matched: bool = False  # whether all models get as many parameters as the first
     is_printed: bool = False  # whether the runs may be on other machines
 
     @property
@@ -98,13 +98,12 @@ def read(folder: Path) -> Plan:
     return Plan(**{**content, "entries": [Entry(**entry) for entry in content["entries"]]})
 
 
-def make(configs: list[str], vary: list[str], match: str | None, flags: list[str], seeds: list[int]) -> Plan:
+def make(configs: list[str], vary: list[str], flags: list[str], seeds: list[int]) -> Plan:
     """Expands a command line to the runs of a comparison.
 
     Args:
         configs: Paths of config files.
         vary: One option each, as `model.num_layers=1,2,4`.
-        match: What all models have the same number of, or None.
         flags: Further arguments of `train.py` for every run.
         seeds: Values of `seed_everything`.
 
@@ -114,12 +113,14 @@ def make(configs: list[str], vary: list[str], match: str | None, flags: list[str
     for config in configs:
         if not Path(config).is_file():
             raise InputError(missing_config(config, flag=""))
-    configs = absolute_paths(configs)
-    flags = absolute_paths(flags)
-    files = [path for path in [*configs, *flags, str(DEFAULTS)] if Path(path).is_file()]
-    digests = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files}
-    command = {"configs": configs, "vary": vary, "match": match, "flags": flags}
-    return Plan(command, expand(configs, vary, flags), list(dict.fromkeys(seeds)), digests)
+    configs, flags = absolute_paths(configs), absolute_paths(flags)
+    files = {path: digest(path) for path in [*configs, *flags, str(DEFAULTS)] if Path(path).is_file()}
+    return Plan(expand(configs, vary, flags), list(dict.fromkeys(seeds)), files)
+
+
+def digest(path: str) -> str | None:
+    """The SHA-256 of a file, or None if it is missing."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else None
 
 
 def absolute_paths(arguments: list[str]) -> list[str]:
@@ -170,20 +171,13 @@ def parse_vary(text: str) -> tuple[str, dict[str, Any]]:
     return option.strip().removeprefix("--"), dict(zip(values, numbers, strict=True))
 
 
-# Comparisons on disk.
-
-
-def folders(runs_dir: Path) -> list[Path]:
-    """The folders of all comparisons."""
-    return sorted(path.parent for path in runs_dir.glob(f"*/{FILE}"))
-
-
 def find(name: str, runs_dir: Path) -> Path:
     """The folder of the comparison of this name."""
-    names = [folder.name for folder in folders(runs_dir)]
+    names = [path.parent.name for path in sorted(runs_dir.glob(f"*/{FILE}"))]
     if name not in names:
         near = nearest(name, names)
-        raise InputError(f"{runs_dir} contains no comparison {name}; type {near or 'compare.py list'}")
+        hint = f"type {near or 'one of ' + ', '.join(names)}" if names else "start one with compare.py CONFIG"
+        raise InputError(f"{runs_dir} contains no comparison {name}; {hint}")
     return runs_dir / name
 
 
@@ -192,27 +186,16 @@ def lock(folder: Path) -> FileLock:
     return FileLock(folder / ".lock", timeout=0)
 
 
-def find_command(command: dict[str, Any], seeds: list[int], runs_dir: Path) -> Path:
-    """The folder of the newest comparison that was started with this command, if possible with some of these seeds."""
-    started = [folder for folder in folders(runs_dir) if read(folder).command == command]
-    if not started:
-        raise InputError(f"{runs_dir} contains no comparison that was started with this command; leave out --resume")
-    return max(started, key=lambda path: (bool({*read(path).seeds} & {*seeds}), (path / FILE).stat().st_mtime))
-
-
-def resume(folder: Path, typed: Plan, seeds: list[int]) -> Plan:
+def resume(folder: Path, seeds: list[int], jobs: int | None) -> Plan:
     """The recorded plan of a comparison, with new seeds added.
 
     Raises:
-        InputError: the command or a config file has changed since the comparison was started.
+        InputError: a config file has changed since the comparison was started.
     """
     recorded = read(folder)
-    changed = [name for name, value in typed.command.items() if recorded.command[name] != value]
-    changed += [path for path, digest in typed.files.items() if recorded.files.get(path, digest) != digest]
-    if changed:
-        raise InputError(
-            f"{' and '.join(changed)} changed since {folder} was started; "
-            "type the command that started it, or another --name"
-        )
+    if changed := [path for path, before in recorded.files.items() if digest(path) != before]:
+        raise InputError(f"{' and '.join(changed)} changed since {folder} was started; start another comparison")
     recorded.seeds = list(dict.fromkeys([*recorded.seeds, *seeds]))
+    recorded.jobs = jobs or recorded.jobs
+    recorded.write(folder)
     return recorded

@@ -14,9 +14,10 @@ from pathlib import Path
 from comparison import board, table
 from comparison.check import check
 from comparison.environment import environment
-from comparison.plan import Plan, Run
+from comparison.plan import Plan, Run, read
 from comparison.processes import in_child, in_children
 from engine.errors import InputError, RunFailed
+from engine.paths import PROJECT
 from engine.results import Row, write_atomically
 
 
@@ -27,7 +28,7 @@ def create(plan: Plan, name: str | None, runs_dir: Path) -> Path:
         InputError: the name exists, or a run cannot start. Nothing is written then.
     """
     if name and (runs_dir / name).exists():
-        raise InputError(f"{runs_dir / name} exists; add --resume, or type another --name")
+        raise InputError(f"{runs_dir / name} exists; type compare.py resume {name}, or another --name")
     print("Loading ...", flush=True)
     check(plan)
     folder = runs_dir / (name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
@@ -64,8 +65,8 @@ def train(run: Run, log: Path | None) -> Row | RunFailed:
     return cli.main(run.argv).result or RunFailed("the run ended before its first checkpoint")
 
 
-def run(plan: Plan, folder: Path, jobs: int, to_resume: str) -> int:
-    """Runs what has not finished, `jobs` runs at a time, and writes the tables. Ctrl-C prints the command to resume.
+def run(plan: Plan, folder: Path) -> int:
+    """Runs what has not finished and writes the tables. Ctrl-C prints the command to resume.
 
     The exit code is 0 if every run finished.
     """
@@ -75,16 +76,16 @@ def run(plan: Plan, folder: Path, jobs: int, to_resume: str) -> int:
     if num_finished:
         print(f"{num_finished} of {num_runs} runs are finished.", flush=True)
     if waiting:
-        record_environment(plan, folder, jobs)
+        record_environment(plan, folder)
         print(board.how_to_open(folder), flush=True)
 
     def calls() -> Iterator[tuple[Run, Path | None]]:
         for number, one in enumerate(waiting, num_finished + 1):
-            print(f"{'' if jobs > 1 else chr(10)}[{number}/{num_runs}] {one}", flush=True)
-            yield one, one.dir.with_suffix(".log") if jobs > 1 else None
+            print(f"{'' if plan.jobs > 1 else chr(10)}[{number}/{num_runs}] {one}", flush=True)
+            yield one, one.dir.with_suffix(".log") if plan.jobs > 1 else None
 
     try:
-        for (one, log), answer in in_children(train, calls(), jobs):
+        for (one, log), answer in in_children(train, calls(), plan.jobs):
             if isinstance(answer, Exception):
                 one.record_failure(str(answer))
                 print(f"{one} failed: {answer}{f'; see {log}' if log else ''}", flush=True)
@@ -95,32 +96,36 @@ def run(plan: Plan, folder: Path, jobs: int, to_resume: str) -> int:
         try:
             collect(plan, folder)
         finally:  # also after a second Ctrl-C
-            print(f"\nStopped. To resume, type\n{to_resume}", flush=True)
+            print(f"\nStopped. To resume, type\n{command('resume', folder)}", flush=True)
         raise
     return collect(plan, folder)
 
 
-def record_environment(plan: Plan, folder: Path, jobs: int) -> None:
-    """Writes machine and versions to a file. Prints and adds what changed since the last start."""
+def command(name: str, folder: Path) -> str:
+    """A command of compare.py for this comparison, as a person types it in any folder."""
+    script = [sys.executable, str(PROJECT / "compare.py")]
+    return shlex.join([*script, name, folder.name, "--runs_dir", str(folder.parent)])
+
+
+def record_environment(plan: Plan, folder: Path) -> None:
+    """Writes machine and versions to a file. After a resume, prints what has changed since the start."""
     devices = sorted({entry.about["device"] for entry in plan.entries})
-    now = {**environment(), "device": ", ".join(devices), "jobs": jobs}
-    now["threads"] = max(1, now["threads"] // jobs)
+    now = {**environment(), "device": ", ".join(devices), "jobs": plan.jobs}
+    now["threads"] = max(1, now["threads"] // plan.jobs)
     path = folder / "environment.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else now
-    changed = {
-        name: f"{before.get(name)}; then {value}"
-        for name, value in now.items()
-        if str(before.get(name)).rpartition("; then ")[2] != str(value)
-    }
-    if changed:
-        print(f"The environment has changed since the start: {', '.join(changed)}; see {path}", flush=True)
-    write_atomically(path, json.dumps({**before, **changed}, indent=2) + "\n")
+    if not path.is_file():
+        write_atomically(path, json.dumps(now, indent=2) + "\n")
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if changed := [
+        f"{name} was {before.get(name)} and is {now[name]}" for name in now if before.get(name) != now[name]
+    ]:
+        print(f"The environment has changed since the start: {', '.join(changed)}.", flush=True)
 
 
 def collect(plan: Plan, folder: Path) -> int:
     """Writes and prints the tables, and writes the TensorBoard page. The exit code is 0 if every run finished."""
     rows = plan.rows(folder)
-    text = table.summary(rows, plan.parameters)
+    text = table.summary(rows)
     table.write_results(folder / "results.csv", rows, plan.varied)
     table.write_differences(folder / "differences.csv", rows)
     write_atomically(folder / "summary.md", text)
@@ -134,3 +139,22 @@ def collect(plan: Plan, folder: Path) -> int:
         print(f"Tables and figures are in {folder}")
         print(board.how_to_open(folder), flush=True)
     return int(len(finished) < len(rows))
+
+
+def prune(folder: Path, yes: bool) -> int:
+    """Lists the checkpoints of the runs that have ended, asks, and deletes them. The exit code is 1 after a no."""
+    ended = [run for run in read(folder).runs(folder) if run.row()["status"] != "unfinished"]
+    paths = [path for run in ended for path in sorted(run.dir.rglob("*.ckpt"))]
+    if not paths:
+        print(f"{folder} contains no checkpoints of runs that have ended")
+        return 0
+    print("\n".join(map(str, paths)))
+    if not yes and not sys.stdin.isatty():
+        raise InputError("prune asks before it deletes, and there is no terminal to ask; add --yes")
+    size = f"{sum(path.stat().st_size for path in paths) / 1e6:.1f} MB"
+    if not yes and input(f"Delete these {len(paths)}, {size}? [y/N] ").strip().lower() not in ("y", "yes"):
+        return 1
+    for path in paths:
+        path.unlink()
+    print(f"Deleted {size}.")
+    return 0

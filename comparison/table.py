@@ -15,7 +15,6 @@ from engine.results import COLUMNS, Row, write_atomically
 CONFIDENCE = 0.95
 MIN_SEEDS = 3  # for an interval
 MAX_PAIRS = 15  # in the printed table; differences.csv has all
-MATCH_TOLERANCE = 0.02  # parameters that differ by more are marked after --match
 KEY = """\
 flops: floating-point operations of a forward pass for one sample. depth: layers with weights, without the output layer;
 a recurrent network counts its layers, not its time steps. {val}, {test}: of the tested checkpoint. seconds: duration of
@@ -33,9 +32,10 @@ def finished(rows: list[Row]) -> pd.DataFrame:
 
 
 def scores(runs: pd.DataFrame) -> tuple[str, str]:
-    """The columns of the validation and the test score: accuracies, or losses if a run is a regression."""
+    """The columns of the validation and the test score: losses if a run has no accuracy, or writes text."""
     has_accuracy = runs[["val_acc", "test_acc"]].notna().any(axis=1).all()
-    return ("val_acc", "test_acc") if has_accuracy else ("val_loss", "test_loss")
+    is_tagging = "tagging" in set(runs.get("task", ()))  # whose best epoch has the lowest loss
+    return ("val_acc", "test_acc") if has_accuracy and not is_tagging else ("val_loss", "test_loss")
 
 
 def main_score(runs: pd.DataFrame) -> str:
@@ -73,26 +73,19 @@ def write_results(path: Path, rows: list[Row], varied: list[str]) -> None:
     write_atomically(path, ended.to_csv(index=False))
 
 
-def summary(rows: list[Row], parameters: int | None = None) -> str:
-    """A Markdown page: one line per config, a key, failed runs, and the differences between configs.
-
-    Args:
-        rows: One per run.
-        parameters: Number of parameters that widths were matched to, or None.
-    """
+def summary(rows: list[Row]) -> str:
+    """A Markdown page from one row per run: a line per config, a key, failed runs, and differences."""
     runs = finished(rows)
     val, test = scores(runs)
     lines = []
     for config in dict.fromkeys(row["config"] for row in rows):
         planned = [row for row in rows if row["config"] == config]
         about, own = planned[0], runs[runs["config"] == config]
-        size = about.get("parameters")
-        is_off = size and parameters and abs(size - parameters) > MATCH_TOLERANCE * parameters
         lines.append(
             {
                 "config": config,
                 "data": about.get("data", "-"),
-                "parameters": f"{'≈ ' * bool(is_off)}{size:,}" if size is not None else "-",
+                "parameters": f"{about['parameters']:,}" if "parameters" in about else "-",
                 "flops": short_number(about.get("flops")),
                 "depth": about.get("depth", "-"),
                 **{label(score): mean_sd(own[score]) for score in (val, test)},
@@ -104,12 +97,8 @@ def summary(rows: list[Row], parameters: int | None = None) -> str:
     failed = [
         f"{row['config']}, seed {row['seed']} failed: {row['error']}" for row in rows if row["status"] == "failed"
     ]
-    paragraphs = [markdown(lines), KEY.format(val=label(val), test=label(test))]
-    if "≈" in paragraphs[0]:
-        paragraphs.append(
-            f"≈: more than {MATCH_TOLERANCE:.0%} away from the {parameters:,} parameters of the first config."
-        )
-    paragraphs += ["\n".join(failed), differences_text(runs)]
+    key = KEY.format(val=label(val), test=label(test))
+    paragraphs = [markdown(lines), key, "\n".join(failed), differences_text(runs)]
     return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
@@ -179,10 +168,9 @@ def differences_text(runs: pd.DataFrame) -> str:
     configs, able, pairs = list(runs["config"].unique()), comparable(runs), differences(runs)
     if len(configs) < 2:
         return ""
-    if len(able) < 2:
-        return f"Run at least {MIN_SEEDS} seeds to compare: add --seeds {' '.join(map(str, range(MIN_SEEDS)))}."
     if not pairs:
-        return "No two configs were trained on the same data, so no difference is given."
+        seeds = " ".join(map(str, range(MIN_SEEDS)))
+        return f"No differences: they need two configs on the same data and {MIN_SEEDS} seeds of each: --seeds {seeds}."
     score = main_score(runs)
     is_accuracy = score.endswith("acc")
     shown = pairs if len(pairs) <= MAX_PAIRS else [pair for pair in pairs if pair.first == pairs[0].first]

@@ -23,7 +23,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def main(arguments: list[str]) -> int:
         made.append(arguments)
-        folder = tmp_path / arguments[arguments.index("--name") + 1]
+        folder = tmp_path / arguments[arguments.index("--runs_dir") - 1]
         name = folder.name.removeprefix("results_").removesuffix("_abc1234")
         shutil.copytree(committed.RESULTS / name, folder, dirs_exist_ok=True)
         return 0
@@ -142,11 +142,11 @@ def test_measurement_runs_every_config_with_its_seeds(name: str, calls: list[lis
         pytest.skip("it has no committed rows yet")
     seeds = [str(seed) for seed in range(report.SETS[name]["seeds"])]
     configs = [f"configs/{config}.yaml" for config in report.SETS[name]["configs"]]
-    options = ["--name", f"results_{name}_abc1234", "--runs_dir", str(tmp_path)]
-    for resume in ([], ["--resume"]):
+    place = [f"results_{name}_abc1234", "--runs_dir", str(tmp_path)]
+    flags = report.SETS[name].get("flags", [])
+    for typed in (["--name", *place, *configs, "--seeds", *seeds, *flags], ["resume", *place]):
         committed.run_and_copy("results", report.commands([name]), tmp_path / "repository")
-        flags = report.SETS[name].get("flags", [])
-        assert calls.pop() == [*options, *resume, *configs, "--seeds", *seeds, *flags]
+        assert calls.pop() == typed
     for file in (committed.RESULTS / name).iterdir():
         assert (tmp_path / "repository" / name / file.name).read_bytes() == file.read_bytes()
 

@@ -90,27 +90,26 @@ def test_relative_paths_of_files_become_absolute(tmp_path: Path, monkeypatch: py
 
 
 def test_plan_is_the_same_after_writing_and_reading(tmp_path: Path) -> None:
-    written = plan.make([MLP], ["model.num_layers=1,2"], "parameters", ["-c", SMOKE], [0, 1])
-    written.parameters = 101_770
+    written = plan.make([MLP], ["model.num_layers=1,2"], ["-c", SMOKE], [0, 1])
+    written.jobs, written.is_matched = 2, True
     written.entries[0].about = {"depth": 1}
     written.write(tmp_path)
     assert plan.read(tmp_path) == written
 
 
-def test_resume_adds_seeds_and_refuses_changes(tmp_path: Path) -> None:
+def test_resume_adds_seeds_and_refuses_changed_files(tmp_path: Path) -> None:
     extra = tmp_path / "extra.yaml"
     extra.write_text("trainer:\n  max_epochs: 1\n")
-
-    def typed(*flags: str) -> plan.Plan:
-        return plan.make([MLP], [], None, ["-c", str(extra), *flags], [0])
-
-    typed().write(tmp_path)
-    assert plan.resume(tmp_path, typed(), [1, 0]).seeds == [0, 1]
-    with pytest.raises(InputError, match="flags changed since"):
-        plan.resume(tmp_path, typed("--model.lr=1"), [])
+    plan.make([MLP], [], ["-c", str(extra)], [0]).write(tmp_path)
+    assert plan.resume(tmp_path, [1, 0], jobs=2).seeds == [0, 1]
+    again = plan.resume(tmp_path, [], jobs=None)
+    assert (again.seeds, again.jobs) == ([0, 1], 2)
     extra.write_text("trainer:\n  max_epochs: 5\n")
     with pytest.raises(InputError, match=r"extra\.yaml changed since"):
-        plan.resume(tmp_path, typed(), [])
+        plan.resume(tmp_path, [], jobs=None)
+    extra.unlink()
+    with pytest.raises(InputError, match=r"extra\.yaml changed since"):
+        plan.resume(tmp_path, [], jobs=None)
 
 
 def test_run_has_a_row_in_every_state(tmp_path: Path) -> None:
@@ -126,4 +125,4 @@ def test_run_has_a_row_in_every_state(tmp_path: Path) -> None:
 
 def test_missing_config_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(InputError, match=r"no config configs/mnist/deep_mpl\.yaml; type configs/mnist/deep_mlp\.yaml"):
-        plan.make(["configs/mnist/deep_mpl.yaml"], [], None, [], [0])
+        plan.make(["configs/mnist/deep_mpl.yaml"], [], [], [0])
