@@ -23,9 +23,7 @@ from engine.results import Row
 
 X_LABELS = {"parameters": "parameters", "seconds": "seconds of training", "depth": "depth (hidden layers)"}
 MOST_TICKS = 8  # depths that are marked on the x axis
-
-
-Numbers = dict[str, np.ndarray]  # that a callback saves
+Arrays = dict[str, np.ndarray]  # that a callback saves
 
 
 def draw(rows: list[Row], curves: dict[str, Curves]) -> dict[str, Figure]:
@@ -116,44 +114,41 @@ def draw_inside(runs: dict[str, list[Path]]) -> dict[str, Figure]:
         runs: Folders of the finished runs of each config.
     """
     figures = {}
-    flows = read_numbers(runs, "GradientFlow")
-    if len(flows) > 1:
+    if flows := read_arrays(runs, "GradientFlow"):
         figures["gradient_by_depth"], (axes,) = stacked(flows)
         headline(figures["gradient_by_depth"], gradient_flow.HEADLINE)
         gradient_flow.draw_norms(axes, {config: own["norms"] for config, own in flows.items()}, is_relative=True)
         add_legend(figures["gradient_by_depth"], axes)
-    stats = read_numbers(runs, "ActivationStats")
-    if len(stats) > 1:
+    if stats := read_arrays(runs, "ActivationStats"):
         figures["activations_by_depth"], (above, below) = stacked(stats, 2)
         headline(figures["activations_by_depth"], activation_stats.HEADLINE)
         signals = {config: (own["deviations"], own["inactive"]) for config, own in stats.items()}
         activation_stats.draw_signal(above, below, signals)
         add_legend(figures["activations_by_depth"], above)
-    surfaces = read_numbers(runs, "LossSurface")
-    if len(surfaces) > 1:
+    if surfaces := read_arrays(runs, "LossSurface"):
         figures["loss_surfaces"] = side_by_side(
             surfaces, lambda axes, own: loss_surface.draw_surface(axes, own["losses"]), "loss of training samples"
         )
         headline(figures["loss_surfaces"], loss_surface.HEADLINE)
-    fields = read_numbers(runs, "DecisionBoundary")
-    if len(fields) > 1:
+    if fields := read_arrays(runs, "DecisionBoundary"):
         limit = max(own["limit"] for own in fields.values())
         fields = {config: own | {"limit": limit} for config, own in fields.items()}
         num_classes = max(int(own["num_classes"]) for own in fields.values())
-        label = {0: "value", 2: "probability of class 1"}.get(num_classes)
-        figures["decision_boundaries"] = side_by_side(fields, decision_boundary.draw_field, label)
+        name = {0: "value", 2: "probability of class 1"}.get(num_classes)
+        figures["decision_boundaries"] = side_by_side(fields, decision_boundary.draw_field, name)
         headline(figures["decision_boundaries"], "Prediction for every point of the plane")
         decision_boundary.add_legend(figures["decision_boundaries"])
     return figures
 
 
-def read_numbers(runs: dict[str, list[Path]], callback: str) -> dict[str, Numbers]:
-    """The numbers of a callback, from the first run of each config."""
+def read_arrays(runs: dict[str, list[Path]], callback: str) -> dict[str, Arrays]:
+    """The arrays that a callback saved, from the first run of each config. Empty with fewer than two."""
     paths = {config: own[0] / FOLDER / f"{callback}.npz" for config, own in runs.items()}
-    return {config: dict(np.load(path)) for config, path in paths.items() if path.is_file()}
+    found = {config: dict(np.load(path)) for config, path in paths.items() if path.is_file()}
+    return found if len(found) > 1 else {}
 
 
-def side_by_side(networks: dict[str, Numbers], draw_one: Callable[[Axes, Any], Any], label: str | None) -> Figure:
+def side_by_side(networks: dict[str, Arrays], draw_one: Callable[[Axes, Any], Any], label: str | None) -> Figure:
     """One panel per network, two in a row, with one scale of colours. Without a label, there is no colour bar."""
     rows = -(-len(networks) // 2)
     figure, every_axes = panels(2.2, 2.0 + 1.5 / rows, rows, 2, is_plot=False)
