@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
-import pandas as pd
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
+from comparison import figures
+from comparison.curves import Curves, mean_and_deviation, read_curves
+from comparison.link import INSIDE, MEAN_RUN, SUMMARY_RUN
 from engine.results import Row, hyperparameters
 
-SUMMARY_RUN = "comparison"  # the run that holds text, figures and charts
-MEAN_RUN = "mean"  # in the folder of a config, beside its seeds
 CHARTS = {  # of the CUSTOM SCALARS page, by tag
     "val/acc": "validation accuracy",
     "train/acc": "training accuracy",
@@ -24,37 +24,12 @@ CHARTS = {  # of the CUSTOM SCALARS page, by tag
     "gap/acc": "training minus validation accuracy",
     "gap/loss": "validation minus training loss",
 }
-PINNED = ("val/acc", "val/loss", "train/loss")  # TensorBoard leaves out what a comparison does not have
-INSIDE = "gradient_flow/log10_first_over_last"  # pinned with --insight
 MAX_BANDS = 6  # configs; more bands cover each other
 HPARAMS = "events.out.tfevents.0.comparison"  # sorts before the file of the run, so TensorBoard reads it first
 
-Curves = dict[str, pd.DataFrame]  # by tag: epochs down, one column per seed
-
-
-def how_to_open(folder: Path) -> str:
-    """The command that starts TensorBoard, and the link to the curves. With mean runs, the link shows them only."""
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
-    view = {
-        "runColorGroup": "regex:^([^/]+)/",  # the runs of a config share a colour
-        "smoothing": "0",
-    }
-    pinned: list[Row] = [{"plugin": "scalars", "tag": tag} for tag in PINNED]
-    if (folder / "figures" / "gradient_by_depth.png").is_file():
-        run = f"defaultExperimentId/{SUMMARY_RUN}"
-        pinned.append({"plugin": "scalars", "tag": INSIDE})
-        pinned.append({"plugin": "images", "tag": "inside/gradient_by_depth", "runId": run, "sample": 0})
-    view["pinnedCards"] = json.dumps(pinned, separators=(",", ":"))
-    lines = [f"To see the curves, start TensorBoard with\n{shlex.join(command)}"]
-    if any(folder.glob(f"*/{MEAN_RUN}")):
-        view["runFilter"] = f"/{MEAN_RUN}$|^{SUMMARY_RUN}$"
-        lines.append("The link shows the mean of each config; clear the filter of runs to see its seeds.")
-    lines.append("Open (TensorBoard may print another port)")
-    return "\n".join([*lines, f"http://localhost:6006/?{urlencode(view)}#timeseries"])
-
 
 def publish(folder: Path, rows: list[Row], text: str, varied: list[str]) -> None:
-    """Writes the page, in place of an earlier one. Call it in a child process, as it loads PyTorch.
+    """Writes the page, in place of an earlier one.
 
     Args:
         folder: Folder of the comparison.
@@ -62,17 +37,13 @@ def publish(folder: Path, rows: list[Row], text: str, varied: list[str]) -> None
         text: The table, as Markdown.
         varied: Options of `--vary`. They become columns of the HPARAMS page.
     """
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
-
-    from comparison import figures  # noqa: PLC0415
-
     runs: dict[str, list[Path]] = {}
     for row in rows:
         run = folder / row["config"] / f"seed_{row['seed']}"
         runs.setdefault(row["config"], []).append(run)
         if varied:
             write_hyperparameters(run, row, varied)
-    curves = {config: read_curves(own) for config, own in runs.items()}
+    curves = {config: read_curves(own, [*CHARTS, INSIDE]) for config, own in runs.items()}
     for path in [folder / SUMMARY_RUN, *folder.glob(f"*/{MEAN_RUN}")]:
         shutil.rmtree(path, ignore_errors=True)
     has_means = max(map(len, runs.values())) > 1
@@ -89,24 +60,7 @@ def publish(folder: Path, rows: list[Row], text: str, varied: list[str]) -> None
                 writer.add_figure(f"{page}/{name}", figure)
 
 
-def read_curves(runs: list[Path]) -> Curves:
-    """The curves of one config, over the epochs that all of its runs have."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415
-
-    found: dict[str, list[pd.Series]] = {}
-    for run in runs:
-        events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-        for tag in {*CHARTS, INSIDE} & set(events.Tags()["scalars"]):
-            found.setdefault(tag, []).append(pd.Series({event.step: event.value for event in events.Scalars(tag)}))
-    return {tag: pd.concat(found[tag], axis=1, join="inner").sort_index() for tag in found}
-
-
-def mean_and_deviation(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Mean and standard deviation over the seeds, per epoch. A diverged seed makes them NaN."""
-    return values.mean(axis=1, skipna=False), values.std(axis=1, skipna=False).fillna(0.0)
-
-
-def write_mean(writer: Any, curves: Curves) -> None:
+def write_mean(writer: SummaryWriter, curves: Curves) -> None:
     """Writes the mean of each curve under its own tag, beside the seeds, and under tags that only means have."""
     for tag, values in curves.items():
         mean, sd = mean_and_deviation(values)
@@ -142,10 +96,6 @@ def write_hyperparameters(run: Path, row: Row, varied: list[str]) -> None:
     A run does not know which options vary. TensorBoard keeps the first hyperparameters that it reads in a folder, in
     the order of the file names, so they are written again to a file that comes first.
     """
-    from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415
-    from tensorboard.summary.writer.record_writer import RecordWriter  # noqa: PLC0415
-    from torch.utils.tensorboard.summary import hparams  # noqa: PLC0415
-
     first = min(path.name for path in run.glob("events.out.tfevents.*") if path.name != HPARAMS)
     start = float(first.split(".")[3])  # TensorBoard takes the time of the first event for the start of the run
     with (run / HPARAMS).open("wb") as file:

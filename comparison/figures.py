@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, Percent
 from callbacks import activation_stats, decision_boundary, gradient_flow, loss_surface
 from callbacks.drawing import colour_scale, headline, line_style, line_styles, panels, plain_name, without_depth
 from callbacks.insight import FOLDER
-from comparison.board import Curves, mean_and_deviation
+from comparison.curves import Curves, mean_and_deviation
 from comparison.table import finished, label, main_score, scores
 from engine.results import Row
 

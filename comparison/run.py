@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from comparison import board, table
+from comparison import table
 from comparison.check import check
 from comparison.environment import environment
+from comparison.link import how_to_open
 from comparison.plan import Plan, Run, read
 from comparison.processes import in_child, in_children
 from engine.errors import InputError, RunFailed
@@ -77,7 +78,7 @@ def run(plan: Plan, folder: Path) -> int:
         print(f"{num_finished} of {num_runs} runs are finished.", flush=True)
     if waiting:
         record_environment(plan, folder)
-        print(board.how_to_open(folder), flush=True)
+        print(how_to_open(folder), flush=True)
 
     def calls() -> Iterator[tuple[Run, Path | None]]:
         for number, one in enumerate(waiting, num_finished + 1):
@@ -133,12 +134,19 @@ def collect(plan: Plan, folder: Path) -> int:
     finished = [row for row in rows if row["status"] == "finished"]
     if finished:
         try:
-            in_child(board.publish, folder, finished, text, plan.varied)
+            in_child(publish, folder, finished, text, plan.varied)
         except (InputError, RunFailed) as error:
             print(f"The means, text and figures for TensorBoard were not written: {error}", file=sys.stderr)
         print(f"Tables and figures are in {folder}")
-        print(board.how_to_open(folder), flush=True)
+        print(how_to_open(folder), flush=True)
     return int(len(finished) < len(rows))
+
+
+def publish(folder: Path, finished: list[Row], text: str, varied: list[str]) -> None:
+    """Runs in the child: writes the TensorBoard page."""
+    from comparison import board  # noqa: PLC0415  # in the child only, as it loads PyTorch
+
+    board.publish(folder, finished, text, varied)
 
 
 def prune(folder: Path, yes: bool) -> int:

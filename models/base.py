@@ -77,8 +77,8 @@ class BaseModel(L.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        check_data(self)
-        check_options(self, BaseModel.__init__)
+        check_data(type(self).__name__, self.tasks, self.takes, self.hparams)
+        check_options(self.hparams, BaseModel.__init__, type(self).__init__)
         self.task, self.label_smoothing = task, label_smoothing
         self.example_input_array = torch.zeros(2, *input_shape, dtype=torch.long if num_tokens else torch.float)
         self.epoch_metrics: dict[str, EpochMetrics] = {}  # by stage and loader, created when first used
