@@ -29,7 +29,7 @@ endif
 compare: setup
 	$(RUN) compare.py configs/mnist/shallow_mlp.yaml configs/mnist/deep_mlp.yaml configs/mnist/resnet.yaml configs/sequence/lstm.yaml
 
-# rewrites the tables from committed results; SET=quick trains one seed per config, SET=full all seeds, SET=mnist one set
+# rewrites tables and figures from committed results; SET=quick trains one seed per config, SET=full all seeds, SET=mnist one set
 results: setup
 	$(RUN) -m benchmarks.report $(SET)
 
@@ -37,10 +37,10 @@ results-gpu: setup
 	$(RUN) -m benchmarks.report gpu
 
 depth-study: setup
-	$(RUN) -m benchmarks.depth_study
+	$(RUN) -m benchmarks.report depth
 
 inside: setup
-	$(RUN) -m benchmarks.inside_page
+	$(RUN) -m benchmarks.report inside
 
 # The default runs one round. FLAGS=--write runs all rounds, saves the results and rewrites the tables.
 FLAGS ?= --rounds 1

@@ -1,23 +1,34 @@
-"""Comparisons whose results are committed under benchmarks/results/, and the tables of the pages that show them."""
+"""What the benchmarks share: committed results, the tables of pages, and the command line of the speed programs."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import io
+import itertools
 import json
+import multiprocessing
 import re
-import shutil
+import statistics
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import torch
 
-import compare
-from comparison.environment import git
-from engine.paths import PROJECT, RUNS
+from comparison.environment import environment, git
+from comparison.table import markdown
+from engine.cli import CLI, build, main
+from engine.paths import PROJECT
 from engine.results import Row
 
 RESULTS = PROJECT / "benchmarks" / "results"
-FILES = ("results.csv", "differences.csv", "environment.json", "summary.md")
+PAGE = PROJECT / "benchmarks" / "README.md"
+Found = dict[str, dict[str, list[float]]]  # a value per round, by subject and by what was measured
 
 
 def clean_commit() -> str:
@@ -27,42 +38,14 @@ def clean_commit() -> str:
     return str(git("rev-parse", "HEAD"))[:7]
 
 
-def run(name: str, arguments: Sequence[str]) -> Path:
-    """Runs a comparison of the current commit, or resumes it. Returns its folder in runs/.
-
-    Args:
-        name: Name of the comparison. The commit is appended.
-        arguments: Arguments of compare.py.
-    """
-    folder = RUNS / f"{name}_{clean_commit()}"
-    place = [folder.name, "--runs_dir", str(RUNS)]
-    if compare.main(["resume", *place] if folder.is_dir() else ["--name", *place, *arguments]):
-        sys.exit(f"not every run of {folder} finished; run the same command again to resume")
-    if rows(folder).data.str.endswith("-5k").any():
-        sys.exit(f"{folder} used the 5,000-digit subset of MNIST; put the full data into DATA_DIR and delete {folder}")
-    return folder
-
-
-def run_and_copy(prefix: str, comparisons: Mapping[str, Sequence[str]], results: Path) -> dict[str, Path]:
-    """Runs or resumes comparisons, then copies their results to the repository. Returns their folders in runs/.
-
-    Args:
-        prefix: Start of the names of the folders in runs/.
-        comparisons: Arguments of compare.py, by the name of the comparison.
-        results: Folder of the repository that gets a folder per comparison.
-    """
-    folders = {name: run(f"{prefix}_{name}", arguments) for name, arguments in comparisons.items()}
-    for name, folder in folders.items():  # after the last run, because the copies are uncommitted changes
-        (results / name).mkdir(parents=True, exist_ok=True)
-        for file in FILES:
-            if (folder / file).exists():
-                shutil.copy(folder / file, results / name)
-    return folders
-
-
 def rows(folder: Path) -> pd.DataFrame:
     """The runs of a comparison, one per row."""
     return pd.read_csv(folder / "results.csv")
+
+
+def mean_sd(values: pd.Series[float], form: str = ".1f") -> str:
+    """The mean ± the standard deviation, if there is one."""
+    return f"{values.mean():{form}}" + (f" ± {values.std():{form}}" if len(values) > 1 else "")
 
 
 def machine(where: Row) -> str:
@@ -70,17 +53,6 @@ def machine(where: Row) -> str:
     cores = f"{where['cores']} cores of a shared {where['machine']}"
     cores += f", {where['jobs']} runs at a time" if where.get("jobs", 1) > 1 else ""
     return cores if where["device"] == "cpu" else f"{where['device']}, {cores}"
-
-
-def hardware(folder: Path) -> str:
-    """The machine that the results in this folder were measured on."""
-    return machine(json.loads((folder / "environment.json").read_text(encoding="utf-8")))
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """A Markdown table."""
-    lines = [table.columns, ["---"] * len(table.columns), *table.to_numpy(dtype=object)]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def with_tables(text: str, tables: Mapping[str, str]) -> str:
@@ -95,3 +67,69 @@ def with_tables(text: str, tables: Mapping[str, str]) -> str:
 def write_tables(page: Path, tables: Mapping[str, str]) -> None:
     """Rewrites the tables of a page."""
     page.write_text(with_tables(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
+
+
+def ratio(over: list[float], under: list[float]) -> str:
+    """The median ratio of the rounds, with the lowest and highest in brackets."""
+    ratios = [above / below for above, below in zip(over, under, strict=True)]
+    return f"{statistics.median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g})"
+
+
+def quietly(arguments: list[str], run: bool = True) -> CLI:
+    """Runs `train.py fit`, or only builds its parts, in a temporary folder and without output on the console."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        command = ["fit", *arguments, f"--trainer.logger.init_args.save_dir={folder}"]
+        return main(command) if run else build(command)
+
+
+def now() -> float:
+    """The time in seconds, after the GPU, if there is one, has finished its work."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def saved_table(name: str, table: Callable[[Found], pd.DataFrame]) -> str:
+    """The table of a saved measurement, with its machine and its commit."""
+    saved = json.loads((RESULTS / "speed" / f"{name}.json").read_text(encoding="utf-8"))
+    where = saved["environment"]
+    source = f"On {machine(where)}, PyTorch {where['torch']}; commit {where['commit'][:7]}."
+    return f"{markdown(table(saved['found']))}\n\n{source}"
+
+
+def speed_program(
+    name: str,
+    subjects: Iterable[str],
+    one_round: Callable[[str, int], dict[str, float]],
+    table: Callable[[Found], pd.DataFrame],
+) -> None:
+    """The command of a program that measures speed. The subjects take turns, each in a process of its own.
+
+    Args:
+        name: Name of the module, of its file in results/speed/ and of its table on the page.
+        subjects: Names of what is measured.
+        one_round: Measures a subject. Takes its name and the number of the round, from 0.
+        table: Makes the table.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (default: 5)")
+    parser.add_argument("--write", action="store_true", help="save the result and rewrite the table on the page")
+    parser.add_argument("--table", action="store_true", help="rewrite the table from the saved result; measure nothing")
+    options = parser.parse_args()
+    if options.write:
+        clean_commit()
+    if not options.table:
+        found: Found = {subject: {} for subject in subjects}
+        for number, subject in itertools.product(range(options.rounds), found):
+            with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                measured = pool.submit(one_round, subject, number).result()
+            print(f"round {number + 1}, {subject}: {measured}", flush=True)
+            for what, value in measured.items():
+                found[subject].setdefault(what, []).append(value)
+        print(markdown(table(found)))
+    if options.write:
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+        text = json.dumps({"found": found, "environment": {**environment(), "device": device}}, indent=1)
+        (RESULTS / "speed" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    if options.write or options.table:
+        write_tables(PAGE, {name: saved_table(name, table)})

@@ -17,15 +17,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from PIL import Image
 
-from benchmarks.committed import markdown
-from benchmarks.timing import command_line
+from benchmarks.committed import Found, speed_program
 from engine.paths import PROJECT
-from engine.results import Row
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -40,7 +38,6 @@ GOALS = {
     "CPU of an idle page, %": "below 2",
     "seconds until a closed page stops training": "at most 5",
 }
-ROUNDS = 5
 SECONDS = 5.0  # of each measurement
 ANIMATION = PROJECT / "docs" / "playground" / "spiral.gif"
 EPOCHS = 3  # of training between two frames of the animation
@@ -90,7 +87,7 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure_once() -> dict[str, float]:
+def one_round(*_: Any) -> dict[str, float]:
     with playground() as (browser, address, process):
         start = time.perf_counter()
         page = visit(browser, address)
@@ -130,16 +127,12 @@ def seconds_until_idle(process: int) -> float:
             return began - start
 
 
-def measure(rounds: int | None = None) -> Row:
-    return {"rounds": [measure_once() for _ in range(rounds or ROUNDS)]}
-
-
-def table(found: Row) -> str:
+def table(found: Found) -> pd.DataFrame:
     lines = []
     for name, goal in GOALS.items():
-        values = [round(row[name], 2) for row in found["rounds"]]
+        values = [round(value, 2) for value in found["page"][name]]
         lines.append([name, f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})", goal])
-    return markdown(pd.DataFrame(lines, columns=["", "median (range)", "goal"]))
+    return pd.DataFrame(lines, columns=["", "median (range)", "goal"])
 
 
 def draw_animation() -> None:
@@ -168,4 +161,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--animation"]:
         draw_animation()
     else:
-        command_line("playground", measure, table)
+        speed_program("playground", ["page"], one_round, table)

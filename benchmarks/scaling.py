@@ -3,27 +3,22 @@
 python -m benchmarks.scaling            # needs Linux
 python -m benchmarks.scaling --write    # also saves the result and rewrites the table in benchmarks/README.md
 
-Each measurement has a process of its own, because Linux counts the peak memory of a process. An exponent is the slope
-on a log-log scale: 1 is linear growth. The work is the number of operations per sample times the batch size. Time and
-memory should not grow faster than the work.
+Each measurement has a process of its own, because Linux counts the peak memory of a process.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from benchmarks.committed import markdown
-from benchmarks.timing import command_line, in_new_process, wait
+from benchmarks.committed import Found, now, speed_program
 from engine import sizes
-from engine.results import Row
 from engine.setup import set_up_process
 from models import RNN, BaseModel, DeepMLP, FastCNN, ResidualMLP, ShallowMLP
 
@@ -36,18 +31,18 @@ AXES: dict[str, tuple[Build, tuple[int, ...]]] = {
     "length, LSTM of 128": (lambda n: (RNN([n, 1], 10), 64), (28, 98, 392, 784)),
     "length, GRU of 128": (lambda n: (RNN([n, 1], 10, cell="gru"), 64), (28, 98, 392, 784)),
 }
-ROUNDS = 5
 TOLERANCE = 0.1  # the exponent of time or memory may exceed the exponent of the work by this much
 
 
-def step(axis: str, size: int) -> Row:
+def one_round(subject: str, number: int) -> dict[str, float]:
     """Median milliseconds of a training step in this process, the MiB that it adds at its peak, and its work."""
+    axis, _, size = subject.rpartition(": ")
     torch.manual_seed(0)
     set_up_process()  # as train.py does
     build, _ = AXES[axis]
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak that importing PyTorch left
     before = memory("VmRSS")
-    model, batch_size = build(size)
+    model, batch_size = build(int(size))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
     optimizer = model.make_optimizer()
@@ -55,18 +50,16 @@ def step(axis: str, size: int) -> Row:
     targets = torch.randint(10, (batch_size,), device=device)
     taken: list[float] = []
     while len(taken) < 5 or (sum(taken) < 1000 and len(taken) < 200):
-        wait()
-        start = time.perf_counter()
+        start = now()
         optimizer.zero_grad()
         F.cross_entropy(model(inputs), targets).backward()
         optimizer.step()
-        wait()
-        taken.append((time.perf_counter() - start) * 1000)
+        taken.append((now() - start) * 1000)
     peak = memory("VmHWM") - before
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated() / 2**20
     work = batch_size * (sizes.flops(model) or 0)
-    return {"milliseconds": statistics.median(taken[2:]), "mebibytes": peak, "work": work}
+    return {"milliseconds": median(taken[2:]), "mebibytes": peak, "work": work}
 
 
 def memory(name: str) -> float:
@@ -75,33 +68,27 @@ def memory(name: str) -> float:
     return int(line.split()[1]) / 1024
 
 
-def measure(rounds: int | None = None) -> Row:
-    axes: dict[str, Row] = {}
-    for axis, (_, points) in AXES.items():
-        turns = [{n: in_new_process(step, axis, n) for n in points} for _ in range(rounds or ROUNDS)]
-        axes[axis] = {
-            str(n): {name: statistics.median(turn[n][name] for turn in turns) for name in turns[0][n]} for n in points
-        }
-        print(f"{axis}: done", flush=True)
-    return {"axes": axes}
-
-
-def exponent(points: Row, name: str) -> float:
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     """The slope on a log-log scale between the two largest sizes, where fixed costs matter least."""
-    (small, first), (large, last) = ((int(size), row[name]) for size, row in list(points.items())[-2:])
-    return math.log(last / first) / math.log(large / small)
+    return math.log(values[-1] / values[-2]) / math.log(sizes[-1] / sizes[-2])
 
 
-def table(found: Row) -> str:
+def table(found: Found) -> pd.DataFrame:
     lines = []
-    for axis, points in found["axes"].items():
-        work, *others = [exponent(points, name) for name in ("work", "milliseconds", "mebibytes")]
-        measured = [" ".join(f"{row[name]:.3g}" for row in points.values()) for name in ("milliseconds", "mebibytes")]
-        slopes = [f"{value:.2f}" for value in (work, *others)]
-        lines.append([axis, " ".join(points), *measured, *slopes, "yes" if max(others) <= work + TOLERANCE else "no"])
+    for axis, (_, points) in AXES.items():
+        work, *costs = (
+            [median(found[f"{axis}: {size}"][name]) for size in points]
+            for name in ("work", "milliseconds", "mebibytes")
+        )
+        limit, *slopes = (exponent(points, values) for values in (work, *costs))
+        measured = [" ".join(f"{value:.3g}" for value in values) for values in costs]
+        verdict = "yes" if max(slopes) <= limit + TOLERANCE else "no"
+        rounded = [f"{slope:.2f}" for slope in (limit, *slopes)]
+        lines.append([axis, " ".join(map(str, points)), *measured, *rounded, verdict])
     columns = ["growing", "sizes", "ms per step", "peak MiB", "exponent of the work", "of the time", "of the memory"]
-    return markdown(pd.DataFrame(lines, columns=[*columns, "within the goal"]))
+    return pd.DataFrame(lines, columns=[*columns, "within the goal"])
 
 
 if __name__ == "__main__":
-    command_line("scaling", measure, table)
+    subjects = [f"{axis}: {size}" for axis, (_, points) in AXES.items() for size in points]
+    speed_program("scaling", subjects, one_round, table)

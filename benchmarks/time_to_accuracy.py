@@ -1,22 +1,15 @@
 """Seconds of training until a network reaches 99 % on the test digits: PyTorch's own example, and our fastest config.
 
-python -m benchmarks.time_to_accuracy            # needs the four files of MNIST
+python -m benchmarks.time_to_accuracy            # needs the four files of MNIST; about 15 minutes, one per seed
 python -m benchmarks.time_to_accuracy --write    # also saves the result and rewrites the table in benchmarks/README.md
-python -m benchmarks.time_to_accuracy --test     # measures and saves the example's test accuracy: most of an hour
 
-The example is in the folder mnist of pytorch/examples. It is written here with stock calls: 3x3 convolutions of 32 and
-64, pooling, dropout 0.25, a layer of 128, dropout 0.5, Adadelta with a learning rate of 1.0 that is multiplied by 0.7
-after each epoch, batches of 64, torchvision's data set and a DataLoader.
-
-EPOCHS was fixed on validation digits: the first epoch after which seed 100 reached 98.8 % of them. Then 5 seeds were
-trained on all digits and tested once.
+The example is in the folder mnist of pytorch/examples. It is written here with stock calls. Each round trains both
+networks on all digits with another seed, and tests them.
 """
 
 from __future__ import annotations
 
-import statistics
-import sys
-import time
+from statistics import median
 
 import pandas as pd
 import torch
@@ -25,18 +18,14 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import datasets, transforms
 
-from benchmarks.committed import RESULTS, clean_commit, markdown, rows
-from benchmarks.timing import command_line, load, quietly, ratio, save
+from benchmarks.committed import Found, now, quietly, ratio, speed_program
+from comparison.table import mean_sd
 from datamodules import MNIST
 from datamodules.mnist_files import FILES, read_file
 from engine.paths import RUNS
-from engine.results import Row
 
-EPOCHS = 6
-SEEDS = range(5)
+EPOCHS = 6  # the first after which seed 100 reached 98.8 % on validation digits
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-FASTEST = "configs/mnist/fast_cnn.yaml"
-ROUNDS = 5
 UNPACKED = RUNS / "speed" / "data"
 
 
@@ -51,7 +40,7 @@ class Example(nn.Sequential):
         )
 
 
-def digits(is_training: bool = True) -> Dataset[tuple[Tensor, int]]:
+def digits(is_training: bool) -> Dataset[tuple[Tensor, int]]:
     """Torchvision's data set, with the transforms of every tutorial."""
     ours = MNIST(source="full")
     ours.prepare_data()
@@ -61,65 +50,49 @@ def digits(is_training: bool = True) -> Dataset[tuple[Tensor, int]]:
         if not (raw / name).exists():
             (raw / name).write_bytes(read_file(ours.raw, ours.variant, name))
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
-    return datasets.MNIST(str(UNPACKED), train=is_training, transform=transform)
+    return datasets.MNIST(str(UNPACKED), is_training, transform)
 
 
-def train_example(seed: int, epochs: int) -> tuple[Example, float]:
-    """Returns the trained network and the seconds of training."""
+def train_example(seed: int) -> dict[str, float]:
+    """Trains and tests the example. Returns the seconds of training and the test accuracy."""
     torch.manual_seed(seed)
     model = Example().to(DEVICE)
     optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
-    loader = DataLoader(digits(), batch_size=64, shuffle=True)
-    start = time.perf_counter()
-    for _ in range(epochs):
+    loader = DataLoader(digits(is_training=True), batch_size=64, shuffle=True)
+    start = now()
+    for _ in range(EPOCHS):
         for inputs, targets in loader:
             optimizer.zero_grad()
             loss = F.nll_loss(F.log_softmax(model(inputs.to(DEVICE)), dim=1), targets.to(DEVICE))
             loss.backward()
             optimizer.step()
         schedule.step()
-    return model, time.perf_counter() - start
+    seconds = now() - start
+    model.eval()
+    test_loader = DataLoader(digits(is_training=False), batch_size=1000)
+    with torch.inference_mode():
+        correct = [model(inputs.to(DEVICE)).argmax(1).cpu() == targets for inputs, targets in test_loader]
+    return {"seconds": seconds, "test_acc": float(torch.cat(correct).float().mean())}
 
 
-def test() -> Row:
-    """The test accuracy of the example for each seed, after the fixed number of epochs."""
-    loader = DataLoader(digits(is_training=False), batch_size=1000)
-    accuracies = []
-    for seed in SEEDS:
-        model, _ = train_example(seed, EPOCHS)
-        model.eval()
-        with torch.inference_mode():
-            correct = [model(inputs.to(DEVICE)).argmax(1).cpu() == targets for inputs, targets in loader]
-        accuracies.append(float(torch.cat(correct).float().mean()))
-    return {"example": accuracies}
+def one_round(name: str, seed: int) -> dict[str, float]:
+    if name == "example":
+        return train_example(seed)
+    for _ in range(2):  # the first run warms up
+        result = quietly(["-c", "configs/mnist/fast_cnn.yaml", f"--seed_everything={seed}"]).result
+    return {what: result[what] for what in ("seconds", "test_acc")}
 
 
-def measure(rounds: int | None = None) -> Row:
-    """Seconds of training: of the example, as `EPOCHS` times one epoch, and of a whole run of ours."""
-    seconds: dict[str, list[float]] = {"example": [], "ours": []}
-    for _ in range(1 + (rounds or ROUNDS)):
-        seconds["example"].append(EPOCHS * train_example(seed=0, epochs=1)[1])
-        seconds["ours"].append(float(quietly(["-c", FASTEST, "--test_checkpoint=none"]).result["seconds"]))
-    return {"epochs": EPOCHS, "seconds": {name: taken[1:] for name, taken in seconds.items()}}  # the first warms up
-
-
-def table(found: Row) -> str:
-    seconds = found["seconds"]
-    accuracies = {"example": load("accuracies")["example"], "ours": list(rows(RESULTS / "mnist_fast").test_acc)}
+def table(found: Found) -> pd.DataFrame:
     lines = []
-    for name, epochs in (("example", found["epochs"]), ("ours", 1)):
-        reached = [100 * value for value in accuracies[name]]
-        accuracy = f"{statistics.mean(reached):.2f} ± {statistics.stdev(reached):.2f} %"
-        factor = ratio(seconds["example"], seconds[name])
-        lines.append([name, epochs, f"{statistics.median(seconds[name]):.3g}", factor, accuracy])
-    columns = ["network", "epochs", "seconds", "times as fast", "test accuracy, 5 seeds"]
-    return markdown(pd.DataFrame(lines, columns=columns))
+    for name, own in found.items():
+        factor = ratio(found["example"]["seconds"], own["seconds"])
+        lines.append(
+            [name, f"{median(own['seconds']):.3g}", factor, mean_sd(pd.Series(own["test_acc"], name="test_acc"))]
+        )
+    return pd.DataFrame(lines, columns=["network", "seconds", "times as fast", "test accuracy"])
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--test"]:
-        clean_commit()
-        save("accuracies", test())
-    else:
-        command_line("time_to_accuracy", measure, table)
+    speed_program("time_to_accuracy", ("example", "ours"), one_round, table)

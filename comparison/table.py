@@ -98,7 +98,7 @@ def summary(rows: list[Row]) -> str:
         f"{row['config']}, seed {row['seed']} failed: {row['error']}" for row in rows if row["status"] == "failed"
     ]
     key = KEY.format(val=label(val), test=label(test))
-    paragraphs = [markdown(lines), key, "\n".join(failed), differences_text(runs)]
+    paragraphs = [markdown(pd.DataFrame(lines, dtype=object)), key, "\n".join(failed), differences_text(runs)]
     return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 
@@ -113,9 +113,9 @@ def short_number(number: float | None) -> str:
     return f"{number:.3g} G"
 
 
-def markdown(rows: list[Row]) -> str:
-    """A Markdown table with aligned columns, which are the keys of the rows."""
-    columns = [[name, *(str(row[name]) for row in rows)] for name in rows[0]]
+def markdown(table: pd.DataFrame) -> str:
+    """A Markdown table with aligned columns."""
+    columns = [[name, *map(str, table[name])] for name in table]
     widths = [max(map(len, cells)) for cells in columns]
     lines = list(zip(*columns, strict=True))
     lines.insert(1, tuple("-" * width for width in widths))
@@ -194,7 +194,7 @@ def differences_text(runs: pd.DataFrame) -> str:
         notes.append(f"All {len(pairs)} pairs are in differences.csv.")
     if missing := ", ".join(config for config in configs if config not in able):
         notes.append(f"Not compared, without {MIN_SEEDS} finished seeds that did not diverge: {missing}.")
-    return markdown(lines) + "\n\n" + " ".join(notes)
+    return markdown(pd.DataFrame(lines, dtype=object)) + "\n\n" + " ".join(notes)
 
 
 def write_differences(path: Path, rows: list[Row]) -> None:
