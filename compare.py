@@ -18,8 +18,8 @@ from filelock import Timeout
 
 from comparison import manage, plan, run
 from engine.errors import InputError, RunFailed
-from engine.names import nearest
 from engine.paths import CONFIGS, PROJECT, RUNS
+from engine.usage import nearest
 
 INSIGHT = ["-c", str(CONFIGS / "extras" / "insight.yaml")]
 EPILOG = """\

@@ -18,9 +18,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from datamodules import BaseDataModule
 from engine.errors import InputError
-from engine.names import nearest
 from engine.paths import RUNS
-from engine.usage import FIRST
+from engine.usage import FIRST, nearest
 from models import BaseModel
 
 INTERVAL = 1.0  # seconds between two writings of `last.ckpt`

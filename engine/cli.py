@@ -16,7 +16,7 @@ from callbacks.divergence import Diverged
 from engine import commands
 from engine.checkpoints import find_checkpoint, stored_config
 from engine.errors import InputError, RunFailed, wrong_input
-from engine.explain import read_config, unknown_word
+from engine.explain import read_config, stray_word
 from engine.parser import CLI
 from engine.setup import set_up_process
 from engine.usage import HINT
@@ -46,7 +46,7 @@ def build(arguments: list[str]) -> CLI:
     command, *rest = arguments
     configs, path, flags = split(rest)
     if flags and not flags[0].startswith("-"):
-        raise InputError(unknown_word(flags[0], None, []))
+        raise InputError(stray_word(flags[0]))
     if path is None:
         named = (read_config(config).get("ckpt_path") for config in reversed(configs))
         path = next((value for value in named if value), None)

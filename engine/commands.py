@@ -19,13 +19,9 @@ from engine import report, results
 from engine.checkpoints import read_checkpoint
 from engine.parser import CLI
 from engine.paths import RUNS
+from engine.usage import PREDICT
 from models import BaseModel
 from models.metrics import IGNORE_INDEX
-
-# the options of `predict` for files of the user, and what they are
-OWN_FILES = {"images": "an image, or of a folder of images", "audio": "a recording, or of a folder of recordings"}
-# the options of `predict` for text, and their defaults
-WRITING: dict[str, Any] = {"prompt": "\n", "temperature": 0.8, "length": 500}
 
 
 def fit(cli: CLI, **arguments: Any) -> None:
@@ -98,19 +94,21 @@ def predict(cli: CLI, **arguments: Any) -> None:
     if trainer.world_size > 1:
         raise ValueError(f"predict takes one device, not {trainer.world_size}; type --trainer.devices 1")
     folder = Path(TensorBoardLogger(RUNS, "predictions").log_dir)  # a new one, by Lightning's numbering
-    own = {name: path for name in OWN_FILES if (path := cli.options[name]) is not None}
+    own = [name for name in ("images", "audio") if cli.options[name] is not None]
     if isinstance(cli.datamodule, Text) and isinstance(cli.model, BaseModel) and not own:
         write(cli, folder)
         return
-    for name in WRITING:
-        if (value := cli.options[name]) is not None and not isinstance(cli.datamodule, Text):
+    for name, (default, purpose) in PREDICT.items():
+        value = cli.options[name]
+        if value == default:
+            continue
+        if name not in own:
             raise ValueError(f"{name}={value} is for networks that write text; leave it out")
-    for name, path in own.items():
-        if not Path(path).expanduser().exists():
-            raise ValueError(f"there is no {name}={path}; type the path of {OWN_FILES[name]}")
+        if not Path(value).expanduser().exists():
+            raise ValueError(f"there is no {name}={value}; type the path of {purpose}")
         if not hasattr(cli.datamodule, f"read_{name}"):
             raise ValueError(f"{report.data_title(cli.datamodule)} has no read_{name}; leave out --{name}")
-        inputs, *lengths, files = getattr(cli.datamodule, f"read_{name}")(Path(path))
+        inputs, *lengths, files = getattr(cli.datamodule, f"read_{name}")(Path(value))
         unknown = torch.full((len(inputs),), IGNORE_INDEX)
         arguments["datamodule"] = None
         arguments["dataloaders"] = TensorLoader((inputs, unknown, *lengths), cli.datamodule.batch_size)
@@ -135,8 +133,7 @@ def predict(cli: CLI, **arguments: Any) -> None:
 def write(cli: CLI, folder: Path) -> None:
     """Continues the text of `--prompt`, prints it and saves it in the folder."""
     model, data = cli.model, cli.datamodule
-    typed = {name: default if cli.options[name] is None else cli.options[name] for name, default in WRITING.items()}
-    prompt, temperature, length = (typed[name] for name in WRITING)
+    prompt, temperature, length = (cli.options[name] for name in ("prompt", "temperature", "length"))
     if not prompt:
         raise ValueError("prompt is empty; type at least one character, or leave it out")
     if temperature < 0:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from engine.usage import PREDICT
+
 SIZES = ("input_shape", "num_outputs", "task", "num_tokens")  # of the model, set by the data module
-PREDICT = ("images", "audio", "prompt", "temperature", "length")  # options of `predict`
 
 
 class InputError(ValueError):

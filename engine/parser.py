@@ -30,12 +30,14 @@ from engine.checkpoints import (
     refuse_another_network,
 )
 from engine.errors import SIZES, InputError, wrong_input
-from engine.explain import explain, reason_against_class, set_in
+from engine.explain import class_names, explain, place_of, wrong_choice
 from engine.fast_loop import use_fast_loop
 from engine.paths import DEFAULTS, RUNS
 from engine.results import Row
+from engine.usage import PREDICT
 from models import BaseModel
 
+ABSTRACT = ("BaseModel", "BaseDataModule", "LightningModule", "LightningDataModule")
 LIMITS = [f"limit_{split}_batches" for split in ("train", "val", "test", "predict")] + ["overfit_batches"]
 
 
@@ -108,11 +110,9 @@ class CLI(LightningCLI):
             which = Literal["best", "last", "none"]
             parser.add_argument("--test_checkpoint", type=which, default="best", help="which checkpoint `fit` tests")
         if subcommand == "predict":
-            parser.add_argument("--images", type=str | None, help="an image, or a folder of images")
-            parser.add_argument("--audio", type=str | None, help="a recording as wav file, or a folder of recordings")
-            parser.add_argument("--prompt", type=str | None, help="text to continue; default: a new line")
-            parser.add_argument("--temperature", type=float | None, help="below 1: likelier characters; default: 0.8")
-            parser.add_argument("--length", type=int | None, help="characters to write; default: 500")
+            for name, (default, purpose) in PREDICT.items():
+                kind = str | None if default is None else type(default)
+                parser.add_argument(f"--{name}", type=kind, default=default, help=purpose)
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -160,7 +160,7 @@ class CLI(LightningCLI):
             self.config = parser.parse_args(args)
         except argparse.ArgumentError as error:
             raise InputError(explain(str(error), self._parser(args[0]), args)) from None
-        if place := set_in("data.seed", args):
+        if place := place_of("data.seed", args):
             raise InputError(f"{place} cannot be set; one seed is used for everything: type --seed_everything")
 
     @property
@@ -173,8 +173,8 @@ class CLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         options = self.options
         for part in ("model", "data"):
-            if reason := reason_against_class(part, options[part].class_path, self.arguments):
-                raise InputError(reason)
+            if (name := options[part].class_path.split(".")[-1]) in ABSTRACT:
+                raise InputError(wrong_choice(f"--{part}", name, class_names(part)))
         if options.ckpt_path is not None:
             options.ckpt_path = str(find_checkpoint(options.ckpt_path, str(self.subcommand)))
         if self.stored:
@@ -226,7 +226,7 @@ class CLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         given, options = self.options.trainer, dict(self.options.checkpoint)
-        typed_mode = {"mode": options["mode"]} if set_in("checkpoint.mode", self.arguments) else {}
+        typed_mode = {"mode": options["mode"]} if place_of("checkpoint.mode", self.arguments) else {}
         if options["monitor"] is None:
             options |= best_metric(self.datamodule, self.model) | typed_mode
         elif options["monitor"].endswith("acc"):
