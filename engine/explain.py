@@ -121,12 +121,10 @@ def options(parser: ArgumentParser) -> list[str]:
 
 def parameters(kind: type[Any]) -> set[str]:
     """The parameter names of a class and its bases."""
-    found = [one for base in kind.__mro__ for one in inspect.signature(base.__init__).parameters.values()]
-    return {one.name for one in found if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)} - {
-        "self",
-        "seed",
-        *SIZES,
-    }
+    constructors = [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
+    found = [one for each in constructors for one in inspect.signature(each).parameters.values()]
+    named = {one.name for one in found if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+    return named - {"self", "seed", *SIZES}
 
 
 def class_names(part: str) -> list[str]:
