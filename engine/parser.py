@@ -38,7 +38,6 @@ from engine.usage import PREDICT
 from models import BaseModel
 
 ABSTRACT = ("BaseModel", "BaseDataModule", "LightningModule", "LightningDataModule")
-LIMITS = [f"limit_{split}_batches" for split in ("train", "val", "test", "predict")] + ["overfit_batches"]
 
 
 class Started(L.Callback):
@@ -59,24 +58,19 @@ class CLI(LightningCLI):
         arguments: With the command first.
         stored: The config in the checkpoint of `--ckpt_path`, as YAML.
 
-    Attributes:
-        history: Seconds and validations of the run.
-        best: Keeps the best epoch.
-        last: Keeps the most recent epoch.
-        result: The result of `fit`, with the columns of `engine.results`.
-        checkpoint: The checkpoint that `fit` chose. Empty after other commands.
-        predictions: The file that `predict` wrote.
-
     Raises:
         InputError: wrong input.
     """
 
-    predictions: Path
-    checkpoint = ""
+    history: History
+    best: ModelCheckpoint
+    last: ModelCheckpoint
+    checkpoint = ""  # that `fit` chose; empty after other commands
+    predictions: Path  # the file that `predict` wrote
 
     def __init__(self, arguments: list[str], stored: str | None = None) -> None:
         self.arguments, self.stored = arguments, stored
-        self.result: Row = {}
+        self.result: Row = {}  # of `fit`
         strict = {"allow_abbrev": False, "exit_on_error": False}
         logger = {"class_path": "TensorBoardLogger", "init_args": {"save_dir": str(RUNS), "default_hp_metric": False}}
         super().__init__(
@@ -89,10 +83,7 @@ class CLI(LightningCLI):
             save_config_kwargs={"save_to_log_dir": False},  # without a logger, that would be a folder of all runs
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            parser_kwargs={
-                **strict,
-                arguments[0]: {**strict, "default_config_files": [str(DEFAULTS)]},
-            },
+            parser_kwargs={**strict, arguments[0]: {**strict, "default_config_files": [str(DEFAULTS)]}},
             args=arguments,
         )
 
@@ -124,31 +115,30 @@ class CLI(LightningCLI):
         skip = {"save_weights_only"}
         parser.add_class_arguments(ModelCheckpoint, "checkpoint", skip=skip, fail_untyped=False, instantiate=False)
         parser.set_defaults({"checkpoint.filename": "best"})
-        for name in LIMITS:  # Lightning's type has float first, which turns 1 batch into 1.0, all batches
-            action: Any = parser._option_string_actions[f"--trainer.{name}"]
+        for split in ("train", "val", "test", "predict"):
+            # `typing` may put float first in Lightning's type, which turns 1 batch into 1.0, all batches
+            action: Any = parser._option_string_actions[f"--trainer.limit_{split}_batches"]
             action._typehint = int | float | None
 
     def size_of_model(self, name: str, data: L.LightningDataModule) -> Any:
         """The value of an argument of the model: that of the data, else the typed one.
 
         Raises:
-            ValueError: the model needs it and the data does not have it, or both were given and differ.
+            ValueError: neither was given, or they differ.
         """
-        model = self.options.model
-        options, kind = model.init_args, model.class_path.split(".")[-1]
+        kind, options, source = self.options.model.class_path, self.options.model.init_args, type(data).__name__
+        typed = options.get(name)
         if not hasattr(data, name):
-            if name != "num_tokens" and name in options and options[name] is None:
+            if typed is None and name != "num_tokens" and name in options:
                 raise ValueError(
-                    f"{kind} needs {name}, which {type(data).__name__} does not have; "
+                    f"{kind.split('.')[-1]} needs {name}, which {source} does not have; "
                     f"set self.{name} in its __init__, or type --model.{name}"
                 )
-            return options.get(name)
-        value, typed = getattr(data, name), options.get(name)
-        is_default = name == "task" and typed == "classification"  # the default cannot be told from a typed value
-        if typed is not None and typed != value and not is_default:
-            raise ValueError(
-                f"model.{name}={typed} cannot be used, because {type(data).__name__} has {name}={value}; leave it out"
-            )
+            return typed
+        value = getattr(data, name)
+        # the default of `task` cannot be told from a typed value
+        if typed not in (None, value) and (name, typed) != ("task", "classification"):
+            raise ValueError(f"model.{name}={typed} cannot be used, because {source} has {name}={value}; leave it out")
         return value
 
     def _parse_ckpt_path(self) -> None:
@@ -189,27 +179,18 @@ class CLI(LightningCLI):
         """Names the run after its config file, or after its model if there is none.
 
         Raises:
-            InputError: a folder of the run is a file, or the folder for checkpoints already contains a run.
+            InputError: the folder for checkpoints already contains a run.
         """
         configs = [Path(os.fspath(path)) for path in options.config or [] if path is not None]
-        configs = [path for path in configs if path.parent.name != "extras" and path != DEFAULTS]
-        name = configs[0].stem if configs else options.model.class_path.split(".")[-1]
+        names = [path.stem for path in configs if path.parent.name != "extras" and path != DEFAULTS]
+        name = names[0] if names else options.model.class_path.split(".")[-1]
         checkpoint, loggers = options.checkpoint, options.trainer.logger
-        loggers = [] if isinstance(loggers, bool | None) else loggers if isinstance(loggers, list) else [loggers]
-        given = [
-            checkpoint.dirpath,
-            options.trainer.default_root_dir,
-            *(one.init_args.get("save_dir") for one in loggers),
-        ]
-        for path in given:
-            if path is not None and Path(path).expanduser().is_file():
-                raise InputError(f"{path} is a file; type the path of a folder")
-        if options.trainer.logger is False and checkpoint.dirpath is None:  # a new folder, by Lightning's numbering
+        if loggers is False and checkpoint.dirpath is None:  # a new folder, by Lightning's numbering
             checkpoint.dirpath = str(Path(TensorBoardLogger(RUNS, name).log_dir, "checkpoints"))
         if checkpoint.dirpath and Path(checkpoint.dirpath, "last.ckpt").expanduser().exists():
             raise InputError(f"{checkpoint.dirpath} already contains a run; type another --checkpoint.dirpath")
-        for logger in loggers:
-            if logger.init_args.get("name") == "lightning_logs":
+        for logger in loggers if isinstance(loggers, list) else [loggers]:
+            if not isinstance(logger, bool | None) and logger.init_args.get("name") == "lightning_logs":
                 logger.init_args.name = name
 
     def instantiate_classes(self) -> None:

@@ -101,10 +101,10 @@ def test_loading_may_be_changed(checkpoint: Path) -> None:
     ("flags", "differing"),
     [
         (["--model.hidden_size=64"], "model.hidden_size is 32 there and not 64"),
-        (["--model=DeepMLP"], "model is ShallowMLP there and not DeepMLP"),
+        (["--model=DeepMLP"], "model.class_path is ShallowMLP there and not DeepMLP"),
         (
             ["-c", str(PROJECT / "configs" / "sequence" / "gru.yaml")],
-            "model is ShallowMLP there and not RNN, data is MNIST there and not Seq",
+            "model.class_path is ShallowMLP there and not RNN.*, data.class_path is MNIST there and not Seq",
         ),
         (["--data.val_size=0"], "data.val_size is 5000 there and not 0"),
         (["--data.variant=kmnist", "--data.source=full"], "data.variant is mnist there and not kmnist"),
