@@ -25,23 +25,14 @@ __all__ = ["CLI", "InputError", "RunFailed", "build", "main"]
 
 
 def main(arguments: list[str]) -> CLI:
-    """Does what `train.py` does with these arguments.
-
-    Raises:
-        InputError: wrong input.
-        RunFailed: the run ended without a result.
-    """
+    """Does what `train.py` does with these arguments. Raises InputError, or RunFailed if there is no result."""
     cli = build(arguments)
     run(cli)
     return cli
 
 
 def build(arguments: list[str]) -> CLI:
-    """Parses the arguments and builds model, data and trainer, without running the command.
-
-    Raises:
-        InputError: wrong input.
-    """
+    """Parses the arguments and builds model, data and trainer, or raises InputError. Does not run the command."""
     set_up_process()
     command, *rest = arguments
     configs, path, flags = split(rest)
@@ -53,8 +44,9 @@ def build(arguments: list[str]) -> CLI:
     options = [*(word for config in configs for word in ("-c", config)), *flags]  # flags win wherever they are typed
     if path is None and command == "fit":
         return CLI([command, *options])
-    stored = stored_config(find_checkpoint(path, command), command)
-    options.append(f"--ckpt_path={path}")
+    checkpoint = find_checkpoint(path, command)
+    stored = stored_config(checkpoint, command)
+    options.append(f"--ckpt_path={checkpoint}")
     if stored is not None:  # else another program wrote the checkpoint
         options = ["--config", stored, *options]
     if command != "fit":
@@ -65,12 +57,7 @@ def build(arguments: list[str]) -> CLI:
 
 
 def run(cli: CLI) -> None:
-    """Runs the command.
-
-    Raises:
-        InputError: wrong input that only the data or the first batch could show.
-        RunFailed: the loss diverged, or another process of the run ended.
-    """
+    """Runs the command. Raises InputError for what only the data or the first batch shows, and RunFailed."""
     command = str(cli.subcommand)
     try:
         getattr(commands, command)(cli, **cli._prepare_subcommand_kwargs(command))
@@ -100,8 +87,7 @@ def remove_empty_run(cli: CLI) -> None:
     """Removes the folder of a run that ended before its first step, if it contains only its config and empty curves."""
     if cli.trainer.is_global_zero and isinstance(cli.trainer.logger, TensorBoardLogger):
         folder = Path(cli.trainer.logger.log_dir)
-        names = sorted(path.name.partition(".")[0] for path in folder.glob("*"))
-        if names in (["config", "events"], ["events"]):
+        if folder.is_dir() and {path.name.partition(".")[0] for path in folder.iterdir()} <= {"config", "events"}:
             shutil.rmtree(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ def fit(cli: CLI, **arguments: Any) -> None:
         **{f"{split}_{name}": value for split in ("val", "test") for name, value in rows.get(split, {}).items()},
     }
     if isinstance(trainer.logger, TensorBoardLogger):
-        results.write(cli.result, Path(trainer.logger.log_dir))
+        file = Path(trainer.logger.log_dir, results.FILE)
+        results.write_atomically(file, json.dumps(cli.result, indent=2) + "\n")
         epochs: Any = cli.history.num_epochs
         trainer.logger.log_hyperparams(*results.hyperparameters(cli.result), step=epochs)
         trainer.logger.save()

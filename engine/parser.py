@@ -25,7 +25,6 @@ from engine.checkpoints import (
     Resume,
     SaveConfig,
     StopAtMaxSteps,
-    find_checkpoint,
     refuse_a_finished_run,
     refuse_another_network,
 )
@@ -165,8 +164,6 @@ class CLI(LightningCLI):
         for part in ("model", "data"):
             if (name := options[part].class_path.split(".")[-1]) in ABSTRACT:
                 raise InputError(wrong_choice(f"--{part}", name, class_names(part)))
-        if options.ckpt_path is not None:
-            options.ckpt_path = str(find_checkpoint(options.ckpt_path, str(self.subcommand)))
         if self.stored:
             text = self._parser(self.subcommand).dump(options, skip_none=False)
             refuse_another_network(yaml.safe_load(self.stored), yaml.safe_load(text))
@@ -217,8 +214,7 @@ class CLI(LightningCLI):
         callbacks = [self.started, ModelGraph(), self.history, self.best, self.last, StepCurves(), EpochCurves()]
         callbacks += [BroadcastBuffers(), StopWhenDiverged(), Resume()]
         callbacks += [StopAtMaxSteps()] if given.max_steps >= 0 else []
-        typed = given.callbacks if isinstance(given.callbacks, list) else [given.callbacks]
-        if given.enable_progress_bar is not False and not any("ProgressBar" in str(one) for one in typed):
+        if given.enable_progress_bar is not False and "ProgressBar" not in str(given.callbacks):
             callbacks.append(progress(self.history))
         self.trainer_defaults["callbacks"] = callbacks
         if job := os.environ.get("SLURM_JOB_ID"):
