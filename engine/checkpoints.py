@@ -11,8 +11,8 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -30,12 +30,16 @@ FREE = {
 }
 
 
-class SaveConfig(SaveConfigCallback):
+class SaveConfig(L.Callback):
     """Writes the whole config into every checkpoint, beside them, and to TensorBoard's text tab."""
 
-    text: str  # made once, because that takes longer than writing the weights of a small network
+    def __init__(self, parser: ArgumentParser, config: Namespace) -> None:
+        self.parser, self.config = parser, config
+        self.text = ""  # made once, because that takes longer than writing the weights of a small network
 
-    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage != "fit" or not trainer.is_global_zero:
+            return
         config = self.config.clone()
         config.ckpt_path = None  # running this config again starts a new run
         datamodule: Any = getattr(trainer, "datamodule", None)
@@ -43,9 +47,9 @@ class SaveConfig(SaveConfigCallback):
             config.data.init_args.source = datamodule.source  # instead of `auto`
         self.text = str(self.parser.dump(config, skip_none=False))
         if isinstance(trainer.logger, TensorBoardLogger):
-            Path(trainer.logger.log_dir, "config.yaml").write_text(self.text, encoding="utf-8")
             trainer.logger.experiment.add_text("data", getattr(datamodule, "title", type(datamodule).__name__))
             trainer.logger.experiment.add_text("config", f"```yaml\n{self.text}\n```")
+            Path(trainer.logger.log_dir, "config.yaml").write_text(self.text, encoding="utf-8")
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.is_global_zero:

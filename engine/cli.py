@@ -58,9 +58,9 @@ def build(arguments: list[str]) -> CLI:
 
 def run(cli: CLI) -> None:
     """Runs the command. Raises InputError for what only the data or the first batch shows, and RunFailed."""
-    command = str(cli.subcommand)
+    given = {name: cli.options[name] for name in ("ckpt_path", "weights_only")}
     try:
-        getattr(commands, command)(cli, **cli._prepare_subcommand_kwargs(command))
+        getattr(commands, cli.command)(cli, model=cli.model, datamodule=cli.datamodule, **given)
     except SIGTERMException:  # its own exit code is 0
         raise SystemExit(128 + signal.SIGTERM) from None
     except SystemExit as error:  # Lightning's answer to Ctrl-C

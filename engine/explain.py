@@ -40,8 +40,9 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> str:
     place = place_of(name, arguments) or f"--{name}"
     if found := re.search(r"unrecognized arguments: (-?[^-]\S*)", message):
         return stray_word(found[1])
-    if found := re.search(r"unrecognized arguments: --([^\s=]+)|does not accept option '([\w.]+)'", message):
-        return unknown_option(found[1] or found[2], options(parser), "train.py", arguments)
+    pattern = r"unrecognized arguments: --([^\s=]+)|^(?:Group '(\w+)' does not accept o|O)ption '([\w.]+)'"
+    if found := re.search(pattern, message):
+        return unknown_option(".".join(filter(None, found.groups())), options(parser), "train.py", arguments)
     if found := re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message):
         kind: Any = locate(found[1])
         if found[2] == "class_path":
@@ -68,7 +69,7 @@ def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> str:
         flag = next(word for word, after in pairs if word.startswith("--") and "=" not in word and after[:2] == "--")
         return f"{flag} needs a value: {flag} VALUE"
     if "arguments are required" in message:
-        missing = [part for part in ("model", "data") if f".{part}" in message]
+        missing = [part for part in ("model", "data") if part in message]
         add = " and ".join(f"--{part} NAME" for part in missing)
         return f"{arguments[0]} needs a config with {' and '.join(missing)}; {HINT}, or add {add}"
     return " ".join(message.split())

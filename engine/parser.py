@@ -1,4 +1,4 @@
-"""LightningCLI that takes the sizes of the model from the data, and keeps the best and the last epoch."""
+"""Parses a command and builds model, data and trainer. The sizes of the model are those of the data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
@@ -50,7 +50,7 @@ class Started(L.Callback):
     on_sanity_check_start = on_train_start = on_validation_start = on_test_start = on_predict_start = set_started
 
 
-class CLI(LightningCLI):
+class CLI:
     """A parsed command line, with model, data and trainer. `engine.commands` runs it.
 
     Args:
@@ -68,56 +68,65 @@ class CLI(LightningCLI):
     predictions: Path  # the file that `predict` wrote
 
     def __init__(self, arguments: list[str], stored: str | None = None) -> None:
-        self.arguments, self.stored = arguments, stored
+        self.arguments, self.command = arguments, arguments[0]
         self.result: Row = {}  # of `fit`
-        strict = {"allow_abbrev": False, "exit_on_error": False}
-        logger = {"class_path": "TensorBoardLogger", "init_args": {"save_dir": str(RUNS), "default_hp_metric": False}}
-        super().__init__(
-            L.LightningModule,
-            L.LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            trainer_defaults={"default_root_dir": str(RUNS), "logger": logger},
-            save_config_callback=SaveConfig,
-            save_config_kwargs={"save_to_log_dir": False},  # without a logger, that would be a folder of all runs
-            seed_everything_default=0,
-            auto_configure_optimizers=False,
-            parser_kwargs={**strict, arguments[0]: {**strict, "default_config_files": [str(DEFAULTS)]}},
-            args=arguments,
+        self.parser = self.make_parser()
+        try:
+            self.options: Any = self.parser.parse_args(arguments[1:])
+        except argparse.ArgumentError as error:
+            raise InputError(explain(str(error), self.parser, arguments)) from None
+        self.check(stored)
+        L.seed_everything(self.options.seed_everything, workers=True)
+        try:
+            built = self.parser.instantiate_classes(self.options)
+            self.model: Any = built.model
+            self.datamodule: Any = built.data
+            self.trainer = self.make_trainer(dict(**built.trainer))
+        except (ValueError, MisconfigurationException) as error:
+            original: BaseException = error
+            while original.__cause__ is not None:  # jsonargparse wraps what a constructor raised
+                original = original.__cause__
+            raise wrong_input(original, self.options) from error
+        for folder in (logger.log_dir for logger in self.trainer.loggers):
+            if folder is not None and Path(folder).exists():
+                raise InputError(f"{folder} already contains a run; type another --trainer.logger.init_args.version")
+
+    def make_parser(self) -> LightningArgumentParser:
+        """The parser of the command."""
+        header = [f"lightning.pytorch=={L.__version__}"]  # of the config that is saved
+        parser = LightningArgumentParser(
+            allow_abbrev=False, exit_on_error=False, default_config_files=[str(DEFAULTS)], dump_header=header
         )
-
-    # Parsing
-
-    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        # only the command that was typed, because a parser takes 0.1 s to build
-        command = self.arguments[0]
-        # engine.commands decides how results are shown
-        return {command: {*LightningCLI.subcommands()[command], "verbose", "return_predictions"}}
-
-    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand == "fit":
-            which = Literal["best", "last", "none"]
-            parser.add_argument("--test_checkpoint", type=which, default="best", help="which checkpoint `fit` tests")
-        if subcommand == "predict":
-            for name, (default, purpose) in PREDICT.items():
-                kind = str | None if default is None else type(default)
-                parser.add_argument(f"--{name}", type=kind, default=default, help=purpose)
-        return parser
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        for name in SIZES:
-            size = functools.partial(self.size_of_model, name)
-            parser.link_arguments("data", f"model.init_args.{name}", compute_fn=size, apply_on="instantiate")
-        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.add_argument("-c", "--config", action="config")
+        parser.add_argument("--seed_everything", type=int, default=0, help="seed of the weights and of the order")
         # with weights only, a checkpoint would lack the config that `test` needs
-        skip = {"save_weights_only"}
-        parser.add_class_arguments(ModelCheckpoint, "checkpoint", skip=skip, fail_untyped=False, instantiate=False)
-        parser.set_defaults({"checkpoint.filename": "best"})
+        for group, name, skip in ((L.Trainer, "trainer", ""), (ModelCheckpoint, "checkpoint", "save_weights_only")):
+            parser.add_class_arguments(
+                group, name, skip={skip}, fail_untyped=False, instantiate=False, sub_configs=True
+            )
         for split in ("train", "val", "test", "predict"):
             # `typing` may put float first in Lightning's type, which turns 1 batch into 1.0, all batches
             action: Any = parser._option_string_actions[f"--trainer.limit_{split}_batches"]
             action._typehint = int | float | None
+        logger = {"class_path": "TensorBoardLogger", "init_args": {"save_dir": str(RUNS), "default_hp_metric": False}}
+        parser.set_defaults({"trainer.default_root_dir": str(RUNS), "trainer.logger": logger})
+        parser.set_defaults({"checkpoint.filename": "best"})
+        parser.add_subclass_arguments(L.LightningModule, "model", fail_untyped=False, required=True)
+        parser.add_subclass_arguments(L.LightningDataModule, "data", fail_untyped=False, required=True)
+        for name in SIZES:
+            size = functools.partial(self.size_of_model, name)
+            parser.link_arguments("data", f"model.init_args.{name}", compute_fn=size, apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.add_argument("--ckpt_path", type=str | None, help="a checkpoint")
+        parser.add_argument("--weights_only", type=bool | None, help="how `torch.load` reads it")
+        if self.command == "fit":
+            which = Literal["best", "last", "none"]
+            parser.add_argument("--test_checkpoint", type=which, default="best", help="which checkpoint `fit` tests")
+        if self.command == "predict":
+            for name, (default, purpose) in PREDICT.items():
+                kind = str | None if default is None else type(default)
+                parser.add_argument(f"--{name}", type=kind, default=default, help=purpose)
+        return parser
 
     def size_of_model(self, name: str, data: L.LightningDataModule) -> Any:
         """The value of an argument of the model: that of the data, else the typed one.
@@ -140,34 +149,18 @@ class CLI(LightningCLI):
             raise ValueError(f"model.{name}={typed} cannot be used, because {source} has {name}={value}; leave it out")
         return value
 
-    def _parse_ckpt_path(self) -> None:
-        """Lightning's own lets the options stored in a checkpoint win over configs and flags; here flags win."""
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        # Lightning's own warns if there is a command line beside `args`, as in a notebook
-        try:
-            self.config = parser.parse_args(args)
-        except argparse.ArgumentError as error:
-            raise InputError(explain(str(error), self._parser(args[0]), args)) from None
-        if place := place_of("data.seed", args):
-            raise InputError(f"{place} cannot be set; one seed is used for everything: type --seed_everything")
-
-    @property
-    def options(self) -> Any:
-        """The parsed options of the command."""
-        return self.config[self.subcommand]
-
-    # Building
-
-    def before_instantiate_classes(self) -> None:
+    def check(self, stored: str | None) -> None:
+        """Raises an InputError for options that can be parsed, but cannot be run."""
         options = self.options
+        if place := place_of("data.seed", self.arguments):
+            raise InputError(f"{place} cannot be set; one seed is used for everything: type --seed_everything")
         for part in ("model", "data"):
             if (name := options[part].class_path.split(".")[-1]) in ABSTRACT:
                 raise InputError(wrong_choice(f"--{part}", name, class_names(part)))
-        if self.stored:
-            text = self._parser(self.subcommand).dump(options, skip_none=False)
-            refuse_another_network(yaml.safe_load(self.stored), yaml.safe_load(text))
-        if self.subcommand == "fit":
+        if stored:
+            text = self.parser.dump(options, skip_none=False)
+            refuse_another_network(yaml.safe_load(stored), yaml.safe_load(text))
+        if self.command == "fit":
             if options.ckpt_path is not None:
                 refuse_a_finished_run(options)
             self.name_run(options)
@@ -190,45 +183,34 @@ class CLI(LightningCLI):
             if not isinstance(logger, bool | None) and logger.init_args.get("name") == "lightning_logs":
                 logger.init_args.name = name
 
-    def instantiate_classes(self) -> None:
-        try:
-            super().instantiate_classes()
-        except (ValueError, MisconfigurationException) as error:
-            original: BaseException = error
-            while original.__cause__ is not None:  # jsonargparse wraps what a constructor raised
-                original = original.__cause__
-            raise wrong_input(original, self.options) from error
-        for folder in (logger.log_dir for logger in self.trainer.loggers):
-            if folder is not None and Path(folder).exists():
-                raise InputError(f"{folder} already contains a run; type another --trainer.logger.init_args.version")
-
-    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        given, options = self.options.trainer, dict(self.options.checkpoint)
-        typed_mode = {"mode": options["mode"]} if place_of("checkpoint.mode", self.arguments) else {}
-        if options["monitor"] is None:
-            options |= best_metric(self.datamodule, self.model) | typed_mode
-        elif options["monitor"].endswith("acc"):
-            options |= {"mode": "max"} | typed_mode
+    def make_trainer(self, options: dict[str, Any]) -> L.Trainer:
+        """The trainer, with the callbacks of a run after those of the user."""
+        best = dict(**self.options.checkpoint)
+        typed_mode = {"mode": best["mode"]} if place_of("checkpoint.mode", self.arguments) else {}
+        if best["monitor"] is None:
+            best |= best_metric(self.datamodule, self.model) | typed_mode
+        elif best["monitor"].endswith("acc"):
+            best |= {"mode": "max"} | typed_mode
         self.history, self.started = History(), Started()
-        self.best, self.last = ModelCheckpoint(**options), LastCheckpoint(options["dirpath"])
-        callbacks = [self.started, ModelGraph(), self.history, self.best, self.last, StepCurves(), EpochCurves()]
+        self.best, self.last = ModelCheckpoint(**best), LastCheckpoint(best["dirpath"])
+        own = options["callbacks"] or []
+        callbacks = [*own] if isinstance(own, list) else [own]
+        callbacks += [self.started, ModelGraph(), self.history, self.best, self.last, StepCurves(), EpochCurves()]
         callbacks += [BroadcastBuffers(), StopWhenDiverged(), Resume()]
-        callbacks += [StopAtMaxSteps()] if given.max_steps >= 0 else []
-        if given.enable_progress_bar is not False and "ProgressBar" not in str(given.callbacks):
+        callbacks += [StopAtMaxSteps()] if options["max_steps"] >= 0 else []
+        if options["enable_progress_bar"] is not False and "ProgressBar" not in str(self.options.trainer.callbacks):
             callbacks.append(progress(self.history))
-        self.trainer_defaults["callbacks"] = callbacks
+        if not options["fast_dev_run"]:
+            callbacks.append(SaveConfig(self.parser, self.options))
         if job := os.environ.get("SLURM_JOB_ID"):
             # Lightning resumes from the checkpoint in this folder, so a requeued job must find only its own
             run = zlib.crc32(" ".join(self.arguments).encode())
-            kwargs["default_root_dir"] = str(Path(given.default_root_dir or RUNS, "slurm", f"{job}_{run:08x}"))
-        trainer = super().instantiate_trainer(**kwargs)
+            options["default_root_dir"] = str(Path(options["default_root_dir"], "slurm", f"{job}_{run:08x}"))
+        trainer = L.Trainer(**{**options, "callbacks": callbacks})
         if TorchElasticEnvironment.detect():  # Lightning checks this only with a strategy for several processes
             TorchElasticEnvironment().validate_settings(trainer.num_devices, trainer.num_nodes)
         use_fast_loop(trainer)
         return trainer
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        """Called by Lightning at the end of the constructor. `engine.commands` runs the command later."""
 
 
 def best_metric(data: L.LightningDataModule, model: L.LightningModule) -> dict[str, str | None]:
