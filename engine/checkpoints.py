@@ -158,10 +158,7 @@ def find_checkpoint(path: str | None, command: str) -> Path:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU. If the file is not one, it raises an InputError.
-
-    Tensors are read from the file when they are used.
-    """
+    """The content of a checkpoint, whose tensors are read when they are used. Raises InputError for another file."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError):
@@ -199,12 +196,7 @@ def stored_config(path: Path, command: str) -> str | None:
 
 
 def refuse_another_network(stored: dict[str, Any], config: dict[str, Any]) -> None:
-    """Raises an InputError that names what differs between the network or task of a checkpoint and of this run.
-
-    Args:
-        stored: The config in the checkpoint.
-        config: The config of this run, dumped and loaded like the other one.
-    """
+    """Raises an InputError if the stored config of a checkpoint has another network or task than that of this run."""
     differing = []
     for part, free in FREE.items():
         there, here = (

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
+import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks import Predictions
+from callbacks.divergence import Diverged
 from callbacks.history import stage_metrics
 from callbacks.insight import evaluation_mode
 from callbacks.text_samples import write_text
@@ -18,11 +24,50 @@ from datamodules import Text, TimeSeries
 from datamodules.loader import TensorLoader
 from engine import report, results
 from engine.checkpoints import read_checkpoint
-from engine.parser import CLI
+from engine.errors import RunFailed, wrong_input
 from engine.paths import RUNS
 from engine.usage import PREDICT
 from models import BaseModel
 from models.metrics import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from engine.cli import CLI
+
+
+def run(cli: CLI) -> None:
+    """Runs the command. Raises InputError for what only the data or the first batch shows, and RunFailed."""
+    command: Any = {"fit": fit, "validate": validate, "test": test, "predict": predict}[cli.command]
+    given = {name: cli.options[name] for name in ("ckpt_path", "weights_only")}
+    try:
+        command(cli, model=cli.model, datamodule=cli.datamodule, **given)
+    except SIGTERMException:  # its own exit code is 0
+        raise SystemExit(128 + signal.SIGTERM) from None
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        if cli.trainer.interrupted:
+            raise KeyboardInterrupt from error
+        raise
+    except (ValueError, MisconfigurationException) as error:
+        if cli.started and not str(error).startswith("Expected more than 1 value per channel"):
+            raise
+        remove_empty_run(cli)
+        raise wrong_input(error, cli.options) from error
+    except Diverged as error:
+        raise RunFailed(str(error)) from error
+    except RuntimeError as error:
+        if "/gloo/" not in str(error):  # the source file that an error of gloo names; it has no type of its own
+            raise
+        path = cli.last.best_model_path
+        hint = f"to resume: python train.py fit --ckpt_path {shlex.quote(path)}" if path else "no checkpoint was saved"
+        reason = str(error).split("] ", 1)[-1].split(". ")[0]
+        raise RunFailed(f"another process of this run ended or stopped responding ({reason}); {hint}") from error
+
+
+def remove_empty_run(cli: CLI) -> None:
+    """Removes the folder of a run that ended before its first step, if it contains only its config and empty curves."""
+    if cli.trainer.is_global_zero and isinstance(cli.trainer.logger, TensorBoardLogger):
+        folder = Path(cli.trainer.logger.log_dir)
+        if folder.is_dir() and {path.name.partition(".")[0] for path in folder.iterdir()} <= {"config", "events"}:
+            shutil.rmtree(folder)
 
 
 def fit(cli: CLI, **arguments: Any) -> None:

@@ -27,13 +27,7 @@ KINDS = {"int": "a whole number, such as 10", "float": "a number, such as 0.1", 
 
 
 def explain(message: str, parser: ArgumentParser, arguments: list[str]) -> str:
-    """The error in one line.
-
-    Args:
-        message: Of jsonargparse.
-        parser: The parser of the command, which has the options of the trainer and of the run.
-        arguments: As typed, with the command first.
-    """
+    """The answer to a message of the parser. The arguments are as typed, with the command first."""
     message = re.sub(r"^--(\w+)\.help:", r'Parser key "\1":', message)
     keys = re.findall(r'Parser key "([\w.]+)"', message)  # from outside to inside, such as `model` and `lr`
     name = ".".join(dict.fromkeys(keys))

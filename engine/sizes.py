@@ -40,10 +40,8 @@ def flops(model: BaseModel) -> int | None:
 
 def on_meta(model: BaseModel, **changes: int) -> BaseModel:
     """A copy of the model on the meta device, with some options changed."""
-    # the command line adds names of its own, which begin with an underscore
-    options = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
     with torch.device("meta"):
-        return type(model)(**{**options, **changes})
+        return type(model)(**{**model.hparams, **changes})
 
 
 def matched_width(model: BaseModel, parameters: int) -> int | None:

@@ -29,12 +29,12 @@ HINT = f"type -c {FIRST}; `python train.py` lists all configs"
 
 
 def experiments() -> list[Path]:
-    """The complete configs, that is, all except those of `extras/`."""
+    """The complete configs."""
     return sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "extras")
 
 
 def extras() -> list[Path]:
-    """The configs that are added to a complete one."""
+    """The configs to add to a complete one."""
     return sorted((CONFIGS / "extras").glob("*.yaml"))
 
 
@@ -47,9 +47,8 @@ def overview() -> str:
     """All configs with their titles, and a command to copy."""
 
     def table(paths: list[Path]) -> str:
-        names = [str(path.relative_to(PROJECT)) for path in paths]
-        width = max(map(len, names))
-        return "\n".join(f"  {name:{width}}  {title(path)}" for name, path in zip(names, paths, strict=True))
+        names = {str(path.relative_to(PROJECT)): title(path) for path in paths}
+        return "\n".join(f"  {name:{max(map(len, names))}}  {purpose}" for name, purpose in names.items())
 
     return (
         f"Experiments:\n{table(experiments())}\n\nTo add to any of them with another -c:\n{table(extras())}\n\n"
@@ -83,7 +82,7 @@ python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
 
 
 def find_mistake(arguments: list[str]) -> str | None:
-    """The error message for a missing or misspelt command or config, or None. The parser finds all other mistakes."""
+    """The error message for a missing or misspelt command or config. The parser finds all other mistakes."""
     command = arguments[0]
     if command.startswith("-") or command.endswith(".yaml"):
         typed = [*(["-c"] if command.endswith(".yaml") else []), *arguments]
@@ -103,8 +102,7 @@ def typed_configs(arguments: list[str]) -> list[str]:
 def missing_config(path: str, flag: str = "-c ") -> str:
     """The error message for a config that does not exist."""
     known = {str(config.relative_to(PROJECT)): config.stem for config in [*experiments(), *extras()]}
-    same = [name for name, stem in known.items() if stem == path]  # `-c smoke`
-    near = same[0] if same else nearest(path, known)
+    near = next((name for name, stem in known.items() if stem == path), None) or nearest(path, known)  # `-c smoke`
     return f"there is no config {path}; {f'type {flag}{near}' if near else HINT}"
 
 
