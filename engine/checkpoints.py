@@ -174,10 +174,9 @@ def stored_config(path: Path, command: str) -> str | None:
     `fit` resumes with all of it but the number of processes. The other commands take the network, its data and the
     precision. A data folder that does not exist on this machine is left out.
     """
-    checkpoint = read_checkpoint(path)
-    if not isinstance(checkpoint.get("config"), str):
+    if not isinstance(text := read_checkpoint(path).get("config"), str):
         return None
-    config = yaml.safe_load(checkpoint["config"])
+    config = yaml.safe_load(text)
     data_dir = config["data"].get("init_args", {}).get("data_dir")
     if data_dir and not Path(data_dir).expanduser().is_dir():
         print(f"The data folder {data_dir} is not on this machine; use --data.data_dir to name another.")
@@ -209,10 +208,8 @@ def refuse_another_network(stored: dict[str, Any], config: dict[str, Any]) -> No
             if name not in free and there[name] != here.get(name, there[name])
         ]
     if differing:
-        raise InputError(
-            f"the checkpoint holds another network or task: {', '.join(differing)}; "
-            "leave out the config or flag that says so"
-        )
+        reason = f"the checkpoint holds another network or task: {', '.join(differing)}"
+        raise InputError(f"{reason}; leave out the config or flag that says so")
 
 
 def refuse_a_finished_run(config: Any) -> None:

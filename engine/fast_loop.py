@@ -17,7 +17,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import itertools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -107,13 +106,9 @@ def is_written(owner: object, name: str, base: type) -> bool:
 
 
 class FastEpochLoop(_TrainingEpochLoop):
-    """Lightning's loop over the batches of an epoch, with less to do between two batches.
+    """Lightning's loop over the batches of an epoch, with less to do between two batches."""
 
-    Attributes:
-        num_fast_steps: Steps that were not left to Lightning's own `advance`.
-    """
-
-    num_fast_steps = 0
+    num_fast_steps = 0  # steps that were not left to Lightning's own `advance`
 
     def is_fast(self, data_fetcher: _DataFetcher) -> bool:
         """Whether the next steps can be taken here, exactly as Lightning would."""
@@ -165,9 +160,7 @@ class FastEpochLoop(_TrainingEpochLoop):
         precision, connector, results = trainer.precision_plugin, trainer._logger_connector, self._results
         fetch, transfer = make_fetch(data_fetcher), self.make_transfer()
         takes_batch_idx = is_param_in_hook_signature(module.training_step, "batch_idx", min_args=2)
-        schedulers = [
-            one for one in trainer.lr_scheduler_configs if one.interval == "step" and not one.reduce_on_plateau
-        ]
+        schedulers = [one for one in trainer.lr_scheduler_configs if one.interval == "step"]
         clip = {name: getattr(trainer, name) for name in ("gradient_clip_val", "gradient_clip_algorithm")}
         batches, optimizer_progress = self.batch_progress, self.automatic_optimization.optim_progress.optimizer
         steps, zero_grads = optimizer_progress.step, optimizer_progress.zero_grad
@@ -176,13 +169,11 @@ class FastEpochLoop(_TrainingEpochLoop):
 
         attributes = module.__dict__  # `module.name = value` takes nn.Module 2 µs
         outer_hook = attributes["_current_fx_name"]
-        hooks: dict[str, list[Callable[..., Any]]] = {name: [] for name in HOOKS}
-        for name, callback in itertools.product(HOOKS, trainer.callbacks):
-            if is_written(callback, name, L.Callback):
-                hooks[name].append(functools.partial(getattr(callback, name), trainer, module))
+        hooks: dict[str, list[Callable[..., Any]]] = {}
         for name in HOOKS:
-            if is_written(module, name, ModelHooks):
-                hooks[name].append(getattr(module, name))
+            written = [getattr(one, name) for one in trainer.callbacks if is_written(one, name, L.Callback)]
+            own = [getattr(module, name)] if is_written(module, name, ModelHooks) else []
+            hooks[name] = [*(functools.partial(hook, trainer, module) for hook in written), *own]
 
         def call(name: str, *arguments: Any) -> None:
             """Calls a hook of all callbacks, then of the module, under the name that `self.log` checks."""

@@ -28,13 +28,9 @@ def metrics_table(rows: dict[str, dict[str, float]]) -> str:
 
 
 def loss_warning(model: L.LightningModule, data: L.LightningDataModule, train: float | None, last: float | None) -> str:
-    """A warning if the last loss is not below the loss of a constant output. Empty for a model with a loss of its own.
+    """A warning if the last validation loss is not below the loss of a constant output, else an empty string.
 
-    Args:
-        model: The network.
-        data: Its data.
-        train: Training loss of the last epoch.
-        last: Last validation loss, or the training loss without validation.
+    Without validation, `last` is the training loss `train`. Models with a loss of their own are not judged.
     """
     has_usual_loss = isinstance(model, BaseModel) and type(model).loss is BaseModel.loss
     constant = data.constant_loss() if has_usual_loss and isinstance(data, BaseDataModule) else 0.0
