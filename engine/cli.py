@@ -112,7 +112,10 @@ class CLI:
             self.datamodule: Any = built.data
             self.trainer = self.make_trainer(dict(**built.trainer))
         except (ValueError, MisconfigurationException) as error:
-            raise wrong_input(error, self.options) from error
+            original: BaseException = error
+            while original.__cause__ is not None:  # jsonargparse wraps what a constructor raised
+                original = original.__cause__
+            raise wrong_input(original, self.options) from error
         for folder in (logger.log_dir for logger in self.trainer.loggers):
             if folder is not None and Path(folder).exists():
                 raise InputError(f"{folder} already contains a run; type another --trainer.logger.init_args.version")
