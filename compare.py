@@ -21,8 +21,8 @@ from filelock import Timeout
 
 from comparison import plan, run
 from engine.errors import InputError, RunFailed
-from engine.names import nearest
 from engine.paths import CONFIGS, PROJECT, RUNS
+from engine.usage import nearest
 
 INSIGHT = ["-c", str(CONFIGS / "extras" / "insight.yaml")]
 COMMANDS = ("resume", "collect", "prune")

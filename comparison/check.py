@@ -62,7 +62,7 @@ def inspect_runs(runs: list[Run], match: bool) -> list[Row]:
             for run, one in zip(runs, built, strict=True):
                 rows.append(describe(run, one, rows[0]["parameters"] if match and rows else None))
         except ValueError as error:
-            meant = re.match(r"--(\S+) is not an option; type --(\S+)", str(error))
+            meant = re.match(r"--(\S+) is not an option of \S+; type --(\S+)", str(error))
             message = f"type --vary {meant[2]}=..." if meant and meant[1] in run.entry.varied else str(error)
             raise InputError(f"{run.entry.name}: {message}") from error
     return rows

@@ -14,10 +14,9 @@ from filelock import FileLock
 
 from engine import results
 from engine.errors import InputError
-from engine.names import nearest
 from engine.paths import DEFAULTS
 from engine.results import Row, write_atomically
-from engine.usage import missing_config
+from engine.usage import missing_config, nearest
 
 FILE = "plan.json"
 ERROR = "error.txt"  # in the folder of a run that failed

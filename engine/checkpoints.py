@@ -1,4 +1,4 @@
-"""What a checkpoint keeps of its run besides the weights, and how the next run goes on from it."""
+"""What a checkpoint holds besides the weights, and how a run resumes from it."""
 
 from __future__ import annotations
 
@@ -11,46 +11,48 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from datamodules import BaseDataModule
 from engine.errors import InputError
-from engine.names import nearest
 from engine.paths import RUNS
-from engine.usage import FIRST
+from engine.usage import FIRST, nearest
 from models import BaseModel
 
 INTERVAL = 1.0  # seconds between two writings of `last.ckpt`
-# what a checkpoint's network and data leave open: how it is trained, and how its data is loaded
-TRAINING = {*inspect.signature(BaseModel).parameters, "dropout"}
-# not val_size: what was trained on would validate
-AUGMENTATION = {"shift", "rotation", "scale"}
-PLACES = {"data_dir", "file", "rows", "source"}
-LOADING = {*inspect.signature(BaseDataModule).parameters, *PLACES, *AUGMENTATION} - {"val_size"}
+# options that may differ from those of the checkpoint: how to train, and how to load and augment the data; not
+# val_size, because validation would use samples of the training
+FREE = {
+    "model": {*inspect.signature(BaseModel).parameters, "dropout"},
+    "data": {"batch_size", "seed", "data_dir", "file", "rows", "source", "shift", "rotation", "scale"},
+}
 
 
-class SaveConfig(SaveConfigCallback):
-    """Keeps the whole config in every checkpoint, beside them, and with the data's name in TensorBoard's text tab."""
+class SaveConfig(L.Callback):
+    """Writes the whole config into every checkpoint, beside them, and to TensorBoard's text tab."""
 
-    text: str  # written once, before the first step: that costs more than writing the weights of a small network
+    def __init__(self, parser: ArgumentParser, config: Namespace) -> None:
+        self.parser, self.config = parser, config
+        self.text = ""  # made once, because that takes longer than writing the weights of a small network
 
-    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage != "fit" or not trainer.is_global_zero:
+            return
         config = self.config.clone()
-        config.ckpt_path = None  # who runs it again begins anew
+        config.ckpt_path = None  # running this config again starts a new run
         datamodule: Any = getattr(trainer, "datamodule", None)
         if getattr(datamodule, "has_subset", False):
-            config.data.init_args.source = datamodule.source  # what `auto` came to
+            config.data.init_args.source = datamodule.source  # instead of `auto`
         self.text = str(self.parser.dump(config, skip_none=False))
         if isinstance(trainer.logger, TensorBoardLogger):
-            Path(trainer.logger.log_dir, "config.yaml").write_text(self.text, encoding="utf-8")
             trainer.logger.experiment.add_text("data", getattr(datamodule, "title", type(datamodule).__name__))
             trainer.logger.experiment.add_text("config", f"```yaml\n{self.text}\n```")
+            Path(trainer.logger.log_dir, "config.yaml").write_text(self.text, encoding="utf-8")
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        if trainer.is_global_zero:  # the one that writes it
+        if trainer.is_global_zero:
             checkpoint["config"] = self.text
 
 
@@ -65,8 +67,7 @@ class Resume(L.Callback):
     """
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        loop = checkpoint["loops"]["fit_loop"]
-        epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+        epochs, batches = positions(checkpoint)
         is_inside = batches["current"]["ready"] > 0 and not batches["is_last_batch"]
         if is_inside and epochs["current"]["processed"] == epochs["current"]["ready"]:
             for counts in (epochs["current"], epochs["total"]):
@@ -74,8 +75,7 @@ class Resume(L.Callback):
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["callbacks"].pop("Timer", None)
-        loop = checkpoint["loops"]["fit_loop"]
-        epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+        epochs, batches = positions(checkpoint)
         is_whole_epoch = batches["is_last_batch"] and epochs["current"]["processed"] == epochs["current"]["ready"]
         if trainer.max_steps >= 0 and is_whole_epoch:
             for counts in (epochs["current"], epochs["total"]):
@@ -97,8 +97,14 @@ class Resume(L.Callback):
             group["initial_lr"], group["lr"] = wanted["lr"], wanted["lr"] * factor
 
 
+def positions(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Lightning's counts of epochs and batches."""
+    loop = checkpoint["loops"]["fit_loop"]
+    return loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+
+
 class StopAtMaxSteps(L.Callback):
-    """Has what the last steps made validated where `max_steps` ends a run inside an epoch; Lightning would not."""
+    """Makes Lightning validate the last steps where `max_steps` ends a run inside an epoch."""
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
         if trainer.global_step == trainer.max_steps:
@@ -106,10 +112,10 @@ class StopAtMaxSteps(L.Callback):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps the newest epoch in `last.ckpt`; the option `save_last` keeps the newest that was best (Lightning 2.6).
+    """Saves every epoch as `last.ckpt`; Lightning's `save_last` saves only epochs that are also saved as best.
 
-    One that ends within `INTERVAL` of the last one written is left out: writing takes 2 % of an epoch of a small
-    network. The end of a run is always written, and so is every epoch of several processes, whose clocks differ.
+    An epoch that ends within `INTERVAL` of the last save is skipped, because saving takes 2 % of an epoch of a small
+    network. The end of a run is always saved, and so is every epoch of several processes, whose clocks differ.
     """
 
     def __init__(self, dirpath: str | None) -> None:
@@ -139,13 +145,9 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 def find_checkpoint(path: str | None, command: str) -> Path:
-    """The checkpoint that was typed.
-
-    Raises:
-        InputError: there is none. The message names the nearest or the newest one.
-    """
-    if path is not None and Path(path).expanduser().is_file():
-        return Path(path).expanduser()
+    """The checkpoint that was typed. If it does not exist, an InputError names the nearest or the newest one."""
+    if path is not None and (typed := Path(path).expanduser()).is_file():
+        return typed
     complaint = f"there is no checkpoint {path}" if path else f"{command} needs a trained model"
     saved = {str(file): file for file in sorted(RUNS.rglob("*.ckpt"), key=lambda file: file.stat().st_mtime)}
     if not saved:
@@ -156,11 +158,7 @@ def find_checkpoint(path: str | None, command: str) -> Path:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU. Tensors are read from the file when they are used.
-
-    Raises:
-        InputError: the file is not a checkpoint.
-    """
+    """The content of a checkpoint, whose tensors are read when they are used. Raises InputError for another file."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError):
@@ -175,64 +173,49 @@ def stored_config(path: Path, command: str) -> str | None:
 
     `fit` resumes with all of it but the number of processes. The other commands take the network, its data and the
     precision. A data folder that does not exist on this machine is left out.
-
-    Raises:
-        InputError: the file is not a checkpoint.
     """
-    checkpoint = read_checkpoint(path)
-    if not isinstance(checkpoint.get("config"), str):
+    if not isinstance(text := read_checkpoint(path).get("config"), str):
         return None
-    config = yaml.safe_load(checkpoint["config"])
+    config = yaml.safe_load(text)
     data_dir = config["data"].get("init_args", {}).get("data_dir")
     if data_dir and not Path(data_dir).expanduser().is_dir():
         print(f"The data folder {data_dir} is not on this machine; use --data.data_dir to name another.")
         del config["data"]["init_args"]["data_dir"]
+    trainer = config["trainer"]
     if command != "fit":
-        trainer = {"precision": config["trainer"]["precision"]}
-        config = {"model": config["model"], "data": config["data"], "trainer": trainer}
+        config = {"model": config["model"], "data": config["data"], "trainer": {"precision": trainer["precision"]}}
     else:
-        loggers = config["trainer"]["logger"]
-        for logger in loggers if isinstance(loggers, list) else [loggers]:
+        for logger in trainer["logger"] if isinstance(trainer["logger"], list) else [trainer["logger"]]:
             for name in ("save_dir", "version") if isinstance(logger, dict) else ():
                 logger["init_args"].pop(name, None)  # a new run, in the usual folder of this machine
         del config["checkpoint"]["dirpath"]
         for name in ("default_root_dir", "devices", "num_nodes", "strategy"):  # this machine may have other devices
-            del config["trainer"][name]
+            del trainer[name]
     return str(yaml.safe_dump(config, sort_keys=False))
 
 
 def refuse_another_network(stored: dict[str, Any], config: dict[str, Any]) -> None:
-    """Raises an InputError that names what differs between the network or task of a checkpoint and of this run.
-
-    Args:
-        stored: The config in the checkpoint.
-        config: The config of this run, dumped and loaded like the other one.
-    """
+    """Raises an InputError if the stored config of a checkpoint has another network or task than that of this run."""
     differing = []
-    for part, free in (("model", TRAINING), ("data", LOADING)):
-        there, here = stored[part], config[part]
-        if there["class_path"] != here["class_path"]:
-            names = [each["class_path"].split(".")[-1] for each in (there, here)]
-            differing.append(f"{part} is {names[0]} there and not {names[1]}")
-            continue
-        there, here = there.get("init_args", {}), here.get("init_args", {})
+    for part, free in FREE.items():
+        there, here = (
+            {"class_path": one[part]["class_path"].split(".")[-1], **one[part].get("init_args", {})}
+            for one in (stored, config)
+        )
         differing += [
             f"{part}.{name} is {there[name]} there and not {here[name]}"
             for name in there
             if name not in free and there[name] != here.get(name, there[name])
         ]
     if differing:
-        raise InputError(
-            f"the checkpoint holds another network or task: {', '.join(differing)}; "
-            "leave out the config or flag that says so"
-        )
+        reason = f"the checkpoint holds another network or task: {', '.join(differing)}"
+        raise InputError(f"{reason}; leave out the config or flag that says so")
 
 
 def refuse_a_finished_run(config: Any) -> None:
     """Raises an InputError if `fit` resumes from a checkpoint at the end of its run."""
-    saved = torch.load(config.ckpt_path, map_location="cpu", weights_only=True, mmap=True)
-    finished = saved["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    done = {"max_epochs": finished, "max_steps": saved["global_step"]}
+    saved = read_checkpoint(Path(config.ckpt_path))
+    done = {"max_epochs": positions(saved)[0]["current"]["processed"], "max_steps": saved["global_step"]}
     for name, number in done.items():
         limit = config.trainer[name]
         if limit is not None and 0 <= limit <= number:

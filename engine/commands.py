@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+import shutil
+import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks import Predictions
+from callbacks.divergence import Diverged
 from callbacks.history import stage_metrics
 from callbacks.insight import evaluation_mode
 from callbacks.text_samples import write_text
@@ -17,15 +24,50 @@ from datamodules import Text, TimeSeries
 from datamodules.loader import TensorLoader
 from engine import report, results
 from engine.checkpoints import read_checkpoint
-from engine.parser import CLI
+from engine.errors import RunFailed, wrong_input
 from engine.paths import RUNS
+from engine.usage import PREDICT
 from models import BaseModel
 from models.metrics import IGNORE_INDEX
 
-# the options of `predict` for files of the user, and what they are
-OWN_FILES = {"images": "an image, or of a folder of images", "audio": "a recording, or of a folder of recordings"}
-# the options of `predict` for text, and their defaults
-WRITING: dict[str, Any] = {"prompt": "\n", "temperature": 0.8, "length": 500}
+if TYPE_CHECKING:
+    from engine.cli import CLI
+
+
+def run(cli: CLI) -> None:
+    """Runs the command. Raises InputError for what only the data or the first batch shows, and RunFailed."""
+    command: Any = {"fit": fit, "validate": validate, "test": test, "predict": predict}[cli.command]
+    given = {name: cli.options[name] for name in ("ckpt_path", "weights_only")}
+    try:
+        command(cli, model=cli.model, datamodule=cli.datamodule, **given)
+    except SIGTERMException:  # its own exit code is 0
+        raise SystemExit(128 + signal.SIGTERM) from None
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        if cli.trainer.interrupted:
+            raise KeyboardInterrupt from error
+        raise
+    except (ValueError, MisconfigurationException) as error:
+        if cli.started and not str(error).startswith("Expected more than 1 value per channel"):
+            raise
+        remove_empty_run(cli)
+        raise wrong_input(error, cli.options) from error
+    except Diverged as error:
+        raise RunFailed(str(error)) from error
+    except RuntimeError as error:
+        if "/gloo/" not in str(error):  # the source file that an error of gloo names; it has no type of its own
+            raise
+        path = cli.last.best_model_path
+        hint = f"to resume: python train.py fit --ckpt_path {shlex.quote(path)}" if path else "no checkpoint was saved"
+        reason = str(error).split("] ", 1)[-1].split(". ")[0]
+        raise RunFailed(f"another process of this run ended or stopped responding ({reason}); {hint}") from error
+
+
+def remove_empty_run(cli: CLI) -> None:
+    """Removes the folder of a run that ended before its first step, if it contains only its config and empty curves."""
+    if cli.trainer.is_global_zero and isinstance(cli.trainer.logger, TensorBoardLogger):
+        folder = Path(cli.trainer.logger.log_dir)
+        if folder.is_dir() and {path.name.partition(".")[0] for path in folder.iterdir()} <= {"config", "events"}:
+            shutil.rmtree(folder)
 
 
 def fit(cli: CLI, **arguments: Any) -> None:
@@ -60,7 +102,8 @@ def fit(cli: CLI, **arguments: Any) -> None:
         **{f"{split}_{name}": value for split in ("val", "test") for name, value in rows.get(split, {}).items()},
     }
     if isinstance(trainer.logger, TensorBoardLogger):
-        results.write(cli.result, Path(trainer.logger.log_dir))
+        file = Path(trainer.logger.log_dir, results.FILE)
+        results.write_atomically(file, json.dumps(cli.result, indent=2) + "\n")
         epochs: Any = cli.history.num_epochs
         trainer.logger.log_hyperparams(*results.hyperparameters(cli.result), step=epochs)
         trainer.logger.save()
@@ -98,19 +141,21 @@ def predict(cli: CLI, **arguments: Any) -> None:
     if trainer.world_size > 1:
         raise ValueError(f"predict takes one device, not {trainer.world_size}; type --trainer.devices 1")
     folder = Path(TensorBoardLogger(RUNS, "predictions").log_dir)  # a new one, by Lightning's numbering
-    own = {name: path for name in OWN_FILES if (path := cli.options[name]) is not None}
+    own = [name for name in ("images", "audio") if cli.options[name] is not None]
     if isinstance(cli.datamodule, Text) and isinstance(cli.model, BaseModel) and not own:
         write(cli, folder)
         return
-    for name in WRITING:
-        if (value := cli.options[name]) is not None and not isinstance(cli.datamodule, Text):
+    for name, (default, purpose) in PREDICT.items():
+        value = cli.options[name]
+        if value == default:
+            continue
+        if name not in own:
             raise ValueError(f"{name}={value} is for networks that write text; leave it out")
-    for name, path in own.items():
-        if not Path(path).expanduser().exists():
-            raise ValueError(f"there is no {name}={path}; type the path of {OWN_FILES[name]}")
+        if not Path(value).expanduser().exists():
+            raise ValueError(f"there is no {name}={value}; type the path of {purpose}")
         if not hasattr(cli.datamodule, f"read_{name}"):
             raise ValueError(f"{report.data_title(cli.datamodule)} has no read_{name}; leave out --{name}")
-        inputs, *lengths, files = getattr(cli.datamodule, f"read_{name}")(Path(path))
+        inputs, *lengths, files = getattr(cli.datamodule, f"read_{name}")(Path(value))
         unknown = torch.full((len(inputs),), IGNORE_INDEX)
         arguments["datamodule"] = None
         arguments["dataloaders"] = TensorLoader((inputs, unknown, *lengths), cli.datamodule.batch_size)
@@ -135,8 +180,7 @@ def predict(cli: CLI, **arguments: Any) -> None:
 def write(cli: CLI, folder: Path) -> None:
     """Continues the text of `--prompt`, prints it and saves it in the folder."""
     model, data = cli.model, cli.datamodule
-    typed = {name: default if cli.options[name] is None else cli.options[name] for name, default in WRITING.items()}
-    prompt, temperature, length = (typed[name] for name in WRITING)
+    prompt, temperature, length = (cli.options[name] for name in ("prompt", "temperature", "length"))
     if not prompt:
         raise ValueError("prompt is empty; type at least one character, or leave it out")
     if temperature < 0:

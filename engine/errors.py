@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from engine.usage import PREDICT
+
 SIZES = ("input_shape", "num_outputs", "task", "num_tokens")  # of the model, set by the data module
-PREDICT = ("images", "audio", "prompt", "temperature", "length")  # options of `predict`
 
 
 class InputError(ValueError):
@@ -18,12 +19,7 @@ class RunFailed(RuntimeError):
 
 
 def wrong_input(error: BaseException, options: Any) -> InputError:
-    """The error that a model, a data module or Lightning raised, in one line and with flags.
-
-    Args:
-        error: Its message names arguments, such as `batch_size=0`, which becomes `--data.batch_size=0`.
-        options: The parsed options of the command.
-    """
+    """The error of a model, a data module or Lightning in one line: `batch_size=0` becomes `--data.batch_size=0`."""
     if str(error).startswith("Expected more than 1 value per channel"):  # PyTorch's
         return InputError("batch norm needs at least 2 samples per device in training; use a larger --data.batch_size")
     owned = {part: {*options[part].get("init_args", {}).keys()} - {*SIZES} for part in ("model", "data")}

@@ -4,13 +4,12 @@
     use_fast_loop(trainer)
 
 The model stays an ordinary LightningModule, and the results stay the same to the bit: weights, optimizer state,
-checkpoints, curves, and every call of every hook. With a small network, most of Lightning's time between two batches
-goes to asking objects that have nothing to say. `FastEpochLoop` asks them once, takes as many steps as it can before
-something outside has to happen (a validation, the end of the epoch), and calls only the hooks that somebody wrote.
+checkpoints, curves, and every call of every hook. With a small network, Lightning spends most of the time between two
+batches on hooks that nobody overrides. `FastEpochLoop` looks for hooks once, takes all steps up to the next validation
+or the end of the epoch, and calls only the hooks that are overridden.
 
-What it cannot do exactly as Lightning does, it leaves to Lightning's own `advance`, which is only slower: see
-`is_fast`. It follows private parts of Lightning, so it compares their source with the one it was tested with, and
-stays out of the way where that has changed.
+What it cannot do exactly as Lightning does, it leaves to Lightning's own, slower `advance`: see `is_fast`. It depends
+on private parts of Lightning. If their source has changed since it was tested, it stays off.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import itertools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -51,6 +49,7 @@ HOOKS = (
     "on_train_batch_end",
 )
 LIGHTNINGS_WAY = (  # a module that overrides one of these trains in Lightning's own loop
+    "on_train_batch_start",  # may skip the rest of the epoch
     "optimizer_step",
     "optimizer_zero_grad",
     "backward",
@@ -107,32 +106,26 @@ def is_written(owner: object, name: str, base: type) -> bool:
 
 
 class FastEpochLoop(_TrainingEpochLoop):
-    """Lightning's loop over the batches of an epoch, with less to do between two batches.
+    """Lightning's loop over the batches of an epoch, with less to do between two batches."""
 
-    Attributes:
-        num_fast_steps: Steps that were not left to Lightning's own `advance`.
-    """
-
-    num_fast_steps = 0
+    num_fast_steps = 0  # steps that were not left to Lightning's own `advance`
 
     def is_fast(self, data_fetcher: _DataFetcher) -> bool:
         """Whether the next steps can be taken here, exactly as Lightning would."""
         trainer, module, precision = self.trainer, self.trainer.lightning_module, self.trainer.precision_plugin
-        if not module.automatic_optimization or len(trainer.optimizers) != 1:
-            return False
-        (optimizer,) = trainer.optimizers
+        optimizer: Any = next(iter(trainer.optimizers), None)
         return (
             not self.restarting  # the first step after a resume
+            and module.automatic_optimization
+            and len(trainer.optimizers) == 1
             and trainer.accumulate_grad_batches == 1
             and type(trainer.strategy) is SingleDeviceStrategy
             and trainer.strategy.model is module
             and type(data_fetcher) is _PrefetchDataFetcher
             and isinstance(trainer.profiler, PassThroughProfiler)
             and not self.automatic_optimization._skip_backward  # a pass for the statistics of batch norm
-            and (
-                type(precision) is Precision
-                or (type(precision) is MixedPrecision and precision.scaler is None)  # bfloat16
-            )
+            and type(precision) in (Precision, MixedPrecision)
+            and getattr(precision, "scaler", None) is None  # bfloat16 has none
             and not any(is_overridden(name, module) for name in LIGHTNINGS_WAY)
             # others may need the closure that Lightning passes to `step`
             and type(optimizer).__module__.startswith("torch.optim.")
@@ -165,12 +158,9 @@ class FastEpochLoop(_TrainingEpochLoop):
         trainer, module = self.trainer, self.trainer.lightning_module
         (optimizer,) = trainer.optimizers
         precision, connector, results = trainer.precision_plugin, trainer._logger_connector, self._results
-        is_mixed = type(precision) is MixedPrecision
         fetch, transfer = make_fetch(data_fetcher), self.make_transfer()
         takes_batch_idx = is_param_in_hook_signature(module.training_step, "batch_idx", min_args=2)
-        schedulers = [
-            one for one in trainer.lr_scheduler_configs if one.interval == "step" and not one.reduce_on_plateau
-        ]
+        schedulers = [one for one in trainer.lr_scheduler_configs if one.interval == "step"]
         clip = {name: getattr(trainer, name) for name in ("gradient_clip_val", "gradient_clip_algorithm")}
         batches, optimizer_progress = self.batch_progress, self.automatic_optimization.optim_progress.optimizer
         steps, zero_grads = optimizer_progress.step, optimizer_progress.zero_grad
@@ -179,78 +169,61 @@ class FastEpochLoop(_TrainingEpochLoop):
 
         attributes = module.__dict__  # `module.name = value` takes nn.Module 2 µs
         outer_hook = attributes["_current_fx_name"]
-        callback_hooks: dict[str, list[Callable[..., Any]]] = {name: [] for name in HOOKS}
-        for callback, name in itertools.product(trainer.callbacks, HOOKS):
-            if is_written(callback, name, L.Callback):
-                callback_hooks[name].append(functools.partial(getattr(callback, name), trainer, module))
-        own_hooks = {name: getattr(module, name) for name in HOOKS if is_written(module, name, ModelHooks)}
-        written = {name for name in HOOKS if callback_hooks[name] or name in own_hooks}
-        training_step, needs_outputs = module.training_step, "on_train_batch_end" in written
+        hooks: dict[str, list[Callable[..., Any]]] = {}
+        for name in HOOKS:
+            written = [getattr(one, name) for one in trainer.callbacks if is_written(one, name, L.Callback)]
+            own = [getattr(module, name)] if is_written(module, name, ModelHooks) else []
+            hooks[name] = [*(functools.partial(hook, trainer, module) for hook in written), *own]
 
-        def call(name: str, *arguments: Any) -> Any:
+        def call(name: str, *arguments: Any) -> None:
             """Calls a hook of all callbacks, then of the module, under the name that `self.log` checks."""
-            attributes["_current_fx_name"] = name
-            for hook in callback_hooks[name]:
-                hook(*arguments)
-            answer = own_hooks[name](*arguments) if name in own_hooks else None
-            attributes["_current_fx_name"] = outer_hook
-            return answer
+            if hooks[name]:
+                attributes["_current_fx_name"] = name
+                for hook in hooks[name]:
+                    hook(*arguments)
+                attributes["_current_fx_name"] = outer_hook
 
+        def mixed_training_step(*arguments: Any) -> Any:
+            with precision.train_step_context():
+                return module.training_step(*arguments)
+
+        training_step = mixed_training_step if type(precision) is MixedPrecision else module.training_step
         steps_left = self.steps_until_something_happens()
         while True:
             batch = fetch()
             batch_idx = batches.current.ready
             batches.is_last_batch = data_fetcher.done
-            if is_mixed:
-                batch = precision.convert_input(batch)
-            if transfer is not None:
-                batch = transfer(batch)
+            batch = transfer(batch)
             batches.increment_ready()
             connector._first_loop_iter = connector._first_loop_iter is None  # as its on_batch_start
             results.batch, results.batch_size, results.dataloader_idx = batch, None, None
 
-            if "on_train_batch_start" in written and call("on_train_batch_start", batch, batch_idx) == -1:
-                batches.increment_by(0, is_last_batch=True)
-                batches.increment_processed()
-                self.update_lr_schedulers("step", update_plateau_schedulers=False)
-                self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
-                raise StopIteration
+            call("on_train_batch_start", batch, batch_idx)
             batches.increment_started()
             steps.increment_ready()
 
             attributes["_current_fx_name"] = "training_step"
-            arguments = (batch, batch_idx) if takes_batch_idx else (batch,)
-            if is_mixed:
-                with precision.train_step_context():
-                    output = training_step(*arguments)
-            else:
-                output = training_step(*arguments)
+            output = training_step(batch, batch_idx) if takes_batch_idx else training_step(batch)
             attributes["_current_fx_name"] = outer_hook
             loss: Tensor | None
             if type(output) is Tensor:
-                loss, outputs = output, {"loss": output.detach().clone()} if needs_outputs else None
+                loss, outputs = output, {"loss": output.detach().clone()} if hooks["on_train_batch_end"] else None
             else:
                 result = ClosureResult.from_training_step_output(output)
                 loss, outputs = result.closure_loss, {} if result.loss is None else result.asdict()
                 if loss is None:
-                    Closure.warning_cache.warn(
-                        "`training_step` returned `None`. If this was on purpose, ignore this warning..."
-                    )
+                    Closure.warning_cache.warn("`training_step` returned `None`, so no gradient is computed.")
 
             zero_grads.increment_ready()
-            if "on_before_zero_grad" in written:
-                call("on_before_zero_grad", optimizer)
+            call("on_before_zero_grad", optimizer)
             zero_grads.increment_started()
             optimizer.zero_grad()
             zero_grads.increment_completed()
             if loss is not None:
-                if "on_before_backward" in written:
-                    call("on_before_backward", loss)
+                call("on_before_backward", loss)
                 loss.backward()
-                if "on_after_backward" in written:
-                    call("on_after_backward")
-            if "on_before_optimizer_step" in written:
-                call("on_before_optimizer_step", optimizer)
+                call("on_after_backward")
+            call("on_before_optimizer_step", optimizer)
             if trainer.gradient_clip_val:
                 module.configure_gradient_clipping(optimizer, **clip)
             optimizer.step()
@@ -265,8 +238,7 @@ class FastEpochLoop(_TrainingEpochLoop):
             if batches.is_last_batch or batch_idx + 1 == num_batches:
                 self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
 
-            if "on_train_batch_end" in written:
-                call("on_train_batch_end", outputs, batch, batch_idx)
+            call("on_train_batch_end", outputs, batch, batch_idx)
             if len(results) != num_results:
                 num_results, logs_steps = len(results), any(one.meta.on_step for one in results.values())
             if logs_steps:
@@ -283,18 +255,15 @@ class FastEpochLoop(_TrainingEpochLoop):
                 return
             self._batches_that_stepped += 1
 
-    def make_transfer(self) -> Any:
-        """What brings a batch to the device, or None where there is nothing to do."""
-        trainer, module = self.trainer, self.trainer.lightning_module
-        owner = trainer._data_connector._datahook_selector.get_instance
+    def make_transfer(self) -> Callable[[Any], Any]:
+        """Returns what moves a batch to the device. On a CPU, only the overridden hooks of Lightning are called."""
+        trainer, module, data = self.trainer, self.trainer.lightning_module, self.trainer.datamodule
         names = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
-        before, during, after = (is_overridden(name, owner(name)) for name in names)
-        if trainer.strategy.root_device.type != "cpu" or before or during:
-            return lambda batch: trainer.strategy.batch_to_device(
-                module._on_before_batch_transfer(batch, dataloader_idx=0), dataloader_idx=0
-            )
-        if not after:
-            return None
-        if owner(names[2]) is module:
-            return lambda batch: module._call_batch_hook(names[2], batch, 0)
-        return lambda batch: trainer.datamodule.on_after_batch_transfer(batch, 0)
+        owners = [trainer._data_connector._datahook_selector.get_instance(name) for name in names]
+        before, during, after = (is_overridden(name, owner) for name, owner in zip(names, owners, strict=True))
+        if trainer.strategy.root_device.type == "cpu" and not before and not during:
+            if not after:
+                return lambda batch: batch
+            if owners[2] is data:
+                return lambda batch: data.on_after_batch_transfer(batch, 0)
+        return lambda batch: trainer.strategy.batch_to_device(module._on_before_batch_transfer(batch, dataloader_idx=0))

@@ -28,19 +28,13 @@ def metrics_table(rows: dict[str, dict[str, float]]) -> str:
 
 
 def loss_warning(model: L.LightningModule, data: L.LightningDataModule, train: float | None, last: float | None) -> str:
-    """A warning if the last loss is not below the loss of a constant output, else an empty string.
+    """A warning if the last validation loss is not below the loss of a constant output, else an empty string.
 
-    Args:
-        model: Models with a loss of their own are not judged.
-        data: The data of the run.
-        train: Training loss of the last epoch.
-        last: Last validation loss, or the training loss without validation.
+    Without validation, `last` is the training loss `train`. Models with a loss of their own are not judged.
     """
-    has_own_loss = not isinstance(model, BaseModel) or type(model).loss is not BaseModel.loss
-    if has_own_loss or not isinstance(data, BaseDataModule) or last is None:
-        return ""
-    constant = data.constant_loss()
-    if last < constant or constant == 0:
+    has_usual_loss = isinstance(model, BaseModel) and type(model).loss is BaseModel.loss
+    constant = data.constant_loss() if has_usual_loss and isinstance(data, BaseDataModule) else 0.0
+    if last is None or last < constant or constant == 0:
         return ""
     has_learned = train is not None and train < constant
     reason = "the network overfits" if has_learned else "the network has not learned; try another --model.lr"
@@ -51,12 +45,12 @@ def next_commands(cli: Any) -> str:
     """What to type after `fit`, one command per line, each with its purpose. Empty after other commands."""
     if not cli.checkpoint:
         return ""
-    checkpoint = shlex.quote(cli.checkpoint)
+    checkpoint, logger = shlex.quote(cli.checkpoint), cli.trainer.logger
     commands = {}
-    if isinstance(cli.trainer.logger, TensorBoardLogger):
-        for animation in sorted(Path(str(cli.trainer.logger.log_dir), "insight").glob("*.gif")):
+    if isinstance(logger, TensorBoardLogger):
+        for animation in sorted(Path(logger.log_dir, "insight").glob("*.gif")):
             commands[f"python -m webbrowser {animation.absolute().as_uri()}"] = "watch the network learn"
-        commands[f"python -m tensorboard.main --logdir {shlex.quote(str(cli.trainer.logger.save_dir))}"] = "curves"
+        commands[f"python -m tensorboard.main --logdir {shlex.quote(str(logger.save_dir))}"] = "curves"
     commands[f"python train.py test --ckpt_path {checkpoint}"] = "evaluate on the test set"
     predict = f"python train.py predict --ckpt_path {checkpoint}"
     if isinstance(cli.datamodule, Text) and isinstance(cli.model, BaseModel):
@@ -99,13 +93,7 @@ def describe(cli: Any) -> Row:
 
 
 def summary(cli: Any, rows: dict[str, dict[str, float]], checkpoint: str) -> str:
-    """The last lines of `fit`.
-
-    Args:
-        cli: The run, with its result.
-        rows: Loss and accuracy of each split.
-        checkpoint: The tested checkpoint: its epoch, and why it was chosen.
-    """
+    """The last lines of `fit`: sizes, seconds, loss and accuracy of each split, and the tested checkpoint."""
     history, result = cli.history, cli.result
     epochs = f"{round(history.num_epochs, 2):g} epoch{'s' * (history.num_epochs != 1)}"
     last = [rows["train"], *history.validation.values()][-1]
@@ -121,17 +109,14 @@ def summary(cli: Any, rows: dict[str, dict[str, float]], checkpoint: str) -> str
 
 
 def data_title(data: L.LightningDataModule) -> str:
-    """The name of the data where results are shown."""
     return str(getattr(data, "title", type(data).__name__))
 
 
 def activation(model: L.LightningModule) -> str:
     """The activation function: an option of the model, the cell of a recurrent one, or its activation layers."""
-    chosen = model.hparams.get("activation") or model.hparams.get("cell")
-    layers = {
-        type(one).__name__.lower() for one in model.modules() if type(one).__module__ == "torch.nn.modules.activation"
-    }
-    return str(chosen or "+".join(sorted(layers)) or "none")
+    kinds = {type(layer) for layer in model.modules()}
+    layers = sorted(kind.__name__.lower() for kind in kinds if kind.__module__ == "torch.nn.modules.activation")
+    return str(model.hparams.get("activation") or model.hparams.get("cell") or "+".join(layers) or "none")
 
 
 def peak_memory(device: torch.device) -> float | None:

@@ -13,24 +13,16 @@ from typing import Any
 Row = dict[str, Any]
 
 FILE = "result.json"  # in the folder of a run that finished
-OPTIONS = (  # what was run
-    *("config", "model", "data", "depth", "parameters", "flops"),
-    *("activation", "optimizer", "lr", "batch_size", "seed"),
-)
+OPTIONS = ["config", "model", "data", "depth", "parameters", "flops"]
+OPTIONS += ["activation", "optimizer", "lr", "batch_size", "seed"]
 SCORES = ("val_acc", "test_acc", "val_loss", "test_loss")  # of the tested checkpoint, the best on validation
 COSTS = ("epochs", "seconds", "seconds_per_epoch", "samples_per_second", "peak_memory_mib")
 COLUMNS = [*OPTIONS, *COSTS, "train_loss", *SCORES, "status", "error"]
 
 
-def write(row: Row, folder: Path) -> None:
-    """Saves the result of a finished run."""
-    write_atomically(folder / FILE, json.dumps(row, indent=2) + "\n")
-
-
 def read(folder: Path) -> Row | None:
     """The result of the run in this folder, or None if it has not finished."""
-    row: Row | None = json.loads(path.read_text(encoding="utf-8")) if (path := folder / FILE).is_file() else None
-    return row
+    return json.loads((folder / FILE).read_text(encoding="utf-8")) if (folder / FILE).is_file() else None
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -41,13 +33,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def hyperparameters(row: Row, varied: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, float]]:
-    """The hyperparameters and the scores of TensorBoard's HPARAMS page.
+    """The hyperparameters and the scores of TensorBoard's HPARAMS page, with a column for each `varied` option.
 
     All runs have the same columns, because TensorBoard takes them from one run. Missing values are NaN.
-
-    Args:
-        row: Result of a run.
-        varied: Options that the comparison varies. Each is a column of its own.
     """
     names = {"val_acc": "best_val_acc"}  # the best epoch is chosen by it; the others are from the same epoch
     scores = {f"run/{names.get(name, name)}": row.get(name, float("nan")) for name in SCORES}

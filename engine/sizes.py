@@ -22,11 +22,11 @@ def num_parameters(model: nn.Module) -> int:
 def flops(model: BaseModel) -> int | None:
     """Floating-point operations of a forward pass for one sample. A multiply-add counts as 2.
 
-    Counts matrix products and convolutions, on the meta device, because PyTorch counts 0 for an LSTM on a CPU. Returns
-    None, and prints the reason, if the model fails there.
+    Counts matrix products and convolutions, on the meta device, because PyTorch counts 0 for an LSTM on a CPU. Prints
+    the reason and returns None if the model fails there.
     """
     example: Any = model.example_input_array
-    sample = torch.zeros(1, *example.shape[1:], dtype=example.dtype, device="meta")
+    sample = example[:1].to("meta")
     try:
         copied = on_meta(model).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -40,10 +40,8 @@ def flops(model: BaseModel) -> int | None:
 
 def on_meta(model: BaseModel, **changes: int) -> BaseModel:
     """A copy of the model on the meta device, with some options changed."""
-    # the command line adds names of its own, which begin with an underscore
-    options = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
     with torch.device("meta"):
-        return type(model)(**{**options, **changes})
+        return type(model)(**{**model.hparams, **changes})
 
 
 def matched_width(model: BaseModel, parameters: int) -> int | None:

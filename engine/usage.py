@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from engine.names import nearest
 from engine.paths import CONFIGS, PROJECT
 
 FIRST = "configs/mnist/shallow_mlp.yaml"
@@ -15,16 +17,24 @@ COMMANDS = {
     "test": "evaluate a checkpoint on the test samples",
     "predict": "predict the test samples or your own images or recordings, or continue a text",
 }
+# the options of `predict`: default, and what they are
+PREDICT: dict[str, tuple[Any, str]] = {
+    "images": (None, "an image, or a folder of images"),
+    "audio": (None, "a recording of a spoken digit as wav file, or a folder of recordings"),
+    "prompt": ("\n", "a text for a network of Text to continue; default: a new line"),
+    "temperature": (0.8, "lower values make likely characters of the text more likely; default 0.8"),
+    "length": (500, "number of characters to write; default 500"),
+}
 HINT = f"type -c {FIRST}; `python train.py` lists all configs"
 
 
 def experiments() -> list[Path]:
-    """The complete configs, that is, all except those of `extras/`."""
+    """The complete configs."""
     return sorted(path for path in CONFIGS.glob("*/*.yaml") if path.parent.name != "extras")
 
 
 def extras() -> list[Path]:
-    """The configs that are added to a complete one."""
+    """The configs to add to a complete one."""
     return sorted((CONFIGS / "extras").glob("*.yaml"))
 
 
@@ -37,9 +47,8 @@ def overview() -> str:
     """All configs with their titles, and a command to copy."""
 
     def table(paths: list[Path]) -> str:
-        names = [str(path.relative_to(PROJECT)) for path in paths]
-        width = max(map(len, names))
-        return "\n".join(f"  {name:{width}}  {title(path)}" for name, path in zip(names, paths, strict=True))
+        names = {str(path.relative_to(PROJECT)): title(path) for path in paths}
+        return "\n".join(f"  {name:{max(map(len, names))}}  {purpose}" for name, purpose in names.items())
 
     return (
         f"Experiments:\n{table(experiments())}\n\nTo add to any of them with another -c:\n{table(extras())}\n\n"
@@ -50,6 +59,7 @@ def overview() -> str:
 def help_text() -> str:
     """The commands and the most used options."""
     commands = "\n".join(f"  {name:9} {purpose}" for name, purpose in COMMANDS.items())
+    predict = "\n".join(f"  {f'--{name} VALUE':22} for predict: {purpose}" for name, (_, purpose) in PREDICT.items())
     return f"""\
 python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
 
@@ -58,11 +68,7 @@ python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
 
   -c CONFIG              listed by `python train.py`; later files override earlier ones, flags override both
   --ckpt_path FILE       a checkpoint: `fit` resumes from it; the other commands need nothing else
-  --images PATH          for predict: an image, or a folder of images
-  --audio PATH           for predict: a recording of a spoken digit as wav file, or a folder of recordings
-  --prompt TEXT          for predict with a network of Text: continues this text
-  --temperature NUMBER   with --prompt: lower values make likely characters more likely (default: 0.8)
-  --length N             with --prompt: number of characters to write (default: 500)
+{predict}
   --model NAME           a class of models/, or the import path of your own
   --model.OPTION VALUE   listed by: python train.py fit --model.help NAME
   --data NAME            a class of datamodules/, or the import path of your own
@@ -76,7 +82,7 @@ python train.py COMMAND [-c CONFIG ...] [--NAME VALUE ...]
 
 
 def find_mistake(arguments: list[str]) -> str | None:
-    """The error message for a missing or misspelt command or config, or None. The parser finds all other mistakes."""
+    """The error message for a missing or misspelt command or config. The parser finds all other mistakes."""
     command = arguments[0]
     if command.startswith("-") or command.endswith(".yaml"):
         typed = [*(["-c"] if command.endswith(".yaml") else []), *arguments]
@@ -84,7 +90,7 @@ def find_mistake(arguments: list[str]) -> str | None:
     if command not in COMMANDS:
         known = [*COMMANDS, "doctor"]
         return f"{command!r} is not a command; type {nearest(command, known) or 'one of ' + ', '.join(known)}"
-    missing = [path for path in typed_configs(arguments) if not Path(path).expanduser().exists()]
+    missing = [path for path in typed_configs(arguments) if not Path(path).expanduser().is_file()]
     return missing_config(missing[0]) if missing else None
 
 
@@ -96,6 +102,12 @@ def typed_configs(arguments: list[str]) -> list[str]:
 def missing_config(path: str, flag: str = "-c ") -> str:
     """The error message for a config that does not exist."""
     known = {str(config.relative_to(PROJECT)): config.stem for config in [*experiments(), *extras()]}
-    same = [name for name, stem in known.items() if stem == path]  # `-c smoke`
-    near = same[0] if same else nearest(path, known)
+    near = next((name for name, stem in known.items() if stem == path), None) or nearest(path, known)  # `-c smoke`
     return f"there is no config {path}; {f'type {flag}{near}' if near else HINT}"
+
+
+def nearest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The most similar name, ignoring case, or None if no name is similar."""
+    lowered = {one.lower(): one for one in names}
+    found = difflib.get_close_matches(name.lower(), lowered, 1, cutoff)
+    return lowered[found[0]] if found else None

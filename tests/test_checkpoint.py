@@ -101,10 +101,10 @@ def test_loading_may_be_changed(checkpoint: Path) -> None:
     ("flags", "differing"),
     [
         (["--model.hidden_size=64"], "model.hidden_size is 32 there and not 64"),
-        (["--model=DeepMLP"], "model is ShallowMLP there and not DeepMLP"),
+        (["--model=DeepMLP"], "model.class_path is ShallowMLP there and not DeepMLP"),
         (
             ["-c", str(PROJECT / "configs" / "sequence" / "gru.yaml")],
-            "model is ShallowMLP there and not RNN, data is MNIST there and not Seq",
+            "model.class_path is ShallowMLP there and not RNN.*, data.class_path is MNIST there and not Seq",
         ),
         (["--data.val_size=0"], "data.val_size is 5000 there and not 0"),
         (["--data.variant=kmnist", "--data.source=full"], "data.variant is mnist there and not kmnist"),
@@ -252,7 +252,7 @@ def test_checkpoint_of_another_program_needs_a_config(checkpoint: Path, tmp_path
     saved = torch.load(checkpoint, weights_only=True)
     del saved["config"]
     torch.save(saved, tmp_path / "bare.ckpt")
-    with pytest.raises(ValueError, match=r"test needs a config; type -c configs/"):
+    with pytest.raises(ValueError, match=r"test needs a config with model and data; type -c configs/"):
         train.main(["test", f"--ckpt_path={tmp_path / 'bare.ckpt'}"])
     config = str(PROJECT / "configs" / "mnist" / "shallow_mlp.yaml")
     flags = ["-c", config, "--model.hidden_size=32", "--data.source=subset"]
@@ -339,7 +339,7 @@ def test_predictions_on_recordings_need_no_data_set(fit: Fit, tmp_path: Path, mo
     with pytest.raises(ValueError, match="is not made of images, so it cannot read"):
         train.main(["predict", *flags, f"--images={tmp_path}"])
     with pytest.raises(
-        ValueError, match=r"there is no --audio=gone\.wav; type the path of a recording, or of a folder"
+        ValueError, match=r"there is no --audio=gone\.wav; type the path of a recording of a spoken digit"
     ):
         train.main(["predict", *flags, "--audio=gone.wav"])
 

@@ -56,7 +56,7 @@ def test_train_builds_the_command_of_a_page(
         return  # other tests run these
     if "configs/extras/gpu.yaml" in words:  # the machine of the tests may have none
         words += ["--trainer.accelerator=cpu", "--trainer.devices=1", "--trainer.sync_batchnorm=false"]
-    assert build(words).subcommand == words[0]
+    assert build(words).command == words[0]
 
 
 @pytest.mark.parametrize("typed", commands("compare"))
@@ -71,7 +71,7 @@ def test_compare_plans_runs_that_can_be_built(typed: str, monkeypatch: pytest.Mo
     options = compare.parser(None).parse_intermixed_args(names)
     made = plan.make(options.configs, options.vary, shlex.split(flags), options.seeds)
     for entry in (made.entries[0], made.entries[-1]):
-        assert build(entry.argv).subcommand == "fit"
+        assert build(entry.argv).command == "fit"
 
 
 def test_make_has_the_targets_of_the_pages() -> None:
