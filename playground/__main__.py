@@ -12,7 +12,7 @@ import torch
 from engine.cli import InputError
 from engine.setup import set_up_process
 from playground.digits import DigitReader
-from playground.server import Playground, start
+from playground.server import Playground
 from playground.settings import Settings
 from playground.take_away import from_config
 
@@ -37,7 +37,7 @@ def main() -> None:
         sys.exit(f"playground: {error}")
     playground = Playground(settings, options.host, options.digits)
     try:
-        asyncio.run(serve(playground, options.host, options.port, not options.no_browser))
+        asyncio.run(serve(playground, options.port, not options.no_browser))
     except KeyboardInterrupt:
         print()
     except OSError as error:
@@ -46,9 +46,9 @@ def main() -> None:
         sys.exit(f"playground: port {options.port} is in use; pass another one: --port {options.port + 1}")
 
 
-async def serve(playground: Playground, host: str, port: int, opens_browser: bool) -> None:
+async def serve(playground: Playground, port: int, opens_browser: bool) -> None:
     """Serves until it is cancelled."""
-    address = await start(playground, host, port)
+    address = await playground.start(port)
     print(f"The playground is at {address} (Ctrl-C stops it)", flush=True)
     if opens_browser:
         webbrowser.open(address)

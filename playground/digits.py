@@ -1,16 +1,10 @@
 """A trained network reads a drawn digit: class probabilities, the outputs of its stages, and its input gradient.
 
-The shipped checkpoint is a LeNet trained on the 55,000 training digits of MNIST. To make it again:
-
-    python train.py fit -c configs/mnist/lenet.yaml
-    python -m playground.digits runs/lenet/version_0/checkpoints/best.ckpt playground/lenet.ckpt
+The shipped checkpoint is a LeNet trained on the 55,000 training digits of MNIST. It is the `state_dict`, `config` and
+`hyper_parameters` of the `best.ckpt` that `python train.py fit -c configs/mnist/lenet.yaml` saves.
 """
 
-from __future__ import annotations
-
 import functools
-import sys
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +18,13 @@ import models
 from callbacks.parts import by_unit, evenly_spaced, recorded, stages
 from datamodules.images import SIDE, BlankError, fit
 from engine.checkpoints import read_checkpoint
-from playground.frame import to_bytes
+from playground.frame import to_base64, to_bytes
 
 SHIPPED = Path(__file__).parent / "lenet.ckpt"
 DRAWING_SIDE = 280  # pixels
 MOST_CHECKPOINTS = 20  # newest checkpoints that are offered
 MOST_STAGES = 12  # shown per network
 MOST_CHANNELS = 64  # images shown per stage
-TRAINING_STATE = ("optimizer_states", "lr_schedulers", "loops", "callbacks")  # parts of a checkpoint
 
 
 class DigitReader:
@@ -39,10 +32,6 @@ class DigitReader:
 
     Args:
         path: A checkpoint of `train.py`, with a model of this package and the data `MNIST` or `SequenceMNIST`.
-
-    Attributes:
-        data: The data module of the checkpoint. It normalises images and gives them the shape that the network takes.
-        model: The network.
 
     Raises:
         ValueError: If the file is not such a checkpoint.
@@ -53,15 +42,14 @@ class DigitReader:
             checkpoint = read_checkpoint(path)
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror}; pass the path of a checkpoint") from error
-        config = stored_config(checkpoint)
-        data = digits_of(config)
+        data = digits_of(checkpoint)
         if data is None:
             raise ValueError(f"{path} was not trained on MNIST digits by train.py; pass a checkpoint that was")
-        self.data = data
-        kind = config["model"]["class_path"].rpartition(".")[2]
+        kind = checkpoint["hyper_parameters"]["_class_path"].rpartition(".")[2]
         if kind not in models.__all__:
             raise ValueError(f"{path} holds a {kind}; pass a checkpoint with a model of this package")
         options = {name: value for name, value in checkpoint["hyper_parameters"].items() if not name.startswith("_")}
+        self.data = data  # normalises images, and gives them the shape that the network takes
         self.model: nn.Module = getattr(models, kind)(**options)
         try:
             self.model.load_state_dict(checkpoint["state_dict"])
@@ -82,8 +70,6 @@ class DigitReader:
         Raises:
             ValueError: If the number of bytes is another.
         """
-        if len(pixels) != DRAWING_SIDE**2:
-            raise ValueError(f"the drawing has {len(pixels)} bytes; send {DRAWING_SIDE}x{DRAWING_SIDE}")
         drawing = np.frombuffer(pixels, dtype=np.uint8).reshape(DRAWING_SIDE, DRAWING_SIDE) / 255
         probabilities, gradient, described = torch.zeros(self.data.num_outputs), torch.zeros(SIDE, SIDE), []
         try:
@@ -98,8 +84,8 @@ class DigitReader:
         return {
             "type": "digit",
             "probabilities": probabilities.tolist(),
-            "image": encoded(image),
-            "gradients": encoded(to_bytes(gradient, largest(gradient))),
+            "image": to_base64(image),
+            "gradients": to_base64(to_bytes(gradient, largest(gradient))),
             "stages": described,
         }
 
@@ -117,13 +103,9 @@ class DigitReader:
         return logits.detach(), gradient, outputs
 
 
-def stored_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The config of the run that made a checkpoint. Empty if `train.py` did not make it."""
-    return yaml.safe_load(checkpoint.get("config", "")) or {}
-
-
-def digits_of(config: dict[str, Any]) -> datamodules.MNIST | None:
-    """The data module of a config if its data are the digits of MNIST. No data is loaded."""
+def digits_of(checkpoint: dict[str, Any]) -> datamodules.MNIST | None:
+    """The data module of a checkpoint if its data are the digits of MNIST. No data is loaded."""
+    config = yaml.safe_load(checkpoint.get("config", "")) or {}
     data = config.get("data", {})
     kind, options = data.get("class_path", "").rpartition(".")[2], data.get("init_args", {})
     if kind not in ("MNIST", "SequenceMNIST") or options.get("variant", "mnist") != "mnist":
@@ -147,7 +129,7 @@ def describe(name: str, stage: nn.Module, output: Tensor, model: nn.Module) -> d
         "layers": [type(layer).__name__ for layer in (stage if isinstance(stage, nn.Sequential) else [stage])],
         "channels": output.shape[1] if output.ndim == 4 else len(maps),
         "shape": list(maps.shape),
-        "maps": encoded(to_bytes(maps, largest(maps))),
+        "maps": to_base64(to_bytes(maps, largest(maps))),
         "range": largest(maps),
         "is_signed": bool(maps.min() < 0),
     }
@@ -158,37 +140,20 @@ def largest(values: Tensor) -> float:
     return float(values.detach().abs().max()) or 1.0
 
 
-def encoded(values: np.ndarray) -> str:
-    return b64encode(values.tobytes()).decode()
-
-
 @functools.cache
 def holds_digits(path: Path, modified: int) -> bool:
-    """Whether a file is a checkpoint of MNIST digits. A file is read again only if its time of change is another."""
+    """Whether a file is a checkpoint of MNIST digits. It is read again only when it was modified."""
     try:
-        return digits_of(stored_config(read_checkpoint(path))) is not None
+        return digits_of(read_checkpoint(path)) is not None
     except (OSError, ValueError):  # a run may be writing it
         return False
 
 
 def find_checkpoints(runs: Path) -> dict[str, Path]:
-    """The shipped checkpoint and those below `runs` that were trained on MNIST digits, by name.
-
-    Only the newest 20 files named `best.ckpt` are considered.
-    """
+    """By name: the shipped checkpoint, and the newest 20 `best.ckpt` below `runs` without those of other data."""
     found = {"LeNet, shipped with the playground": SHIPPED}
     files = sorted(runs.rglob("best.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[:MOST_CHECKPOINTS]:
         if holds_digits(file, file.stat().st_mtime_ns):
             found[file.relative_to(runs).parent.as_posix().removesuffix("/checkpoints")] = file
     return found
-
-
-def strip(source: Path, target: Path) -> None:
-    """Writes a checkpoint without the state of the optimizer and the training loop."""
-    checkpoint = read_checkpoint(source)
-    torch.save({name: part for name, part in checkpoint.items() if name not in TRAINING_STATE}, target)
-
-
-if __name__ == "__main__":
-    strip(Path(sys.argv[1]), Path(sys.argv[2]))

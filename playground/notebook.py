@@ -1,14 +1,12 @@
 """The playground in a Jupyter notebook."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from concurrent.futures import Future
 
 from IPython.display import IFrame
 
-from playground.server import Playground, start
+from playground.server import Playground
 from playground.settings import Settings
 from playground.take_away import from_config
 
@@ -27,7 +25,7 @@ def show(config: str | None = None, height: int = 900) -> IFrame:
     address: Future[str] = Future()
 
     async def serve() -> None:
-        address.set_result(await start(Playground(settings, "127.0.0.1"), "127.0.0.1", port=0))
+        address.set_result(await Playground(settings, "127.0.0.1").start(port=0))
         await asyncio.Event().wait()
 
     threading.Thread(target=lambda: asyncio.run(serve()), name="playground", daemon=True).start()

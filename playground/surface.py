@@ -1,7 +1,5 @@
 """The path of training on the loss surface."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -42,24 +40,19 @@ def loss_surface(network: Network, path: list[Tensor]) -> dict[str, Any]:
     low, high = places.amin(0), places.amax(0)
     margin = MARGIN * (high - low).max().clamp(min=1e-6)
     ends = zip((low - margin).tolist(), (high + margin).tolist(), strict=True)
-    axes = [torch.linspace(start, end, SIZE) for start, end in ends]
-    inputs, targets = (values[:MAX_POINTS] for values in network.data.splits["train"])
+    x, y = (torch.linspace(start, end, SIZE) for start, end in ends)
+    weights = path[-1] + torch.cartesian_prod(y, x).flip(1) @ directions[:2]  # (SIZE * SIZE, number of weights)
+
     model = network.at(None)
-
-    def loss_at(weights: Tensor) -> Tensor:
-        parts = weights.split([parameter.numel() for parameter in model.parameters()])
-        parameters = {
-            name: part.view_as(old) for (name, old), part in zip(model.named_parameters(), parts, strict=True)
-        }
-        return network.loss(functional_call(model, parameters, (inputs,)), targets)
-
-    vertical, horizontal = torch.meshgrid(axes[1], axes[0], indexing="ij")
-    weights = path[-1] + torch.stack([horizontal.flatten(), vertical.flatten()], dim=1) @ directions[:2]
-    losses = vmap(loss_at, chunk_size=SIZE)(weights)  # one after another takes seconds for a deep network
+    parts = weights.split([parameter.numel() for parameter in model.parameters()], dim=1)
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    parameters = {name: part.unflatten(1, shapes[name]) for name, part in zip(shapes, parts, strict=True)}
+    inputs, targets = (values[:MAX_POINTS] for values in network.data.splits["train"])
+    loss_of = vmap(lambda chosen: model.loss(functional_call(model, chosen, (inputs,)), targets), chunk_size=SIZE)
     return {
         "size": SIZE,
-        "axes": [[float(axis[0]), float(axis[-1])] for axis in axes],
-        "losses": [finite(loss) for loss in losses.tolist()],
+        "axes": [[float(axis[0]), float(axis[-1])] for axis in (x, y)],
+        "losses": [finite(loss) for loss in loss_of(parameters).tolist()],  # one by one takes seconds if it is deep
         "path": places.tolist(),
         "explained": (squares / squares.sum())[:2].nan_to_num().tolist(),
     }

@@ -89,7 +89,7 @@ export function updateCard({ root, index, view }, state, data, outputs) {
 /** @param {object} card @param {object} network its part of the frame @param {object} frame @param {object} state */
 export function drawCard(card, network, frame, state) {
   card.view.draw(network, frame);
-  card.output.draw(network, frame, state);
+  card.output.draw(network, state);
   const [train, test] = network.loss;
   const [trainCorrect, testCorrect] = (network.accuracy ?? []).map(percent);
   const texts = [lossText(train), trainCorrect, lossText(test), testCorrect];

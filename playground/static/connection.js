@@ -3,21 +3,19 @@
 const TYPES = { f4: Float32Array, u1: Uint8Array };
 
 /**
- * A binary frame is 4 bytes N, N bytes of JSON, then arrays. A `ref` in the JSON is an index into the arrays.
+ * A binary frame is 4 bytes N, N bytes of JSON, then the arrays that the JSON refers to.
  *
  * @param {ArrayBuffer} buffer
- * @returns {object} the JSON, with `arrays` replaced by typed arrays
+ * @returns {object} the JSON, with typed arrays that know their `shape`
  */
 export function decodeFrame(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  const start = 4 + length;
-  header.shapes = header.arrays.map((array) => array.shape);
-  header.arrays = header.arrays.map(({ dtype, shape, offset }) => {
+  return JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)), (_, value) => {
+    if (!value?.dtype) return value;
+    const { dtype, shape, offset } = value;
     const size = shape.reduce((product, side) => product * side, 1);
-    return new TYPES[dtype](buffer, start + offset, size);
+    return Object.assign(new TYPES[dtype](buffer, 4 + length + offset, size), { shape });
   });
-  return header;
 }
 
 /**

@@ -69,10 +69,9 @@ export function createEditForm(send) {
   };
   const read = () => {
     const { view, layer, unit } = place;
-    const refs = choice.value === "bias" ? view.last.biases : view.last.weights;
-    const numbers = view.frame.arrays[refs[layer]];
-    const inputs = view.frame.shapes[view.last.weights[layer]][1];
-    const number = choice.value === "bias" ? numbers[unit] : numbers[unit * inputs + Number(choice.value)];
+    const weights = view.last.weights[layer];
+    const number = choice.value === "bias"
+      ? view.last.biases[layer][unit] : weights[unit * weights.shape[1] + Number(choice.value)];
     value.value = Number(number.toPrecision(4));
   };
   choice.addEventListener("change", read);

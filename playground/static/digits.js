@@ -55,7 +55,7 @@ export function createDigitsTab(root, send) {
   clear.addEventListener("click", () => drawing.replace([]));
   example.addEventListener("click", () => drawing.replace(structuredClone(EXAMPLE)));
   chooser.addEventListener("change", () => {
-    send({ type: "load", id: chooser.value });
+    send({ type: "load", name: chooser.value });
     sendSoon();
   });
   onThemeChange(() => {
@@ -82,11 +82,11 @@ export function createDigitsTab(root, send) {
     if (isChanged) sendSoon();
   }
 
-  function showCheckpoints({ checkpoints, loaded }) {
+  function showCheckpoints({ names, loaded }) {
     const selected = loaded ?? chooser.value;
-    const isLost = loaded === null && selected && selected !== checkpoints[0].id;
-    if (isLost) send({ type: "load", id: selected }); // a new connection reads with the first network
-    chooser.replaceChildren(...checkpoints.map(({ id, name }) => new Option(name, id, false, id === selected)));
+    const isLost = loaded === null && selected && selected !== names[0];
+    if (isLost) send({ type: "load", name: selected }); // a new connection reads with the first network
+    chooser.replaceChildren(...names.map((name) => new Option(name, name, false, name === selected)));
   }
 
   function showDigit(message) {

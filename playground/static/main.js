@@ -62,7 +62,7 @@ function onMessage(message) {
   else if (type === "points") change({ shape: "points", points: message.points, points_task: message.points_task });
   else if (type === "config") showConfig(message);
   else if (type === "neuron" || type === "surface") panels.show(message);
-  else if (["checkpoints", "digit", "loaded"].includes(type)) digits.show(message);
+  else if (type === "checkpoints" || type === "digit") digits.show(message);
 }
 
 /** Shows an error. If the server has refused the settings of a link, the page goes back to its defaults. */

@@ -207,9 +207,8 @@ export class NetworkView {
     this.last = network;
     this.frame = frame;
     if (network.layers.length !== this.layers?.length) return; // not built yet, or older than the last change
-    for (const [layer, ref] of Object.entries(network.maps)) {
-      const bytes = frame.arrays[ref];
-      const [count, grid] = frame.shapes[ref];
+    for (const [layer, bytes] of Object.entries(network.maps)) {
+      const [count, grid] = bytes.shape;
       const nodes = this.nodes.get(Number(layer));
       const range = network.ranges[layer];
       if (!nodes || nodes.length !== count) continue;
@@ -224,7 +223,7 @@ export class NetworkView {
   }
 
   #drawLines() {
-    const { context, last, frame, colours } = this;
+    const { context, last, colours } = this;
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, this.layout.width, this.layout.height);
     context.strokeStyle = colours.link;
@@ -246,7 +245,7 @@ export class NetworkView {
     context.globalAlpha = 1;
     context.setLineDash([]);
     for (const [layer, nodes] of this.nodes) {
-      const biases = frame.arrays[last.biases[layer]];
+      const biases = last.biases[layer];
       nodes.forEach(({ x, y }, unit) => {
         context.fillStyle = valueColour(Math.max(-1, Math.min(1, biases[unit])));
         context.fillRect(x - 4, y - 4, 8, 8);
@@ -269,9 +268,9 @@ export class NetworkView {
   }
 
   #weight({ layer, unit, input }) {
-    const ref = this.last.weights[layer];
-    const [units, inputs] = this.frame.shapes[ref];
-    return unit < units && input < inputs ? this.frame.arrays[ref][unit * inputs + input] : undefined;
+    const weights = this.last.weights[layer];
+    const [units, inputs] = weights.shape;
+    return unit < units && input < inputs ? weights[unit * inputs + input] : undefined;
   }
 
   #lineAt({ offsetX, offsetY, target }) {

@@ -33,30 +33,28 @@ export class OutputView {
   /** @param {object | null} target a hovered neuron or feature, or null for the output of the network */
   show(target) {
     this.target = target;
-    if (this.network) this.draw(this.network, this.frame, this.state);
+    if (this.network) this.draw(this.network, this.state);
   }
 
-  /** @param {object} network its part of the frame @param {object} frame @param {object} state */
-  draw(network, frame, state) {
-    Object.assign(this, { network, frame, state });
+  /** @param {object} network its part of the frame @param {object} state */
+  draw(network, state) {
+    Object.assign(this, { network, state });
     const { target } = this;
     let label = "Output of the network";
     if (target?.feature) {
       label = target.label;
       this.#paint(target.bytes, target.size, { discrete: state.discretize });
     } else if (target && network.maps[target.layer] !== undefined) {
-      const ref = network.maps[target.layer];
-      const [count, size] = frame.shapes[ref];
+      const maps = network.maps[target.layer];
+      const [count, size] = maps.shape;
       if (target.unit < count) {
-        const bytes = frame.arrays[ref].subarray(target.unit * size * size, (target.unit + 1) * size * size);
+        const bytes = maps.subarray(target.unit * size * size, (target.unit + 1) * size * size);
         this.#paint(bytes, size, { discrete: state.discretize, range: network.ranges[target.layer] });
         label = target.label;
       }
     } else {
-      const [size] = frame.shapes[network.output];
-      const classes = network.confidence !== undefined && network.confidence !== null;
-      const confidence = classes ? frame.arrays[network.confidence] : null;
-      this.#paint(frame.arrays[network.output], size, { discrete: state.discretize, classes, confidence });
+      const { output, confidence } = network; // confidence: with more than two classes
+      this.#paint(output, output.shape[0], { discrete: state.discretize, confidence });
     }
     if (this.caption.textContent !== label) this.caption.textContent = label;
   }

@@ -33,7 +33,7 @@ SIZES = [(1280, 800), (390, 844)]
 
 FRAME = """() => {
   const { frames, state, last } = window.playground;
-  const read = (ref) => Array.from(last.arrays[ref]);
+  const read = (values) => Array.from(values);
   return {
     frames, state, epoch: last.epoch, batch: last.batch, playing: last.playing, index: last.index,
     networks: last.networks.map((network) => ({
@@ -440,7 +440,7 @@ def test_weights_can_be_edited(visit: Visit) -> None:
     visitor.element("edit-value").press("Enter")
     is_weight = """([index, value]) => {
       const { last } = window.playground;
-      return last.arrays[last.networks[0].weights[0]][index] === value;
+      return last.networks[0].weights[0][index] === value;
     }"""
     visitor.wait(is_weight, [0, 1.25])
     visitor.click("edit-close")
