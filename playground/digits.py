@@ -18,7 +18,7 @@ import models
 from callbacks.parts import by_unit, evenly_spaced, recorded, stages
 from datamodules.images import SIDE, BlankError, fit
 from engine.checkpoints import read_checkpoint
-from playground.frame import to_base64, to_bytes
+from playground.frame import to_bytes
 
 SHIPPED = Path(__file__).parent / "lenet.ckpt"
 DRAWING_SIDE = 280  # pixels
@@ -30,11 +30,8 @@ MOST_CHANNELS = 64  # images shown per stage
 class DigitReader:
     """A network trained on MNIST, ready to read drawings. It runs on the CPU, in evaluation mode.
 
-    Args:
-        path: A checkpoint of `train.py`, with a model of this package and the data `MNIST` or `SequenceMNIST`.
-
     Raises:
-        ValueError: If the file is not such a checkpoint.
+        ValueError: If the file is not a checkpoint of a model of this package on the data `MNIST` or `SequenceMNIST`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,17 +81,15 @@ class DigitReader:
         return {
             "type": "digit",
             "probabilities": probabilities.tolist(),
-            "image": to_base64(image),
-            "gradients": to_base64(to_bytes(gradient, largest(gradient))),
+            "image": image,
+            "gradients": to_bytes(gradient, largest(gradient)),
             "stages": described,
         }
 
     def respond(self, image: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The logits `(10,)` for an image, the gradient of the largest, and the outputs of the stages by name.
 
-        Args:
-            image: Pixels `(28, 28)` from 0 to 255. The gradient has the same shape, whatever the order in which the
-                network reads the pixels.
+        The image has pixels `(28, 28)` from 0 to 255. The gradient has its shape, also if the network reads sequences.
         """
         with torch.enable_grad(), recorded(stages(self.model)) as outputs:
             image = image.clone().requires_grad_()
@@ -128,8 +123,7 @@ def describe(name: str, stage: nn.Module, output: Tensor, model: nn.Module) -> d
         "name": name,
         "layers": [type(layer).__name__ for layer in (stage if isinstance(stage, nn.Sequential) else [stage])],
         "channels": output.shape[1] if output.ndim == 4 else len(maps),
-        "shape": list(maps.shape),
-        "maps": to_base64(to_bytes(maps, largest(maps))),
+        "maps": to_bytes(maps, largest(maps)),
         "range": largest(maps),
         "is_signed": bool(maps.min() < 0),
     }

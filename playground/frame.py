@@ -1,8 +1,7 @@
-"""What the page shows of a network at one moment, as one binary message."""
+"""What the page shows of a network at one moment, and how messages for the page are written."""
 
 import json
 import math
-from base64 import b64encode
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,8 @@ FINE_GRID = 100  # of the picture of the output
 MAX_PICTURES = 8  # a network with more hidden layers shows the first two and the last two, until others are unfolded
 
 
-def encode(header: dict[str, Any]) -> bytes:
-    """A message: the length of the header in 4 bytes (little-endian), the header as JSON, and the arrays in it.
+def encode(message: dict[str, Any]) -> bytes:
+    """A message for the page: the length of its JSON in 4 bytes (little-endian), the JSON, and the arrays in it.
 
     In the JSON, an array of uint8 or float32 is replaced by its `dtype`, its `shape`, and its `offset` in bytes.
     """
@@ -32,7 +31,7 @@ def encode(header: dict[str, Any]) -> bytes:
         content.extend(bytes(-len(content) % 4))
         return {"dtype": values.dtype.str[1:], "shape": values.shape, "offset": offset}
 
-    text = json.dumps(header, default=reference, allow_nan=False).encode()
+    text = json.dumps(message, default=reference, allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
     return len(text).to_bytes(4, "little") + text + content
 
@@ -48,10 +47,6 @@ def to_bytes(values: Tensor, limit: float) -> np.ndarray:
     return to_numpy((values / limit).nan_to_num().clamp(-1, 1) * 127 + 128).round().astype(np.uint8)
 
 
-def to_base64(values: np.ndarray) -> str:
-    return b64encode(values.tobytes()).decode()
-
-
 def default_pictures(num_layers: int) -> list[int]:
     """The hidden layers with pictures, unless the page asks for others."""
     everything = list(range(num_layers))
@@ -59,13 +54,7 @@ def default_pictures(num_layers: int) -> list[int]:
 
 
 def describe(network: Network, model: Any, pictures: list[int]) -> dict[str, Any]:
-    """The weights, gradients and pictures of a network.
-
-    Args:
-        network: The network.
-        model: Its weights at the moment that is shown.
-        pictures: The hidden layers that are shown as pictures.
-    """
+    """The weights, gradients and pictures of a network with the weights of `model`. `pictures` lists hidden layers."""
     linears = weight_layers(model)
     size = FINE_GRID if len(network.layers) <= MAX_PICTURES else GRID  # a deep network takes longer to compute
     with torch.no_grad():

@@ -61,15 +61,19 @@ class Network:
 
     def make_batches(self) -> Iterator[tuple[Batch, bool]]:
         """The batches of all epochs, each with whether it is the last one of its epoch."""
+        while True:
+            epoch = self.batches_of_epoch()
+            for number, batch in enumerate(epoch, start=1):
+                yield batch, number == len(epoch)
+
+    def batches_of_epoch(self) -> Any:
         if self.is_original:
             inputs, targets = self.data.splits["train"]
-            for indices, is_last in batches(len(targets), self.settings.batch_size):
-                yield (inputs[indices], to_values(targets[indices])), is_last
+            indices = batches(len(targets), self.settings.batch_size, self.epoch)
+            return [(inputs[chosen], to_values(targets[chosen])) for chosen in indices]
         loader: Any = self.data.train_dataloader()
-        while True:
-            loader.set_epoch(self.epoch)
-            for number, batch in enumerate(loader, start=1):
-                yield batch, number == len(loader)
+        loader.set_epoch(self.epoch)
+        return loader
 
     def step(self) -> None:
         """Trains on the next batch."""
@@ -161,14 +165,9 @@ def weight_layers(model: Any) -> list[nn.Linear]:
     return [part for part in model.modules() if isinstance(part, nn.Linear)]
 
 
-def output_activation(model: Any) -> nn.Module:
-    """The activation function of the output."""
-    return getattr(model, "output_activation", nn.Identity())
-
-
 def outputs_by_layer(model: Any, inputs: Tensor) -> list[Tensor]:
     """Returns the output `(B, U)` of each hidden layer, and last the output `(B, K)` of the network."""
     outputs = [inputs]
     for layer in hidden_layers(model):
         outputs.append(layer(outputs[-1]))
-    return [*outputs[1:], output_activation(model)(model.head(outputs[-1]))]
+    return [*outputs[1:], getattr(model, "output_activation", nn.Identity())(model.head(outputs[-1]))]

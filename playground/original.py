@@ -5,7 +5,7 @@ Differences: the examples of an update are computed together. The result is the 
 weight between two updates.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -53,11 +53,11 @@ def to_values(targets: Tensor) -> Tensor:
     return targets if targets.is_floating_point() else 2.0 * targets[:, None] - 1
 
 
-def batches(num_samples: int, batch_size: int) -> Iterator[tuple[Tensor, bool]]:
-    """The indices of each update, and whether it is the last one of its epoch. Never ends.
+def batches(num_samples: int, batch_size: int, epoch: int) -> list[Tensor]:
+    """The indices of the examples of each update in an epoch.
 
-    The order is the same in every epoch. Examples that do not fill a batch at the end of an epoch join the first update
-    of the next one.
+    The order is always the same. Examples that do not fill a batch at the end of an epoch join the first update of the
+    next one.
 
     Raises:
         ValueError: If the examples do not fill a batch.
@@ -67,13 +67,11 @@ def batches(num_samples: int, batch_size: int) -> Iterator[tuple[Tensor, bool]]:
             f"batch_size={batch_size} gives no update with {num_samples} training samples; "
             f"use batch_size=1 to {num_samples}"
         )
-    num_updates = num_samples // batch_size
-    *updates, rest = torch.arange(num_samples).tensor_split(batch_size * torch.arange(1, num_updates + 1))
-    first_again = torch.cat([rest, updates[0]])
-    while True:
-        for number, update in enumerate(updates, start=1):
-            yield update, number == num_updates
-        updates[0] = first_again
+    num_rest = num_samples % batch_size
+    updates = list(torch.arange(num_samples - num_rest).split(batch_size))
+    if epoch > 0:
+        updates[0] = torch.cat([torch.arange(num_samples - num_rest, num_samples), updates[0]])
+    return updates
 
 
 class OriginalSGD(Optimizer):

@@ -6,7 +6,6 @@ import json
 import logging
 import secrets
 import time
-from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from aiohttp import WSMsgType, web
 
 from engine.paths import RUNS
 from playground.digits import DigitReader, find_checkpoints
+from playground.frame import encode
 from playground.session import Handler, Message, Session
 from playground.settings import Settings, own_points
 
@@ -79,11 +79,11 @@ class Playground:
         # the page is usually on the same machine, where compression saves nothing
         socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT, compress=False)
         await socket.prepare(request)
+        visitor = Visitor(socket, self)
         if len(self.connected) >= MAX_VISITORS:
-            await socket.send_json({"type": "error", "message": f"{MAX_VISITORS} pages are open. Close one of them."})
+            await visitor.send({"type": "error", "message": f"{MAX_VISITORS} pages are open. Close one of them."})
             await socket.close()
             return socket
-        visitor = Visitor(socket, self)
         self.connected.add(visitor.name)
         training = asyncio.create_task(visitor.train())
         try:
@@ -92,17 +92,15 @@ class Playground:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
                     await visitor.receive(json.loads(message.data))
+                elif message.type == WSMsgType.BINARY:
+                    await visitor.receive({"type": "digit", "pixels": message.data})
         except ConnectionError:
             pass  # the page was closed while an answer was on its way
         finally:
             training.cancel()
             self.connected.discard(visitor.name)
-            asyncio.get_running_loop().call_later(KEEP, self.forget, visitor.name)
+            asyncio.get_running_loop().call_later(KEEP, self.sessions.pop, visitor.name, None)
         return socket
-
-    def forget(self, name: str) -> None:
-        if name not in self.connected:
-            self.sessions.pop(name, None)
 
 
 class Visitor(Handler):
@@ -116,7 +114,7 @@ class Visitor(Handler):
         self.wake = asyncio.Event()
 
     async def send(self, message: Message) -> None:
-        await self.socket.send_str(json.dumps(message, allow_nan=False))
+        await self.socket.send_bytes(encode(message))
 
     async def receive(self, message: Message) -> None:
         """Answers a message of the page. A wrong value is reported, and nothing changes."""
@@ -164,10 +162,10 @@ class Visitor(Handler):
         self.reader = DigitReader(paths[name])
         return [{"type": "checkpoints", "names": [*paths], "loaded": name}]
 
-    def do_digit(self, pixels: str) -> list[Message]:
+    def do_digit(self, pixels: bytes) -> list[Message]:
         if self.reader is None:
             self.reader = DigitReader(next(iter(self.checkpoints().values())))
-        return [self.reader.read(b64decode(pixels))]
+        return [self.reader.read(pixels)]
 
     # training
 
@@ -185,7 +183,7 @@ class Visitor(Handler):
                     await self.send(reply)
                 if session.wants_frame() and time.perf_counter() >= next_frame:
                     next_frame = time.perf_counter() + FRAME_INTERVAL
-                    await self.socket.send_bytes(session.frame())
+                    await self.send(session.frame())
             except ConnectionError:
                 return  # the page was closed, which `visit` notices too
             except Exception:

@@ -11,9 +11,8 @@ from datamodules.plane import FEATURES
 from engine.paths import RUNS
 from playground import frame
 from playground.network import Network
-from playground.neuron import explain_neuron
+from playground.panels import explain_neuron, loss_surface
 from playground.settings import LIVE, MAX_EPOCHS, Settings
-from playground.surface import loss_surface
 from playground.take_away import take_away, write_curves
 
 Message = dict[str, Any]
@@ -222,7 +221,7 @@ class Session(Handler):
             "num_classes": self.data.num_outputs,
             "limit": frame.value_limit(self.data),
             **points,
-            "feature_maps": [frame.to_base64(values) for values in maps],
+            "feature_maps": maps,
             "grid": frame.GRID,
         }
 
@@ -230,8 +229,8 @@ class Session(Handler):
         """Whether the page has drawn the last frame, and there is something new to show."""
         return self.is_seen and self.has_changed
 
-    def frame(self) -> bytes:
-        """What the page draws: see `playground.frame`."""
+    def frame(self) -> Message:
+        """What the page draws."""
         self.is_seen = self.has_changed = False
         epoch, snapshots = (self.networks[0].epoch, None) if self.shown is None else self.recorded[self.shown]
         described = []
@@ -247,7 +246,7 @@ class Session(Handler):
                 }
             )
         self.num_sent = len(self.networks[0].history)
-        header = {
+        return {
             "type": "frame",
             "epoch": epoch,
             "batch": self.networks[0].batch if self.shown is None else 0,
@@ -256,7 +255,6 @@ class Session(Handler):
             "index": self.shown,
             "networks": described,
         }
-        return frame.encode(header)
 
 
 def curve_row(network: Network, epoch: int) -> list[float | None]:

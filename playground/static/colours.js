@@ -130,6 +130,3 @@ export class MapPainter {
     context.putImageData(image, 0, 0);
   }
 }
-
-/** @param {string} text base64 @returns {Uint8Array} */
-export const decodeBytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

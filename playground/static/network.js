@@ -1,6 +1,6 @@
 /** Draws one network: a picture in every neuron, weights as lines, and buttons to change its structure. */
 
-import { isDark, themeColour, valueColour, classColour, decodeBytes } from "./colours.js";
+import { isDark, themeColour, valueColour, classColour } from "./colours.js";
 import { arrange, makeLines, makeLinks, openLayers } from "./graph.js";
 import { FEATURES, FEATURE_LABELS, MAX_LAYERS, MAX_NEURONS } from "./settings.js";
 
@@ -122,7 +122,7 @@ export class NetworkView {
       const canvas = element("canvas", "", null, button);
       canvas.width = this.data.grid;
       canvas.height = this.data.grid;
-      const bytes = decodeBytes(this.data.feature_maps[FEATURES.indexOf(name)]);
+      const bytes = this.data.feature_maps[FEATURES.indexOf(name)];
       this.painter.paint(canvas.getContext("2d"), bytes, this.data.grid);
       this.#watch(button, { feature: name, bytes, size: this.data.grid, label: `Feature ${FEATURE_LABELS[name]}` });
     }
