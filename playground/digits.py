@@ -55,14 +55,11 @@ class DigitReader:
         self.model.eval().requires_grad_(False)
 
     def read(self, pixels: bytes) -> dict[str, Any]:
-        """Reads a drawing, centred and scaled as the images of MNIST are.
+        """Reads a drawing of 280 rows of 280 bytes, from 0 (paper) to 255 (ink). It is centred and scaled as in MNIST.
 
         The answer holds the `probabilities` of the ten classes, the `image` that the network receives, the input
         `gradients` of the predicted class's logit, scaled by the largest, and the `stages` with their outputs. Without
         a drawing, probabilities and image are 0 and there are no stages.
-
-        Args:
-            pixels: 280 rows of 280 bytes, from 0 (paper) to 255 (ink).
 
         Raises:
             ValueError: If the number of bytes is another.

@@ -23,10 +23,8 @@ class Network:
     """A network that trains. Under the rule `package`, it uses the module's own `training_step` and optimizer.
 
     Attributes:
-        model: The network that trains.
         epoch: Number of finished epochs.
         batch: Number of finished batches in this epoch.
-        next_batch: The inputs and targets of the next step.
         history: Training and test metrics before training, then after each epoch. Under the rule `package`, the
             training metrics are means over the batches of the epoch, as those that `train.py fit` logs.
 
@@ -56,33 +54,28 @@ class Network:
         self.random_state = torch.get_rng_state()  # dropout draws from the global generator, which networks share
         self.epoch = self.batch = 0
         self.history: list[tuple[Metrics, Metrics]] = [(self.evaluate("train"), self.evaluate("test"))]
-        self.batches = self.make_batches()
-        self.next_batch, self.is_last = next(self.batches)
+        self.start_epoch()
+        self.next_batch = next(self.batches)
 
-    def make_batches(self) -> Iterator[tuple[Batch, bool]]:
-        """The batches of all epochs, each with whether it is the last one of its epoch."""
-        while True:
-            epoch = self.batches_of_epoch()
-            for number, batch in enumerate(epoch, start=1):
-                yield batch, number == len(epoch)
-
-    def batches_of_epoch(self) -> Any:
-        if self.is_original:
-            inputs, targets = self.data.splits["train"]
-            indices = batches(len(targets), self.settings.batch_size, self.epoch)
-            return [(inputs[chosen], to_values(targets[chosen])) for chosen in indices]
+    def start_epoch(self) -> None:
         loader: Any = self.data.train_dataloader()
         loader.set_epoch(self.epoch)
-        return loader
+        self.num_batches = len(loader)
+        if self.is_original:
+            inputs, targets = self.data.splits["train"]
+            updates = batches(len(targets), self.settings.batch_size, self.epoch)
+            loader = [(inputs[indices], to_values(targets[indices])) for indices in updates]
+        self.batches: Iterator[Batch] = iter(loader)
 
     def step(self) -> None:
         """Trains on the next batch."""
         self.update()
         self.batch += 1
-        if self.is_last:
+        if self.batch == self.num_batches:
             self.epoch, self.batch = self.epoch + 1, 0
             self.history.append((self.training_metrics(), self.evaluate("test")))
-        self.next_batch, self.is_last = next(self.batches)
+            self.start_epoch()
+        self.next_batch = next(self.batches)
 
     def update(self) -> None:
         """Takes one optimizer step."""

@@ -12,11 +12,9 @@ from playground.take_away import from_config
 
 
 def show(config: str | None = None, height: int = 900) -> IFrame:
-    """Shows the playground below a cell. The browser must run on the same machine as the notebook.
+    """Shows the playground below a cell, `height` pixels high, and begins with a config of `train.py` if one is given.
 
-    Args:
-        config: A config of `train.py` to begin with, as in `python -m playground CONFIG`.
-        height: In pixels.
+    The browser must run on the same machine as the notebook.
 
     Raises:
         InputError: If the config cannot be shown.

@@ -58,19 +58,11 @@ def batches(num_samples: int, batch_size: int, epoch: int) -> list[Tensor]:
 
     The order is always the same. Examples that do not fill a batch at the end of an epoch join the first update of the
     next one.
-
-    Raises:
-        ValueError: If the examples do not fill a batch.
     """
-    if batch_size > num_samples:
-        raise ValueError(
-            f"batch_size={batch_size} gives no update with {num_samples} training samples; "
-            f"use batch_size=1 to {num_samples}"
-        )
-    num_rest = num_samples % batch_size
-    updates = list(torch.arange(num_samples - num_rest).split(batch_size))
+    filled = torch.arange(num_samples - num_samples % batch_size)
+    updates = list(filled.split(batch_size))
     if epoch > 0:
-        updates[0] = torch.cat([torch.arange(num_samples - num_rest, num_samples), updates[0]])
+        updates[0] = torch.cat([torch.arange(len(filled), num_samples), updates[0]])
     return updates
 
 

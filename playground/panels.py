@@ -10,6 +10,7 @@ from models.activations import ACTIVATIONS
 from playground.frame import finite
 from playground.network import Network, hidden_layers, weight_layers
 
+COLUMNS = ("value", "weight", "product", "gradient", "next")  # numbers of each input of a neuron
 SIDE = 21  # points of the surface along each axis
 MARGIN = 0.3  # around the path, as a fraction of its extent
 MAX_POINTS = 250  # training points that the loss is computed for
@@ -55,14 +56,9 @@ def explain_neuron(network: Network, layer: int, unit: int, sample: int) -> dict
         "bias_gradient": after.bias.grad[unit],
         "bias_next": after.bias[unit],
     }
-    columns = {
-        "value": x[0],
-        "weight": before.weight[unit],
-        "product": x[0] * before.weight[unit],
-        "gradient": after.weight.grad[unit],
-        "next": after.weight[unit],
-    }
-    rows = torch.stack([*columns.values()], 1).tolist()
+    weight = before.weight[unit]
+    columns = [x[0], weight, x[0] * weight, after.weight.grad[unit], after.weight[unit]]
+    rows = torch.stack(columns, 1).tolist()
     sources = [f"layer {layer}, neuron {number + 1}" for number in range(len(rows))]
     names = sources if layer else network.settings.features
     index = (network.data.splits["train"][0] == inputs[sample]).all(1).nonzero()[0, 0]
@@ -71,7 +67,7 @@ def explain_neuron(network: Network, layer: int, unit: int, sample: int) -> dict
         "batch_size": len(targets),
         "point": [*network.data.points["train"][index].tolist(), float(targets[sample])],
         "inputs": [
-            {"name": name, **dict(zip(columns, map(finite, row), strict=True))}
+            {"name": name, **dict(zip(COLUMNS, map(finite, row), strict=True))}
             for name, row in zip(names, rows, strict=True)
         ],
         "activation": next(name for name, (kind, _) in ACTIVATIONS.items() if type(activation) is kind),

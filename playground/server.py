@@ -30,12 +30,10 @@ KEEP = 60  # seconds that a session waits for its page to connect again
 
 
 class Playground:
-    """The application with its sessions.
+    """The application with its sessions. `settings` are those that a new visitor starts with.
 
-    Args:
-        settings: The settings that a new visitor starts with.
-        host: The address that the server listens on. On a loopback address, it answers under no other name.
-        checkpoint: A network for the digits tab, besides those below `runs`.
+    On a loopback address, it answers under no other name. `checkpoint` is a network for the digits tab, besides those
+    below `runs`.
     """
 
     def __init__(self, settings: Settings, host: str, checkpoint: Path | None = None) -> None:

@@ -58,7 +58,7 @@ class Session(Handler):
         self.stride = 1  # epochs between two recorded ones
         self.shown: int | None = None
         self.pictures = [frame.default_pictures(len(network.layers)) for network in networks]
-        self.neuron: Message | None = None
+        self.neuron: tuple[int, dict[str, int]] | None = None
         self.changes: list[str] = []  # what was changed by hand while the networks trained
         self.is_playing = False
         self.num_sent = 0  # epochs of the curves that the page has
@@ -132,8 +132,8 @@ class Session(Handler):
         """Seconds until the next step, at the chosen speed."""
         if self.speed is None:
             return 0.0
-        steps_per_epoch = self.data.num_train // self.settings.batch_size
-        return self.play_time + self.num_steps / (self.speed * steps_per_epoch) - time.perf_counter()
+        steps_per_second = self.speed * self.networks[0].num_batches
+        return self.play_time + self.num_steps / steps_per_second - time.perf_counter()
 
     # messages of the page
 
@@ -181,9 +181,9 @@ class Session(Handler):
         self.changes.append(f"a weight or bias of network {network + 1} was edited after epoch {edited.epoch}")
         return self.neuron_messages()
 
-    def do_neuron(self, network: int | None, **neuron: int) -> list[Message]:
+    def do_neuron(self, network: int | None, **place: int) -> list[Message]:
         """Opens the inside of a neuron, with the arguments of `explain_neuron`. Closes it if `network` is None."""
-        self.neuron = None if network is None else {"type": "neuron", "network": network, **neuron}
+        self.neuron = None if network is None else (network, place)
         return self.neuron_messages()
 
     def neuron_messages(self) -> list[Message]:
@@ -191,8 +191,8 @@ class Session(Handler):
         self.neuron_time = time.perf_counter()
         if self.neuron is None:
             return []
-        layer, unit, sample = (self.neuron[name] for name in ("layer", "unit", "sample"))
-        return [{**self.neuron, **explain_neuron(self.networks[self.neuron["network"]], layer, unit, sample)}]
+        network, place = self.neuron
+        return [{"type": "neuron", "network": network, **place, **explain_neuron(self.networks[network], **place)}]
 
     def do_surface(self, network: int) -> list[Message]:
         path = [snapshots[network] for _, snapshots in self.recorded]
@@ -233,18 +233,14 @@ class Session(Handler):
         """What the page draws."""
         self.is_seen = self.has_changed = False
         epoch, snapshots = (self.networks[0].epoch, None) if self.shown is None else self.recorded[self.shown]
-        described = []
-        for number, (network, pictures) in enumerate(zip(self.networks, self.pictures, strict=True)):
-            _, train_loss, test_loss, *accuracy = curve_row(network, epoch)
-            described.append(
-                {
-                    "loss": [train_loss, test_loss],
-                    "accuracy": accuracy if self.data.task == "classification" else None,
-                    "curve_from": self.num_sent,
-                    "curve": [curve_row(network, each) for each in range(self.num_sent, len(network.history))],
-                    **frame.describe(network, network.at(snapshots[number] if snapshots else None), pictures),
-                }
-            )
+        described = [
+            {
+                "metrics": metrics_row(network, epoch),
+                "curve": [metrics_row(network, each) for each in range(self.num_sent, len(network.history))],
+                **frame.describe(network, network.at(snapshots[number] if snapshots else None), self.pictures[number]),
+            }
+            for number, network in enumerate(self.networks)
+        ]
         self.num_sent = len(self.networks[0].history)
         return {
             "type": "frame",
@@ -257,7 +253,7 @@ class Session(Handler):
         }
 
 
-def curve_row(network: Network, epoch: int) -> list[float | None]:
+def metrics_row(network: Network, epoch: int) -> list[float | None]:
     """Epoch, training loss, test loss, training accuracy, test accuracy."""
     (train_loss, train_accuracy), (test_loss, test_accuracy) = network.history[epoch]
     return [epoch, frame.finite(train_loss), frame.finite(test_loss), train_accuracy, test_accuracy]

@@ -13,7 +13,6 @@ from datamodules import Plane
 from datamodules.points_file import MOST_CLASSES, read_points
 from models import BaseModel
 
-POINTS = "points"  # the shape of one's own points
 MAX_LAYERS, MAX_UNITS, MAX_POINTS, MAX_EPOCHS = 50, 16, 2000, 20_000
 KINDS: dict[str, type[BaseModel]] = {"plain": models.DeepMLP, "residual": models.ResidualMLP}
 LIMITS: dict[str, tuple[float, float]] = {
@@ -42,21 +41,17 @@ CONSTANT = {"schedule": "constant", "warmup_ratio": 0.0}
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides a run of the playground. Of the networks, the second one may be missing.
+    """Everything that decides a run of the playground. `num_samples` to `features` are options of `Plane`.
 
     Args:
         rule: `package` trains the package's modules as `train.py` does, `original` as TensorFlow Playground does.
-        shape: A shape of `Plane`, or `points` for one's own points. Other options of `Plane`: `num_classes`,
-            `num_samples`, `noise`, `train_share`, `points_seed`, `batch_size` and `features`.
-        points: One's own points as `[x, y, target]`, with `shape="points"`.
-        points_task: The task of one's own points.
+        shape: A shape of `Plane`, or `points` for one's own points.
+        points: One's own points as `[x, y, target]`, for a task of `points_task`.
         kind: `plain` for `DeepMLP`, `residual` for `ResidualMLP`.
         layers: Units of each hidden layer.
+        second_layers: The same for the second network. None: there is no second network.
         optimizer: `sgd`, `momentum` (SGD with Nesterov momentum 0.9) or `adamw`.
-        lr: Learning rate. It is constant.
         regularization: `none`, `l1` or `l2`. `l2` is weight decay under the rule `package`.
-        regularization_rate: Factor of the regularisation.
-        dropout: Fraction of hidden units set to 0 in training.
         seed: Seed of the initial weights and of the order of the points.
         stop_epoch: Training stops after this epoch.
         stop_loss: Training stops after an epoch with a lower training loss.
@@ -109,7 +104,7 @@ class Settings:
                     raise ValueError(f"{name}={value!r} belongs to the rule package; {hint}")
         elif self.regularization == "l1":
             raise ValueError("regularization='l1' belongs to the rule original; use l2, or rule='original'")
-        if (self.points is None) == (self.shape == POINTS):
+        if (self.points is None) == (self.shape == "points"):
             raise ValueError(f"shape={self.shape!r} does not go with points; draw points, and use shape='points'")
         if self.points is not None:
             if not 4 <= len(self.points) <= MAX_POINTS:
@@ -128,7 +123,7 @@ class Settings:
             drawn["num_classes"] = self.num_classes
         return {
             "shape": self.shape,
-            **({"points_file": points_file} if self.shape == POINTS else drawn),
+            **({"points_file": points_file} if self.shape == "points" else drawn),
             "features": self.features,
             "train_share": self.train_share,
             "points_seed": self.points_seed,
@@ -177,4 +172,4 @@ def own_points(text: str) -> dict[str, Any]:
     """
     own = read_points(text)
     points = np.column_stack([own.points, own.targets]).tolist()
-    return {"shape": POINTS, "points": points, "points_task": own.task}
+    return {"shape": "points", "points": points, "points_task": own.task}

@@ -33,9 +33,7 @@ def run_name(network: Network) -> str:
 def take_away(network: Network, changes: list[str]) -> dict[str, str | None]:
     """The config with which `train.py fit` repeats the run of a network, its command, and one's own points as CSV.
 
-    Args:
-        network: The network.
-        changes: What was changed by hand while it trained. A comment in the config lists it.
+    Comments in the config list the `changes` by hand, which it does not repeat.
 
     Raises:
         ValueError: If the rule is `original`, which `train.py` does not have.

@@ -42,12 +42,10 @@ export class CurveChart {
 
   /** @param {object[]} networks of a frame */
   add(networks) {
-    networks.forEach((network, index) => {
-      if (network.curve_from === 0) this.curves[index] = [];
-      for (const point of network.curve) this.curves[index].push(point);
+    networks.forEach(({ curve }, index) => {
+      if (curve.length) this.curves[index].splice(curve[0][0], Infinity, ...curve);
     });
-    this.curves.length = 2;
-    for (let index = networks.length; index < 2; index += 1) this.curves[index] = [];
+    if (networks.length === 1) this.curves[1] = [];
   }
 
   draw() {

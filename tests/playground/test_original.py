@@ -134,8 +134,3 @@ def test_batches_carry_the_rest_into_the_next_epoch() -> None:
     epochs = [[indices.tolist() for indices in batches(7, 3, epoch)] for epoch in range(3)]
     assert epochs == [[[0, 1, 2], [3, 4, 5]], *2 * [[[6, 0, 1, 2], [3, 4, 5]]]]
     assert [[indices.tolist() for indices in batches(4, 4, epoch)] for epoch in range(2)] == 2 * [[[0, 1, 2, 3]]]
-
-
-def test_batch_size_above_the_number_of_samples_is_refused() -> None:
-    with pytest.raises(ValueError, match="batch_size=8 gives no update with 7 training samples; use batch_size=1 to 7"):
-        batches(7, 8, epoch=0)

@@ -113,7 +113,7 @@ def test_recorded_frame_shows_the_network_of_its_epoch() -> None:
     again = visitor.frame()
     assert again["epoch"] == early["epoch"] == 2
     (shown,), (shown_again,) = early["networks"], again["networks"]
-    assert shown_again["loss"] == shown["loss"]
+    assert shown_again["metrics"] == shown["metrics"]
     for name in ("weights", "biases"):
         assert all(np.array_equal(*pair) for pair in zip(shown_again[name], shown[name], strict=True))
     assert all(np.array_equal(values, shown["maps"][layer]) for layer, values in shown_again["maps"].items())
@@ -212,7 +212,7 @@ def test_edit_changes_the_loss_that_the_page_shows() -> None:
     shown = visitor.frame()["networks"][0]
     network = visitor.networks[0]
     expected = [network.evaluate(split)[0] for split in ("train", "test")]
-    assert shown["loss"] == expected
+    assert shown["metrics"][:3] == [2, *expected]
     assert [row[:3] for row in shown["curve"]] == [[2, *expected]]
     assert torch.equal(visitor.recorded[-1][1][0], weights(visitor))
 

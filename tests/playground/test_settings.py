@@ -111,6 +111,7 @@ def test_config_that_the_page_cannot_show_is_refused(line: str, message: str, tm
         ({"kind": "residual"}, "equal size"),
         ({"regularization": "l1"}, "rule='original'"),
         ({"rule": "original", "optimizer": "adamw"}, "rule='package'"),
+        ({"rule": "original", "num_samples": 20, "batch_size": 11}, "use batch_size=10 or less"),
         ({"shape": "points"}, "draw points"),
         ({"points": [[0, 0, 1]] * 4}, "shape='points'"),
         ({"shape": "points", "points": [[0, 0]] * 4}, "write 3: x,y,class"),
