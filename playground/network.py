@@ -36,11 +36,9 @@ class Network:
         self.settings, self.kind, self.layers, self.data = settings, kind, layers, data
         self.is_original = settings.rule == "original"
         torch.manual_seed(settings.seed)
+        if self.is_original and data.num_outputs > 2:
+            raise ValueError(f"{data.num_outputs} classes belong to the rule package; use 2 classes or rule='package'")
         if self.is_original:
-            if data.num_outputs > 2:
-                raise ValueError(
-                    f"{data.num_outputs} classes belong to the rule package; use 2 classes or rule='package'"
-                )
             is_regression = data.task == "regression"
             self.model: Any = OriginalMLP(len(settings.features), layers, settings.activation, is_regression)
             regularization = settings.regularization, settings.regularization_rate
@@ -111,10 +109,8 @@ class Network:
     def edit(self, layer: int, unit: int, source: int | None, value: float) -> None:
         """Sets one weight, or the bias if `source` is None. The last epoch then has the metrics of the new weights."""
         linear = weight_layers(self.model)[layer]
-        if source is None:
-            linear.bias[unit] = value
-        else:
-            linear.weight[unit, source] = value
+        values = linear.bias if source is None else linear.weight[:, source]
+        values[unit] = value
         self.history[-1] = self.evaluate("train"), self.evaluate("test")
 
     def change_settings(self, settings: Settings) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from callbacks.parts import to_numpy
 from models.activations import ACTIVATIONS
 from playground.frame import finite
 from playground.network import Network, hidden_layers, weight_layers
@@ -57,10 +58,9 @@ def explain_neuron(network: Network, layer: int, unit: int, sample: int) -> dict
         "bias_next": after.bias[unit],
     }
     weight = before.weight[unit]
-    columns = [x[0], weight, x[0] * weight, after.weight.grad[unit], after.weight[unit]]
-    rows = torch.stack(columns, 1).tolist()
-    sources = [f"layer {layer}, neuron {number + 1}" for number in range(len(rows))]
-    names = sources if layer else network.settings.features
+    rows = torch.stack([x[0], weight, x[0] * weight, after.weight.grad[unit], after.weight[unit]], 1).tolist()
+    neurons = [f"layer {layer}, neuron {number + 1}" for number in range(len(rows))]
+    names = neurons if layer else network.settings.features
     index = (network.data.splits["train"][0] == inputs[sample]).all(1).nonzero()[0, 0]
     return {
         "sample": sample,
@@ -109,9 +109,8 @@ def loss_surface(network: Network, path: list[Tensor]) -> dict[str, Any]:
     inputs, targets = (values[:MAX_POINTS] for values in network.data.splits["train"])
     loss_of = vmap(lambda chosen: model.loss(functional_call(model, chosen, (inputs,)), targets), chunk_size=SIDE)
     return {
-        "size": SIDE,
         "axes": [[float(axis[0]), float(axis[-1])] for axis in (x, y)],
-        "losses": [finite(loss) for loss in loss_of(parameters).tolist()],  # one by one takes seconds if it is deep
+        "losses": to_numpy(loss_of(parameters)).reshape(SIDE, SIDE),  # one by one takes seconds for a deep network
         "path": places.tolist(),
         "explained": (squares / squares.sum())[:2].nan_to_num().tolist(),
     }

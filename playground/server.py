@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from engine.paths import RUNS
-from playground.digits import DigitReader, find_checkpoints
+from playground.digits import SHIPPED, DigitReader, find_checkpoints
 from playground.frame import encode
 from playground.session import Handler, Message, Session
 from playground.settings import Settings, own_points
@@ -144,28 +144,20 @@ class Visitor(Handler):
     def do_csv(self, text: str) -> list[Message]:
         return [{"type": "points", **own_points(text)}]
 
-    # the digits tab
-
-    def checkpoints(self) -> dict[str, Path]:
+    def do_checkpoints(self, load: str | None = None) -> list[Message]:
+        """Lists the networks that can read digits. Loads one of them if it is named."""
         given = self.playground.checkpoint
-        return {**({str(given): given} if given else {}), **find_checkpoints(RUNS)}
-
-    def do_checkpoints(self) -> list[Message]:
-        return [{"type": "checkpoints", "names": [*self.checkpoints()], "loaded": None}]
-
-    def do_load(self, name: str) -> list[Message]:
-        paths = self.checkpoints()
-        if name not in paths:
-            raise ValueError(f"there is no checkpoint {name!r} any more; choose another one")
-        self.reader = DigitReader(paths[name])
-        return [{"type": "checkpoints", "names": [*paths], "loaded": name}]
+        paths = {**({str(given): given} if given else {}), **find_checkpoints(RUNS)}
+        if load is not None:
+            if load not in paths:
+                raise ValueError(f"there is no checkpoint {load!r} any more; choose another one")
+            self.reader = DigitReader(paths[load])
+        return [{"type": "checkpoints", "names": [*paths], "loaded": load}]
 
     def do_digit(self, pixels: bytes) -> list[Message]:
         if self.reader is None:
-            self.reader = DigitReader(next(iter(self.checkpoints().values())))
+            self.reader = DigitReader(self.playground.checkpoint or SHIPPED)
         return [self.reader.read(pixels)]
-
-    # training
 
     async def train(self) -> None:
         """Trains and sends frames until it is cancelled. Waits while there is nothing to do."""

@@ -1,7 +1,7 @@
 """The settings of the playground: their limits, and the options of data and networks."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -15,20 +15,6 @@ from models import BaseModel
 
 MAX_LAYERS, MAX_UNITS, MAX_POINTS, MAX_EPOCHS = 50, 16, 2000, 20_000
 KINDS: dict[str, type[BaseModel]] = {"plain": models.DeepMLP, "residual": models.ResidualMLP}
-LIMITS: dict[str, tuple[float, float]] = {
-    "num_classes": (2, MOST_CLASSES),
-    "num_samples": (10, MAX_POINTS),
-    "noise": (0, 0.8),
-    "train_share": (0.1, 0.9),
-    "points_seed": (0, 2**31 - 1),
-    "batch_size": (1, 256),
-    "lr": (1e-5, 10),
-    "regularization_rate": (0, 10),
-    "dropout": (0, 0.9),
-    "seed": (0, 2**31 - 1),
-    "stop_epoch": (1, MAX_EPOCHS),
-    "stop_loss": (0, math.inf),
-}
 ORIGINAL = {"kind": "plain", "second_kind": "plain", "optimizer": "sgd", "dropout": 0.0}  # all that the rule has
 LIVE = ("lr", "stop_epoch", "stop_loss")  # do not reset the networks
 OPTIMIZERS: dict[str, dict[str, Any]] = {  # options of BaseModel
@@ -37,6 +23,11 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {  # options of BaseModel
     "adamw": {"optimizer": "adamw"},
 }
 CONSTANT = {"schedule": "constant", "warmup_ratio": 0.0}
+
+
+def number(default: float | None, lowest: float, highest: float) -> Any:
+    """A field for a number within limits."""
+    return field(default=default, metadata={"limits": (lowest, highest)})
 
 
 @dataclass(frozen=True)
@@ -62,14 +53,14 @@ class Settings:
 
     rule: Literal["package", "original"] = "package"
     shape: Literal["circle", "xor", "gauss", "spiral", "plane", "bumps", "points"] = "circle"
-    num_classes: int = 2
+    num_classes: int = number(2, 2, MOST_CLASSES)
     points: list[list[float]] | None = None
     points_task: Literal["classification", "regression"] = "classification"
-    num_samples: int = 500
-    noise: float = 0.0
-    train_share: float = 0.5
-    points_seed: int = 0
-    batch_size: int = 10
+    num_samples: int = number(500, 10, MAX_POINTS)
+    noise: float = number(0.0, 0, 0.8)
+    train_share: float = number(0.5, 0.1, 0.9)
+    points_seed: int = number(0, 0, 2**31 - 1)
+    batch_size: int = number(10, 1, 256)
     features: list[str] = field(default_factory=lambda: ["x", "y"])
     kind: Literal["plain", "residual"] = "plain"
     layers: list[int] = field(default_factory=lambda: [4, 2])
@@ -77,24 +68,26 @@ class Settings:
     second_layers: list[int] | None = None
     activation: Literal["relu", "tanh", "sigmoid", "linear"] = "tanh"
     optimizer: Literal["sgd", "momentum", "adamw"] = "sgd"
-    lr: float = 0.03
+    lr: float = number(0.03, 1e-5, 10)
     regularization: Literal["none", "l1", "l2"] = "none"
-    regularization_rate: float = 0.0
-    dropout: float = 0.0
-    seed: int = 0
-    stop_epoch: int | None = None
-    stop_loss: float | None = None
+    regularization_rate: float = number(0.0, 0, 10)
+    dropout: float = number(0.0, 0, 0.9)
+    seed: int = number(0, 0, 2**31 - 1)
+    stop_epoch: int | None = number(None, 1, MAX_EPOCHS)
+    stop_loss: float | None = number(None, 0, math.inf)
 
     def __post_init__(self) -> None:
-        for name, kind in get_type_hints(Settings).items():
-            value, types = getattr(self, name), get_args(kind) or (kind,)
+        kinds = get_type_hints(Settings)
+        for item in fields(self):
+            name, value, kind = item.name, getattr(self, item.name), kinds[item.name]
+            types = get_args(kind) or (kind,)
             if get_origin(kind) is Literal and value not in types:
                 raise ValueError(f"{name}={value!r} must be one of {', '.join(types)}")
-            if name in LIMITS and not (value is None and type(None) in types):
-                lowest, highest = LIMITS[name]
+            if item.metadata and not (value is None and type(None) in types):
+                lowest, highest = item.metadata["limits"]
                 if type(value) not in (int, *types) or not lowest <= value <= highest:
-                    number = "a whole number" if int in types else "a number"
-                    raise ValueError(f"{name}={value!r} must be {number} from {lowest} to {highest}")
+                    whole = "a whole number" if int in types else "a number"
+                    raise ValueError(f"{name}={value!r} must be {whole} from {lowest} to {highest}")
         for kind, layers in self.networks():
             check_network(kind, layers)
         if self.rule == "original":

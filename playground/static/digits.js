@@ -55,7 +55,7 @@ export function createDigitsTab(root, send) {
   clear.addEventListener("click", () => drawing.replace([]));
   example.addEventListener("click", () => drawing.replace(structuredClone(EXAMPLE)));
   chooser.addEventListener("change", () => {
-    send({ type: "load", name: chooser.value });
+    send({ type: "checkpoints", load: chooser.value });
     sendSoon();
   });
   onThemeChange(() => {
@@ -85,7 +85,7 @@ export function createDigitsTab(root, send) {
   function showCheckpoints({ names, loaded }) {
     const selected = loaded ?? chooser.value;
     const isLost = loaded === null && selected && selected !== names[0];
-    if (isLost) send({ type: "load", name: selected }); // a new connection reads with the first network
+    if (isLost) send({ type: "checkpoints", load: selected }); // a new connection reads with the first network
     chooser.replaceChildren(...names.map((name) => new Option(name, name, false, name === selected)));
   }
 
