@@ -6,6 +6,7 @@ import { MapPainter, networkColour, onThemeChange } from "./colours.js";
 import { connect } from "./connection.js";
 import { clearError, copy, createEditForm, createTakeAway, showMessage } from "./dialogs.js";
 import { createDigitsTab } from "./digits.js";
+import { element } from "./elements.js";
 import { createPointTools, drawScale } from "./output.js";
 import { createPanels } from "./panels.js";
 import {
@@ -173,9 +174,8 @@ function build() {
   const isSingle = state.rule === "original" || data?.task === "regression";
   cards.forEach((card) => updateCard(card, state, data, isSingle ? 1 : data?.num_classes ?? 2));
   const names = cards.map((_, index) => {
-    const name = document.createElement("span");
+    const name = element("span", { textContent: `Network ${index + 1}` });
     name.style.color = networkColour(index);
-    name.textContent = `Network ${index + 1}`;
     return name;
   });
   byId("network-legend").replaceChildren(...(count === 2 ? names : []));

@@ -1,6 +1,7 @@
 /** Draws one network: a picture in every neuron, weights as lines, and buttons to change its structure. */
 
 import { isDark, themeColour, valueColour, classColour } from "./colours.js";
+import { formatNumber } from "./elements.js";
 import { arrange, makeLines, makeLinks, openLayers } from "./graph.js";
 import { FEATURES, FEATURE_LABELS, MAX_LAYERS, MAX_NEURONS } from "./settings.js";
 
@@ -13,8 +14,6 @@ export function neuronName(layer, depth, unit) {
 
 /** 0 for gradients of 1e-8 and less, 1 for gradients of 1 and more. @param {number} gradient @returns {number} */
 export const gradientShare = (gradient) => Math.max(0, Math.min(1, (Math.log10(gradient + 1e-30) + 8) / 8));
-
-const formatNumber = (value) => (Math.abs(value) < 0.001 && value !== 0 ? value.toExponential(1) : value.toFixed(3));
 
 function element(tag, className, label, parent) {
   const node = document.createElement(tag);

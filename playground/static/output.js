@@ -1,6 +1,7 @@
 /** The big picture of a network's output with the points of the data, and drawing of own points. */
 
 import { classColour, themeColour, valueColour } from "./colours.js";
+import { element } from "./elements.js";
 import { isEnough, MIN_POINTS } from "./settings.js";
 
 const REACH = 6; // the picture shows -6 to 6 in both directions
@@ -111,12 +112,9 @@ export function drawScale(data, rule) {
   labels.replaceChildren();
   if (!isSmooth) {
     for (let index = 0; index < data.num_classes; index += 1) {
-      const dot = document.createElement("span");
-      dot.className = "dot";
+      const dot = element("span", { className: "dot" });
       dot.style.background = classColour(index, data.num_classes);
-      const label = document.createElement("span");
-      label.append(dot, `class ${index}`);
-      labels.append(label);
+      labels.append(element("span", {}, dot, `class ${index}`));
     }
     return;
   }
@@ -129,7 +127,7 @@ export function drawScale(data, rule) {
   let texts = ["class 0", "probability", "class 1"];
   if (data.task === "regression") texts = [`−${limit}`, "0", `+${limit}`];
   else if (rule === "original") texts = ["−1", "0", "+1"];
-  for (const text of texts) labels.append(Object.assign(document.createElement("span"), { textContent: text }));
+  for (const text of texts) labels.append(element("span", { textContent: text }));
 }
 
 /**

@@ -85,8 +85,7 @@ function levelColours() {
 
 /** Fills each pixel with the colour of its level, and draws lines where the level changes. */
 function drawContours(canvas, { losses }, { lowest, highest }, colours) {
-  sharpContext(canvas, SIDE, SIDE);
-  const context = canvas.getContext("2d");
+  const context = sharpContext(canvas, SIDE, SIDE);
   const side = canvas.width;
   const image = context.createImageData(side, side);
   const [size] = losses.shape;
