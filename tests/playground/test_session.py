@@ -135,7 +135,7 @@ def test_frame_has_the_weights_and_the_outputs_of_the_network() -> None:
 
 
 def test_encoded_message_holds_its_arrays() -> None:
-    arrays = [np.arange(3, dtype=np.uint8), np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)]
+    arrays: list[np.ndarray] = [np.arange(3, dtype=np.uint8), np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)]
     content = encode({"type": "x", "parts": {"one": arrays[0], "others": [arrays[1]]}})
     size = int.from_bytes(content[:4], "little")
     message = json.loads(content[4 : 4 + size])
