@@ -180,5 +180,5 @@ class Visitor(Handler):
                 log.exception("Training failed")
                 session.is_playing = False
                 await self.send({"type": "error", "message": "Training failed. The terminal has the traceback."})
-            wait = session.seconds_until_due() if session.is_playing else next_frame - time.perf_counter()
+            wait = (session.due if session.is_playing else next_frame) - time.perf_counter()
             await asyncio.sleep(min(FRAME_INTERVAL, max(0, wait)))

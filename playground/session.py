@@ -43,6 +43,7 @@ class Session(Handler):
 
     def __init__(self, settings: Settings) -> None:
         self.speed: float | None = None  # epochs per second; None: as fast as possible
+        self.due = 0.0  # when the next step may begin
         self.neuron_time = 0.0  # when the page last got the inside of a neuron
         self.is_seen = True  # whether the page has drawn the last frame
         self.start(settings)
@@ -120,26 +121,20 @@ class Session(Handler):
     def train(self, seconds: float) -> list[Message]:
         """Trains for so long, but no faster than the chosen speed. Returns messages for the page."""
         end = time.perf_counter() + seconds
-        while self.is_playing and time.perf_counter() < end and self.seconds_until_due() <= 0:
-            self.num_steps += 1
+        interval = 1 / (self.speed * self.networks[0].num_batches) if self.speed else 0.0
+        while self.is_playing and self.due <= time.perf_counter() < end:
+            self.due += interval
             if stop := self.step():
                 self.is_playing = False
                 return stop + self.neuron_messages()
-        is_due = self.is_playing and time.perf_counter() - self.neuron_time > NEURON_INTERVAL
-        return self.neuron_messages() if is_due else []
-
-    def seconds_until_due(self) -> float:
-        """Seconds until the next step, at the chosen speed."""
-        if self.speed is None:
-            return 0.0
-        steps_per_second = self.speed * self.networks[0].num_batches
-        return self.play_time + self.num_steps / steps_per_second - time.perf_counter()
+        wants_neuron = self.is_playing and time.perf_counter() - self.neuron_time > NEURON_INTERVAL
+        return self.neuron_messages() if wants_neuron else []
 
     # messages of the page
 
     def do_play(self) -> None:
         self.is_playing, self.shown = True, None
-        self.play_time, self.num_steps = time.perf_counter(), 0
+        self.due = time.perf_counter()
 
     def do_pause(self) -> list[Message]:
         self.is_playing = False
@@ -156,8 +151,7 @@ class Session(Handler):
     def do_speed(self, value: float | None) -> None:
         if value is not None and not 0.1 <= value <= 1000:
             raise ValueError(f"speed={value} must be 0.1 to 1000 epochs per second, or none for no limit")
-        self.speed = value
-        self.play_time, self.num_steps = time.perf_counter(), 0
+        self.speed, self.due = value, time.perf_counter()
 
     def do_seen(self) -> None:
         self.is_seen = True
@@ -213,16 +207,15 @@ class Session(Handler):
             split: torch.cat([self.data.points[split], self.data.splits[split][1].reshape(-1, 1)], dim=1).tolist()
             for split in ("train", "test")
         }
-        features = [feature(*frame.plane_grid(frame.GRID).T) for feature in FEATURES.values()]
-        maps = [frame.to_bytes(values, float(values.abs().max())) for values in features]
+        grid = frame.plane_grid(frame.GRID).T.reshape(2, frame.GRID, frame.GRID)
+        features = [feature(*grid) for feature in FEATURES.values()]
         return {
             "type": "data",
             "task": self.data.task,
             "num_classes": self.data.num_outputs,
             "limit": frame.value_limit(self.data),
             **points,
-            "feature_maps": maps,
-            "grid": frame.GRID,
+            "feature_maps": [frame.to_bytes(values, float(values.abs().max())) for values in features],
         }
 
     def wants_frame(self) -> bool:

@@ -22,6 +22,7 @@ ALLOWED: dict[str, tuple[Any, ...]] = {  # values of options that the page does 
     "label_smoothing": (0.0,),
     "val_size": (0,),
     "momentum": (0, 0.9),
+    "accelerator": ("cpu",),
 }
 
 
@@ -71,14 +72,13 @@ def from_config(path: str) -> Settings:
         known = ", ".join(KINDS)
         raise InputError(f"{path} trains {name} on {data_name}; the playground opens configs of {known} on Plane")
     model, data = vars(options.model.init_args), vars(options.data.init_args)
-    given = {**model, "val_size": data["val_size"]}
+    trainer = read_config(path).get("trainer", {})
+    given = {**model, "val_size": data["val_size"], "accelerator": trainer.get("accelerator", "cpu")}
     for option, allowed in ALLOWED.items():
         if given.get(option, allowed[0]) not in allowed:
             hint = f"use {option}={' or '.join(map(str, allowed))}"
             raise InputError(f"{path} has {option}={given[option]}, which the page does not have; {hint}")
-    trainer = read_config(path).get("trainer", {})
-    known_options = {"max_epochs", *(["accelerator"] if trainer.get("accelerator") == "cpu" else [])}
-    if unknown := trainer.keys() - known_options:
+    if unknown := trainer.keys() - {"max_epochs", "accelerator"}:
         names = ", ".join(sorted(unknown))
         raise InputError(f"{path} sets {names} of the trainer, which the page does not have; leave it out")
     size, own = model.get("hidden_size", []), {field.name for field in fields(Settings)}

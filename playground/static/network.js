@@ -118,12 +118,12 @@ export class NetworkView {
     label.textContent = FEATURE_LABELS[name];
     label.style.cssText = `top:${y - 9}px;width:${x - size / 2 - 6}px`;
     if (this.data) {
-      const canvas = element("canvas", "", null, button);
-      canvas.width = this.data.grid;
-      canvas.height = this.data.grid;
       const bytes = this.data.feature_maps[FEATURES.indexOf(name)];
-      this.painter.paint(canvas.getContext("2d"), bytes, this.data.grid);
-      this.#watch(button, { feature: name, bytes, size: this.data.grid, label: `Feature ${FEATURE_LABELS[name]}` });
+      const [size] = bytes.shape;
+      const canvas = element("canvas", "", null, button);
+      canvas.width = canvas.height = size;
+      this.painter.paint(canvas.getContext("2d"), bytes, size);
+      this.#watch(button, { feature: name, bytes, size, label: `Feature ${FEATURE_LABELS[name]}` });
     }
     button.addEventListener("click", () => this.actions.change({ toggle: name }));
   }

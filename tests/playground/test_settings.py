@@ -75,7 +75,7 @@ def test_config_of_the_documentation_opens() -> None:
         ("model: {class_path: ShallowMLP}\ndata: {class_path: Plane}", "trains ShallowMLP"),
         ("model: {class_path: DeepMLP}", "use schedule=constant"),
         ("trainer: {gradient_clip_val: 1.0}", "gradient_clip_val"),
-        ("trainer: {accelerator: auto}", "sets accelerator of the trainer"),
+        ("trainer: {accelerator: auto}", "use accelerator=cpu"),
         ("data: {class_path: Plane, init_args: {val_size: 50}}", "use val_size=0"),
         ("data: {class_path: Plane, init_args: {val_size: 0, num_samples: 5000}}", "num_samples=5000"),
     ],
