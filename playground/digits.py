@@ -4,7 +4,7 @@ The shipped checkpoint is a LeNet trained on the 55,000 training digits of MNIST
 `hyper_parameters` of the `best.ckpt` that `python train.py fit -c configs/mnist/lenet.yaml` saves.
 """
 
-import functools
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,6 @@ class DigitReader:
         The answer holds the `probabilities` of the ten classes, the `image` that the network receives, the input
         `gradients` of the predicted class's logit, scaled by the largest, and the `stages` with their outputs. Without
         a drawing, probabilities and image are 0 and there are no stages.
-
-        Raises:
-            ValueError: If the number of bytes is another.
         """
         drawing = np.frombuffer(pixels, dtype=np.uint8).reshape(DRAWING_SIDE, DRAWING_SIDE) / 255
         probabilities, gradient, described = torch.zeros(self.data.num_outputs), torch.zeros(SIDE, SIDE), []
@@ -131,20 +128,12 @@ def largest(values: Tensor) -> float:
     return float(values.detach().abs().max()) or 1.0
 
 
-@functools.cache
-def holds_digits(path: Path, modified: int) -> bool:
-    """Whether a file is a checkpoint of MNIST digits. It is read again only when it was modified."""
-    try:
-        return digits_of(read_checkpoint(path)) is not None
-    except (OSError, ValueError):  # a run may be writing it
-        return False
-
-
 def find_checkpoints(runs: Path) -> dict[str, Path]:
     """By name: the shipped checkpoint, and the newest 20 `best.ckpt` below `runs` without those of other data."""
     found = {"LeNet, shipped with the playground": SHIPPED}
     files = sorted(runs.rglob("best.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[:MOST_CHECKPOINTS]:
-        if holds_digits(file, file.stat().st_mtime_ns):
-            found[file.relative_to(runs).parent.as_posix().removesuffix("/checkpoints")] = file
+        with contextlib.suppress(OSError, ValueError):  # a run may be writing it
+            if digits_of(read_checkpoint(file)):
+                found[file.relative_to(runs).parent.as_posix().removesuffix("/checkpoints")] = file
     return found

@@ -113,12 +113,6 @@ class Network:
         values[unit] = value
         self.history[-1] = self.evaluate("train"), self.evaluate("test")
 
-    def change_settings(self, settings: Settings) -> None:
-        """Continues with other settings, of which only those named in `LIVE` may differ."""
-        self.settings = settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.lr
-
     def weights(self) -> Tensor:
         """All present weights and biases, as one vector."""
         return parameters_to_vector(self.model.parameters()).detach()

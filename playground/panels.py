@@ -77,13 +77,11 @@ def explain_neuron(network: Network, layer: int, unit: int, sample: int) -> dict
 
 @torch.no_grad()
 def loss_surface(network: Network, path: list[Tensor]) -> dict[str, Any]:
-    """The training loss on the plane in which the weights moved most, and the path of the weights on it.
+    """The training loss on the plane in which the weights moved most, and the `path` of recorded weights on it.
 
     Source: Li et al. 2018, "Visualizing the Loss Landscape of Neural Nets", section 7: the directions are the first two
     principal components of the differences between the recorded weights and the last ones.
     Differences: the components are not normalised by filter.
-
-    `path` has the parameters of the recorded epochs as vectors.
 
     Raises:
         ValueError: If there are fewer than 2 epochs, or the weights are not finite.

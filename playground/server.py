@@ -46,11 +46,7 @@ class Playground:
         self.app.router.add_static("/static", STATIC)
 
     async def start(self, port: int) -> str:
-        """Starts to serve. Returns the address of the page. Port 0 takes a free one.
-
-        Raises:
-            OSError: If the port is in use.
-        """
+        """Starts to serve. Returns the address of the page. Port 0 takes a free one."""
         runner = web.AppRunner(self.app)
         await runner.setup()
         await web.TCPSite(runner, self.host, port).start()

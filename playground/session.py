@@ -77,7 +77,9 @@ class Session(Handler):
             self.changes.append(f"the learning rate was {old.lr:g} until epoch {first.epoch}")
         self.settings = new
         for network in self.networks:
-            network.change_settings(new)
+            network.settings = new
+            for group in network.optimizer.param_groups:
+                group["lr"] = new.lr
         return []
 
     def reconnect(self, settings: dict[str, Any]) -> list[Message]:

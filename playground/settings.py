@@ -158,11 +158,7 @@ def check_network(kind: str, layers: list[int]) -> None:
 
 
 def own_points(text: str) -> dict[str, Any]:
-    """The settings `shape`, `points` and `points_task` for the text of a CSV file.
-
-    Raises:
-        ValueError: If it is not what `Plane` reads.
-    """
+    """The settings `shape`, `points` and `points_task` for the text of a CSV file that `Plane` reads."""
     own = read_points(text)
     points = np.column_stack([own.points, own.targets]).tolist()
     return {"shape": "points", "points": points, "points_task": own.task}

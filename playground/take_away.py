@@ -35,9 +35,6 @@ def take_away(network: Network, changes: list[str]) -> dict[str, str | None]:
     """The config with which `train.py fit` repeats the run of a network, its command, and one's own points as CSV.
 
     Comments in the config list the `changes` by hand, which it does not repeat.
-
-    Raises:
-        ValueError: If the rule is `original`, which `train.py` does not have.
     """
     settings = network.settings
     if settings.rule == "original":
