@@ -1,7 +1,7 @@
 """A trained network reads a drawn digit: class probabilities, the outputs of its stages, and its input gradient.
 
-The shipped checkpoint is a LeNet trained on the 55,000 training digits of MNIST. It is the `state_dict`, `config` and
-`hyper_parameters` of the `best.ckpt` that `python train.py fit -c configs/mnist/lenet.yaml` saves.
+The shipped checkpoint is a LeNet trained on the 55,000 training digits of MNIST. It is the `best.ckpt` of
+`python train.py fit -c configs/mnist/lenet.yaml`, without `optimizer_states`, `lr_schedulers`, `loops` and `callbacks`.
 """
 
 import contextlib
