@@ -2,17 +2,15 @@
 
 import argparse
 import asyncio
-import errno
 import sys
 import webbrowser
 from pathlib import Path
 
 import torch
 
-from engine.cli import InputError
 from engine.setup import set_up_process
 from playground.digits import DigitReader
-from playground.server import Playground, start
+from playground.server import Playground
 from playground.settings import Settings
 from playground.take_away import from_config
 
@@ -33,26 +31,23 @@ def main() -> None:
         settings = from_config(options.config) if options.config else Settings()
         if options.digits:
             DigitReader(options.digits)
-    except (InputError, ValueError) as error:
+    except ValueError as error:
         sys.exit(f"playground: {error}")
     playground = Playground(settings, options.host, options.digits)
+
+    async def serve() -> None:
+        address = await playground.start(options.port)
+        print(f"The playground is at {address} (Ctrl-C stops it)", flush=True)
+        if not options.no_browser:
+            webbrowser.open(address)
+        await asyncio.Event().wait()
+
     try:
-        asyncio.run(serve(playground, options.host, options.port, not options.no_browser))
+        asyncio.run(serve())
     except KeyboardInterrupt:
         print()
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        sys.exit(f"playground: port {options.port} is in use; pass another one: --port {options.port + 1}")
-
-
-async def serve(playground: Playground, host: str, port: int, opens_browser: bool) -> None:
-    """Serves until it is cancelled."""
-    address = await start(playground, host, port)
-    print(f"The playground is at {address} (Ctrl-C stops it)", flush=True)
-    if opens_browser:
-        webbrowser.open(address)
-    await asyncio.Event().wait()
+        sys.exit(f"playground: {error.strerror}; choose another --host or --port, such as --port {options.port + 1}")
 
 
 if __name__ == "__main__":

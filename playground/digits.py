@@ -1,16 +1,10 @@
 """A trained network reads a drawn digit: class probabilities, the outputs of its stages, and its input gradient.
 
-The shipped checkpoint is a LeNet trained on the 55,000 training digits of MNIST. To make it again:
-
-    python train.py fit -c configs/mnist/lenet.yaml
-    python -m playground.digits runs/lenet/version_0/checkpoints/best.ckpt playground/lenet.ckpt
+The shipped checkpoint is a LeNet trained on the 55,000 training digits of MNIST. It is the `best.ckpt` of
+`python train.py fit -c configs/mnist/lenet.yaml`, without `optimizer_states`, `lr_schedulers`, `loops` and `callbacks`.
 """
 
-from __future__ import annotations
-
-import functools
-import sys
-from base64 import b64encode
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +25,13 @@ DRAWING_SIDE = 280  # pixels
 MOST_CHECKPOINTS = 20  # newest checkpoints that are offered
 MOST_STAGES = 12  # shown per network
 MOST_CHANNELS = 64  # images shown per stage
-TRAINING_STATE = ("optimizer_states", "lr_schedulers", "loops", "callbacks")  # parts of a checkpoint
 
 
 class DigitReader:
     """A network trained on MNIST, ready to read drawings. It runs on the CPU, in evaluation mode.
 
-    Args:
-        path: A checkpoint of `train.py`, with a model of this package and the data `MNIST` or `SequenceMNIST`.
-
-    Attributes:
-        data: The data module of the checkpoint. It normalises images and gives them the shape that the network takes.
-        model: The network.
-
     Raises:
-        ValueError: If the file is not such a checkpoint.
+        ValueError: If the file is not a checkpoint of a model of this package on the data `MNIST` or `SequenceMNIST`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,15 +39,14 @@ class DigitReader:
             checkpoint = read_checkpoint(path)
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror}; pass the path of a checkpoint") from error
-        config = stored_config(checkpoint)
-        data = digits_of(config)
+        data = digits_of(checkpoint)
         if data is None:
             raise ValueError(f"{path} was not trained on MNIST digits by train.py; pass a checkpoint that was")
-        self.data = data
-        kind = config["model"]["class_path"].rpartition(".")[2]
+        kind = checkpoint["hyper_parameters"]["_class_path"].rpartition(".")[2]
         if kind not in models.__all__:
             raise ValueError(f"{path} holds a {kind}; pass a checkpoint with a model of this package")
         options = {name: value for name, value in checkpoint["hyper_parameters"].items() if not name.startswith("_")}
+        self.data = data  # normalises images, and gives them the shape that the network takes
         self.model: nn.Module = getattr(models, kind)(**options)
         try:
             self.model.load_state_dict(checkpoint["state_dict"])
@@ -70,20 +55,12 @@ class DigitReader:
         self.model.eval().requires_grad_(False)
 
     def read(self, pixels: bytes) -> dict[str, Any]:
-        """Reads a drawing, centred and scaled as the images of MNIST are.
+        """Reads a drawing of 280 rows of 280 bytes, from 0 (paper) to 255 (ink). It is centred and scaled as in MNIST.
 
         The answer holds the `probabilities` of the ten classes, the `image` that the network receives, the input
         `gradients` of the predicted class's logit, scaled by the largest, and the `stages` with their outputs. Without
         a drawing, probabilities and image are 0 and there are no stages.
-
-        Args:
-            pixels: 280 rows of 280 bytes, from 0 (paper) to 255 (ink).
-
-        Raises:
-            ValueError: If the number of bytes is another.
         """
-        if len(pixels) != DRAWING_SIDE**2:
-            raise ValueError(f"the drawing has {len(pixels)} bytes; send {DRAWING_SIDE}x{DRAWING_SIDE}")
         drawing = np.frombuffer(pixels, dtype=np.uint8).reshape(DRAWING_SIDE, DRAWING_SIDE) / 255
         probabilities, gradient, described = torch.zeros(self.data.num_outputs), torch.zeros(SIDE, SIDE), []
         try:
@@ -98,17 +75,15 @@ class DigitReader:
         return {
             "type": "digit",
             "probabilities": probabilities.tolist(),
-            "image": encoded(image),
-            "gradients": encoded(to_bytes(gradient, largest(gradient))),
+            "image": image,
+            "gradients": to_bytes(gradient, largest(gradient)),
             "stages": described,
         }
 
     def respond(self, image: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The logits `(10,)` for an image, the gradient of the largest, and the outputs of the stages by name.
 
-        Args:
-            image: Pixels `(28, 28)` from 0 to 255. The gradient has the same shape, whatever the order in which the
-                network reads the pixels.
+        The image has pixels `(28, 28)` from 0 to 255. The gradient has its shape, also if the network reads sequences.
         """
         with torch.enable_grad(), recorded(stages(self.model)) as outputs:
             image = image.clone().requires_grad_()
@@ -117,13 +92,9 @@ class DigitReader:
         return logits.detach(), gradient, outputs
 
 
-def stored_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The config of the run that made a checkpoint. Empty if `train.py` did not make it."""
-    return yaml.safe_load(checkpoint.get("config", "")) or {}
-
-
-def digits_of(config: dict[str, Any]) -> datamodules.MNIST | None:
-    """The data module of a config if its data are the digits of MNIST. No data is loaded."""
+def digits_of(checkpoint: dict[str, Any]) -> datamodules.MNIST | None:
+    """The data module of a checkpoint if its data are the digits of MNIST. No data is loaded."""
+    config = yaml.safe_load(checkpoint.get("config", "")) or {}
     data = config.get("data", {})
     kind, options = data.get("class_path", "").rpartition(".")[2], data.get("init_args", {})
     if kind not in ("MNIST", "SequenceMNIST") or options.get("variant", "mnist") != "mnist":
@@ -146,8 +117,7 @@ def describe(name: str, stage: nn.Module, output: Tensor, model: nn.Module) -> d
         "name": name,
         "layers": [type(layer).__name__ for layer in (stage if isinstance(stage, nn.Sequential) else [stage])],
         "channels": output.shape[1] if output.ndim == 4 else len(maps),
-        "shape": list(maps.shape),
-        "maps": encoded(to_bytes(maps, largest(maps))),
+        "maps": to_bytes(maps, largest(maps)),
         "range": largest(maps),
         "is_signed": bool(maps.min() < 0),
     }
@@ -158,37 +128,12 @@ def largest(values: Tensor) -> float:
     return float(values.detach().abs().max()) or 1.0
 
 
-def encoded(values: np.ndarray) -> str:
-    return b64encode(values.tobytes()).decode()
-
-
-@functools.cache
-def holds_digits(path: Path, modified: int) -> bool:
-    """Whether a file is a checkpoint of MNIST digits. A file is read again only if its time of change is another."""
-    try:
-        return digits_of(stored_config(read_checkpoint(path))) is not None
-    except (OSError, ValueError):  # a run may be writing it
-        return False
-
-
 def find_checkpoints(runs: Path) -> dict[str, Path]:
-    """The shipped checkpoint and those below `runs` that were trained on MNIST digits, by name.
-
-    Only the newest 20 files named `best.ckpt` are considered.
-    """
+    """By name: the shipped checkpoint, and the newest 20 `best.ckpt` below `runs` without those of other data."""
     found = {"LeNet, shipped with the playground": SHIPPED}
     files = sorted(runs.rglob("best.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[:MOST_CHECKPOINTS]:
-        if holds_digits(file, file.stat().st_mtime_ns):
-            found[file.relative_to(runs).parent.as_posix().removesuffix("/checkpoints")] = file
+        with contextlib.suppress(OSError, ValueError):  # a run may be writing it
+            if digits_of(read_checkpoint(file)):
+                found[file.relative_to(runs).parent.as_posix().removesuffix("/checkpoints")] = file
     return found
-
-
-def strip(source: Path, target: Path) -> None:
-    """Writes a checkpoint without the state of the optimizer and the training loop."""
-    checkpoint = read_checkpoint(source)
-    torch.save({name: part for name, part in checkpoint.items() if name not in TRAINING_STATE}, target)
-
-
-if __name__ == "__main__":
-    strip(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,10 +1,4 @@
-"""What the page shows of a network at one moment, as one binary message.
-
-A message is the length of its header in 4 bytes (little-endian), the header as JSON, and the arrays one after another.
-The header refers to an array by its index in `arrays`.
-"""
-
-from __future__ import annotations
+"""What the page shows of a network at one moment, and how messages for the page are written."""
 
 import json
 import math
@@ -24,36 +18,28 @@ FINE_GRID = 100  # of the picture of the output
 MAX_PICTURES = 8  # a network with more hidden layers shows the first two and the last two, until others are unfolded
 
 
-class Arrays:
-    """Collects the arrays of a message."""
+def encode(message: dict[str, Any]) -> bytes:
+    """A message for the page: the length of its JSON in 4 bytes (little-endian), the JSON, and the arrays in it.
 
-    def __init__(self) -> None:
-        self.headers: list[dict[str, Any]] = []
-        self.parts: list[bytes] = []
-        self.size = 0
+    In the JSON, an array of uint8 or float32 is replaced by its `dtype`, its `shape`, and its `offset` in bytes.
+    """
+    content = bytearray()
 
-    def add(self, values: np.ndarray) -> int:
-        """Adds an array of uint8 or float32. Returns its index."""
-        dtype = "u1" if values.dtype == np.uint8 else "f4"
-        content = values.tobytes()
-        content += b"\0" * (-len(content) % 4)
-        self.headers.append({"dtype": dtype, "shape": list(values.shape), "offset": self.size})
-        self.parts.append(content)
-        self.size += len(content)
-        return len(self.headers) - 1
+    def reference(values: np.ndarray) -> dict[str, Any]:
+        offset = len(content)
+        content.extend(values.tobytes())
+        content.extend(bytes(-len(content) % 4))
+        return {"dtype": values.dtype.str[1:], "shape": values.shape, "offset": offset}
 
-    def message(self, header: dict[str, Any]) -> bytes:
-        """The message with this header."""
-        text = json.dumps({**header, "arrays": self.headers}, allow_nan=False).encode()
-        text += b" " * (-len(text) % 4)
-        return b"".join([len(text).to_bytes(4, "little"), text, *self.parts])
+    text = json.dumps(message, default=reference, allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    return len(text).to_bytes(4, "little") + text + content
 
 
 def plane_grid(size: int) -> Tensor:
     """The points `(size * size, 2)` of the plane, row by row from the top left."""
     axis = REACH * ((torch.arange(size) + 0.5) / size * 2 - 1)
-    rows, columns = torch.meshgrid(-axis, axis, indexing="ij")
-    return torch.stack([columns.flatten(), rows.flatten()], dim=1)
+    return torch.cartesian_prod(-axis, axis).flip(1)
 
 
 def to_bytes(values: Tensor, limit: float) -> np.ndarray:
@@ -67,23 +53,24 @@ def default_pictures(num_layers: int) -> list[int]:
     return everything if num_layers <= MAX_PICTURES else everything[:2] + everything[-2:]
 
 
-def describe(network: Network, model: Any, pictures: list[int], arrays: Arrays) -> dict[str, Any]:
-    """The weights, gradients and pictures of a network.
-
-    Args:
-        network: The network.
-        model: Its weights at the moment that is shown.
-        pictures: The hidden layers that are shown as pictures.
-        arrays: Takes the arrays.
-    """
+def describe(network: Network, model: Any, pictures: list[int]) -> dict[str, Any]:
+    """The weights, gradients and pictures of a network with the weights of `model`. `pictures` lists hidden layers."""
     linears = weight_layers(model)
+    size = FINE_GRID if len(network.layers) <= MAX_PICTURES else GRID  # a deep network takes longer to compute
+    with torch.no_grad():
+        *hidden, output = outputs_by_layer(model, network.data.features_of(plane_grid(size)))
+    step = size // GRID
+    maps = {number: hidden[number].T.reshape(-1, size, size)[:, ::step, ::step] for number in pictures}
+    ranges = {number: max(1.0, float(values.abs().nan_to_num().max())) for number, values in maps.items()}
     return {
         "layers": network.layers,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
         "gradients": gradient_sizes(network, model),
-        "weights": [arrays.add(to_numpy(linear.weight)) for linear in linears],
-        "biases": [arrays.add(to_numpy(linear.bias)) for linear in linears],
-        **draw_maps(network, model, pictures, arrays),
+        "weights": [to_numpy(linear.weight) for linear in linears],
+        "biases": [to_numpy(linear.bias) for linear in linears],
+        "maps": {number: to_bytes(values, ranges[number]) for number, values in maps.items()},
+        "ranges": ranges,
+        **output_map(output.view(size, size, -1), value_limit(network.data)),
     }
 
 
@@ -91,40 +78,24 @@ def gradient_sizes(network: Network, model: Any) -> list[float | None]:
     """The root mean square gradient of each layer's weights, for the loss of all training points."""
     inputs, targets = network.data.splits["train"]
     weights = [linear.weight for linear in weight_layers(model)]
-    gradients = torch.autograd.grad(network.loss(model(inputs), targets), weights)
+    gradients = torch.autograd.grad(model.loss(model(inputs), targets), weights)
     return [finite(float(gradient.square().mean().sqrt())) for gradient in gradients]
 
 
-@torch.no_grad()
-def draw_maps(network: Network, model: Any, pictures: list[int], arrays: Arrays) -> dict[str, Any]:
-    """The outputs of the hidden layers and of the network for every point of the plane."""
-    size = FINE_GRID if len(network.layers) <= MAX_PICTURES else GRID  # a deep network takes longer to compute
-    outputs = outputs_by_layer(model, network.data.features_of(plane_grid(size)))
-    maps, ranges = {}, {}
-    for number in pictures:
-        coarse = outputs[number].T.reshape(-1, size, size)[:, :: size // GRID, :: size // GRID]
-        limit = max(1.0, float(coarse.abs().nan_to_num().max()))
-        maps[number], ranges[number] = arrays.add(to_bytes(coarse, limit)), limit
-    return {"maps": maps, "ranges": ranges, **output_map(network, outputs[-1].view(size, size, -1), arrays)}
-
-
-def output_map(network: Network, outputs: Tensor, arrays: Arrays) -> dict[str, int]:
+def output_map(outputs: Tensor, limit: float) -> dict[str, np.ndarray]:
     """The picture of the output: a probability or value, or the class and its probability."""
     if outputs.shape[-1] == 1:  # regression, or the tanh of the rule original
-        return {"output": arrays.add(to_bytes(outputs[..., 0], value_limit(network.data)))}
+        return {"output": to_bytes(outputs[..., 0], limit)}
     probabilities = outputs.softmax(-1)
     if outputs.shape[-1] == 2:
-        return {"output": arrays.add(to_bytes(2 * probabilities[..., 1] - 1, 1.0))}
+        return {"output": to_bytes(2 * probabilities[..., 1] - 1, limit)}
     confidence, classes = probabilities.max(-1)
-    as_bytes = (confidence.nan_to_num() * 255).byte().numpy()
-    return {"output": arrays.add(classes.byte().numpy()), "confidence": arrays.add(as_bytes)}
+    return {"output": classes.byte().numpy(), "confidence": (confidence.nan_to_num() * 255).byte().numpy()}
 
 
 def value_limit(data: Plane) -> float:
     """The value with the strongest colour."""
-    if data.task == "classification":
-        return 1.0
-    return float(data.splits["train"][1].abs().max()) or 1.0
+    return float(data.splits["train"][1].abs().max()) or 1.0 if data.task == "regression" else 1.0
 
 
 def finite(value: float) -> float | None:

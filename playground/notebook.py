@@ -1,24 +1,20 @@
 """The playground in a Jupyter notebook."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from concurrent.futures import Future
 
 from IPython.display import IFrame
 
-from playground.server import Playground, start
+from playground.server import Playground
 from playground.settings import Settings
 from playground.take_away import from_config
 
 
 def show(config: str | None = None, height: int = 900) -> IFrame:
-    """Shows the playground below a cell. The browser must run on the same machine as the notebook.
+    """Shows the playground below a cell, `height` pixels high, and begins with a config of `train.py` if one is given.
 
-    Args:
-        config: A config of `train.py` to begin with, as in `python -m playground CONFIG`.
-        height: In pixels.
+    The browser must run on the same machine as the notebook.
 
     Raises:
         InputError: If the config cannot be shown.
@@ -27,7 +23,7 @@ def show(config: str | None = None, height: int = 900) -> IFrame:
     address: Future[str] = Future()
 
     async def serve() -> None:
-        address.set_result(await start(Playground(settings, "127.0.0.1"), "127.0.0.1", port=0))
+        address.set_result(await Playground(settings, "127.0.0.1").start(port=0))
         await asyncio.Event().wait()
 
     threading.Thread(target=lambda: asyncio.run(serve()), name="playground", daemon=True).start()

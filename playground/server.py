@@ -1,24 +1,21 @@
 """The server of the playground: one page, and a WebSocket with a session for each visitor."""
 
-from __future__ import annotations
-
 import asyncio
-import binascii
 import dataclasses
 import json
 import logging
 import secrets
 import time
-from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from engine.paths import RUNS
-from playground.digits import DigitReader, find_checkpoints
-from playground.session import Message, Session
-from playground.settings import Settings, read_points
+from playground.digits import SHIPPED, DigitReader, find_checkpoints
+from playground.frame import encode
+from playground.session import Handler, Message, Session
+from playground.settings import Settings, own_points
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +30,14 @@ KEEP = 60  # seconds that a session waits for its page to connect again
 
 
 class Playground:
-    """The application with its sessions.
+    """The application with its sessions. `settings` are those that a new visitor starts with.
 
-    Args:
-        settings: The settings that a new visitor starts with.
-        host: The address that the server listens on. On a loopback address, it answers under no other name.
-        checkpoint: A network for the digits tab, besides those below `runs`.
+    On a loopback address, it answers under no other name. `checkpoint` is a network for the digits tab, besides those
+    below `runs`.
     """
 
     def __init__(self, settings: Settings, host: str, checkpoint: Path | None = None) -> None:
-        self.settings, self.checkpoint = settings, checkpoint
-        self.names = LOOPBACK if host in LOOPBACK else None
+        self.settings, self.host, self.checkpoint = settings, host, checkpoint
         self.connected: set[str] = set()
         self.sessions: dict[str, Session] = {}
         self.app = web.Application(middlewares=[self.check_origin])
@@ -51,11 +45,19 @@ class Playground:
         self.app.router.add_get("/ws", self.visit)
         self.app.router.add_static("/static", STATIC)
 
+    async def start(self, port: int) -> str:
+        """Starts to serve. Returns the address of the page. Port 0 takes a free one."""
+        runner = web.AppRunner(self.app)
+        await runner.setup()
+        await web.TCPSite(runner, self.host, port).start()
+        return f"http://{self.host}:{runner.addresses[0][1]}"
+
     @web.middleware
     async def check_origin(self, request: web.Request, handler: Any) -> web.StreamResponse:
         """Refuses requests of other websites, also of those whose name leads to this machine."""
         name, origin = request.host.rsplit(":", 1)[0], request.headers.get("Origin")
-        if (self.names and name not in self.names) or origin not in (None, f"http://{request.host}"):
+        is_other_name = self.host in LOOPBACK and name not in LOOPBACK
+        if is_other_name or origin not in (None, f"http://{request.host}"):
             raise web.HTTPForbidden(text=f"{origin or request.host} cannot use the playground; open its own address\n")
         response: web.StreamResponse = await handler(request)
         if not response.prepared:
@@ -71,44 +73,31 @@ class Playground:
         # the page is usually on the same machine, where compression saves nothing
         socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT, compress=False)
         await socket.prepare(request)
+        visitor = Visitor(socket, self)
         if len(self.connected) >= MAX_VISITORS:
-            await socket.send_json({"type": "error", "message": f"{MAX_VISITORS} pages are open. Close one of them."})
+            await visitor.send({"type": "error", "message": f"{MAX_VISITORS} pages are open. Close one of them."})
             await socket.close()
             return socket
-        visitor = Visitor(socket, self)
         self.connected.add(visitor.name)
         training = asyncio.create_task(visitor.train())
         try:
-            await visitor.send(visitor.hello())
+            settings = dataclasses.asdict(self.settings)
+            await visitor.send({"type": "hello", "session": visitor.name, "settings": settings})
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
-                    await visitor.answer(json.loads(message.data))
+                    await visitor.receive(json.loads(message.data))
+                elif message.type == WSMsgType.BINARY:
+                    await visitor.receive({"type": "digit", "pixels": message.data})
         except ConnectionError:
             pass  # the page was closed while an answer was on its way
         finally:
             training.cancel()
             self.connected.discard(visitor.name)
-            asyncio.get_running_loop().call_later(KEEP, self.forget, visitor.name)
+            asyncio.get_running_loop().call_later(KEEP, self.sessions.pop, visitor.name, None)
         return socket
 
-    def forget(self, name: str) -> None:
-        if name not in self.connected:
-            self.sessions.pop(name, None)
 
-
-async def start(playground: Playground, host: str, port: int) -> str:
-    """Starts to serve. Returns the address of the page. Port 0 takes a free one.
-
-    Raises:
-        OSError: If the port is in use.
-    """
-    runner = web.AppRunner(playground.app)
-    await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    return f"http://{host}:{runner.addresses[0][1]}"
-
-
-class Visitor:
+class Visitor(Handler):
     """The connection of one page. All visitors train in turn, on one thread."""
 
     def __init__(self, socket: web.WebSocketResponse, playground: Playground) -> None:
@@ -118,16 +107,16 @@ class Visitor:
         self.reader: DigitReader | None = None
         self.wake = asyncio.Event()
 
-    def hello(self) -> Message:
-        return {"type": "hello", "session": self.name, "settings": dataclasses.asdict(self.playground.settings)}
-
     async def send(self, message: Message) -> None:
-        await self.socket.send_str(json.dumps(message, allow_nan=False))
+        await self.socket.send_bytes(encode(message))
 
-    async def answer(self, message: Message) -> None:
+    async def receive(self, message: Message) -> None:
         """Answers a message of the page. A wrong value is reported, and nothing changes."""
         try:
-            replies = self.handle(message)
+            owner = self if hasattr(self, f"do_{message['type']}") else self.session
+            if owner is None:
+                raise ValueError("there is no network yet; draw at least 4 points, or choose other settings")
+            replies = owner.handle(message)
         except ValueError as error:
             replies = [{"type": "error", "message": str(error)}]
         except Exception:
@@ -137,58 +126,34 @@ class Visitor:
             await self.send(reply)
         self.wake.set()
 
-    def handle(self, message: Message) -> list[Message]:
-        kind = message.get("type")
-        if kind == "checkpoints":
-            return [self.list_checkpoints()]
-        if kind == "load":
-            return [self.load(message["id"])]
-        if kind == "digit":
-            return [self.read_digit(message["pixels"])]
-        if kind == "csv":
-            return [{"type": "points", **read_points(message["text"])}]
+    def do_settings(self, settings: dict[str, Any], session: str | None = None) -> list[Message]:
+        """Changes the settings. The first ones of a page start a session, or continue that of a lost connection."""
+        sessions = self.playground.sessions
         if self.session is not None:
-            return self.session.handle(message)
-        if kind == "settings":
-            return self.begin(message)
-        raise ValueError("there is no network yet; draw at least 4 points, or choose other settings")
+            return self.session.do_settings(settings)
+        if session in sessions and session not in self.playground.connected:
+            self.session = sessions[self.name] = sessions.pop(session)
+            return self.session.reconnect(settings)
+        self.session = sessions[self.name] = Session(Settings(**settings))
+        return [self.session.data_message()]
 
-    def begin(self, message: Message) -> list[Message]:
-        """Starts a session with the first settings of a page, or continues the session of a lost connection."""
-        sessions, old = self.playground.sessions, message.get("session")
-        if old not in sessions or old in self.playground.connected:
-            self.session = sessions[self.name] = Session(Settings(**message["settings"]))
-            return [self.session.data_message()]
-        self.session = sessions[self.name] = sessions.pop(old)
-        self.session.forget_frames()
-        return self.session.handle(message) or [self.session.data_message()]  # the page may have changed meanwhile
+    def do_csv(self, text: str) -> list[Message]:
+        return [{"type": "points", **own_points(text)}]
 
-    # the digits tab
-
-    def checkpoints(self) -> dict[str, Path]:
+    def do_checkpoints(self, load: str | None = None) -> list[Message]:
+        """Lists the networks that can read digits. Loads one of them if it is named."""
         given = self.playground.checkpoint
-        return {**({str(given): given} if given else {}), **find_checkpoints(RUNS)}
+        paths = {**({str(given): given} if given else {}), **find_checkpoints(RUNS)}
+        if load is not None:
+            if load not in paths:
+                raise ValueError(f"there is no checkpoint {load!r} any more; choose another one")
+            self.reader = DigitReader(paths[load])
+        return [{"type": "checkpoints", "names": [*paths], "loaded": load}]
 
-    def list_checkpoints(self) -> Message:
-        listed = [{"id": name, "name": name} for name in self.checkpoints()]
-        return {"type": "checkpoints", "checkpoints": listed, "loaded": None}
-
-    def load(self, name: str) -> Message:
-        paths = self.checkpoints()
-        if name not in paths:
-            raise ValueError(f"there is no checkpoint {name!r} any more; choose another one")
-        self.reader = DigitReader(paths[name])
-        return self.list_checkpoints() | {"loaded": name}
-
-    def read_digit(self, pixels: str) -> Message:
+    def do_digit(self, pixels: bytes) -> list[Message]:
         if self.reader is None:
-            self.reader = DigitReader(next(iter(self.checkpoints().values())))
-        try:
-            return self.reader.read(b64decode(pixels, validate=True))
-        except binascii.Error as error:
-            raise ValueError(f"the drawing cannot be decoded ({error}); send base64") from error
-
-    # training
+            self.reader = DigitReader(self.playground.checkpoint or SHIPPED)
+        return [self.reader.read(pixels)]
 
     async def train(self) -> None:
         """Trains and sends frames until it is cancelled. Waits while there is nothing to do."""
@@ -204,12 +169,12 @@ class Visitor:
                     await self.send(reply)
                 if session.wants_frame() and time.perf_counter() >= next_frame:
                     next_frame = time.perf_counter() + FRAME_INTERVAL
-                    await self.socket.send_bytes(session.frame())
+                    await self.send(session.frame())
             except ConnectionError:
                 return  # the page was closed, which `visit` notices too
             except Exception:
                 log.exception("Training failed")
                 session.is_playing = False
                 await self.send({"type": "error", "message": "Training failed. The terminal has the traceback."})
-            wait = session.seconds_until_due() if session.is_playing else next_frame - time.perf_counter()
+            wait = (session.due if session.is_playing else next_frame) - time.perf_counter()
             await asyncio.sleep(min(FRAME_INTERVAL, max(0, wait)))

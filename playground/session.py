@@ -1,8 +1,5 @@
 """One visitor of the playground: the settings, the data, one or two networks, and what was recorded of them."""
 
-from __future__ import annotations
-
-import base64
 import dataclasses
 import math
 import time
@@ -12,11 +9,10 @@ import torch
 
 from datamodules.plane import FEATURES
 from engine.paths import RUNS
-from playground.frame import GRID, Arrays, default_pictures, describe, finite, plane_grid, to_bytes, value_limit
-from playground.network import Network, make_network
-from playground.neuron import explain_neuron
+from playground import frame
+from playground.network import Network
+from playground.panels import explain_neuron, loss_surface
 from playground.settings import LIVE, MAX_EPOCHS, Settings
-from playground.surface import loss_surface
 from playground.take_away import take_away, write_curves
 
 Message = dict[str, Any]
@@ -25,59 +21,93 @@ MAX_RECORDED = 400  # epochs; when there are more, every second one is forgotten
 NEURON_INTERVAL = 0.5  # seconds between two pictures of the inside of a neuron while training
 
 
-class Session:
-    """What one visitor sees. `handle` answers a message of the page, `train` trains, `frame` draws.
+class Handler:
+    """Answers messages of the page."""
 
-    Args:
-        settings: The settings to start with.
-    """
+    def handle(self, message: Message) -> list[Message]:
+        """Calls the method `do_<type>` with the other fields of a message. Returns messages for the page.
+
+        Raises:
+            ValueError: If there is no such method, or a field is outside its limits. The message is one line.
+        """
+        fields = dict(message)
+        kind = fields.pop("type")
+        method = getattr(self, f"do_{kind}", None)
+        if method is None:
+            raise ValueError(f"type={kind!r} is not a message of the page")
+        return method(**fields) or []
+
+
+class Session(Handler):
+    """What one visitor sees. `handle` answers a message of the page, `train` trains, `frame` draws."""
 
     def __init__(self, settings: Settings) -> None:
         self.speed: float | None = None  # epochs per second; None: as fast as possible
+        self.due = 0.0  # when the next step may begin
         self.neuron_time = 0.0  # when the page last got the inside of a neuron
         self.is_seen = True  # whether the page has drawn the last frame
         self.start(settings)
 
     # settings
 
-    def start(self, settings: Settings) -> None:
-        """Makes new data and new networks."""
+    def start(self, settings: Settings) -> list[Message]:
+        """Makes new data and new networks. Returns the message that describes the data."""
         data = settings.make_data()
-        networks = [make_network(settings, kind, layers, data) for kind, layers in settings.networks()]
+        networks = [Network(settings, kind, layers, data) for kind, layers in settings.networks()]
         self.settings, self.data, self.networks = settings, data, networks
         self.recorded = [self.snapshot()]
         self.stride = 1  # epochs between two recorded ones
         self.shown: int | None = None
-        self.pictures = [default_pictures(len(network.layers)) for network in networks]
-        self.neuron: Message | None = None
+        self.pictures = [frame.default_pictures(len(network.layers)) for network in networks]
+        self.neuron: tuple[int, dict[str, int]] | None = None
         self.changes: list[str] = []  # what was changed by hand while the networks trained
         self.is_playing = False
         self.num_sent = 0  # epochs of the curves that the page has
         self.has_changed = True
+        return [self.data_message()]
 
-    def forget_frames(self) -> None:
-        """Another page has connected: its first frame contains the curves from the start."""
+    def do_reset(self) -> list[Message]:
+        return self.start(self.settings)
+
+    def do_settings(self, settings: dict[str, Any]) -> list[Message]:
+        new, old, first = Settings(**settings), self.settings, self.networks[0]
+        if dataclasses.replace(old, **{name: getattr(new, name) for name in LIVE}) != new:
+            return self.start(new)
+        if new.lr != old.lr and (first.epoch or first.batch):
+            self.changes.append(f"the learning rate was {old.lr:g} until epoch {first.epoch}")
+        self.settings = new
+        for network in self.networks:
+            network.settings = new
+            for group in network.optimizer.param_groups:
+                group["lr"] = new.lr
+        return []
+
+    def reconnect(self, settings: dict[str, Any]) -> list[Message]:
+        """Continues with another connection. Its first frame contains the curves from the start."""
         self.num_sent = 0
         self.is_seen = self.has_changed = True
+        return self.do_settings(settings) or [self.data_message()]
 
     def snapshot(self) -> tuple[int, list[torch.Tensor]]:
-        return self.networks[0].epoch, [network.snapshot for network in self.networks]
+        return self.networks[0].epoch, [network.weights() for network in self.networks]
 
     # training
 
-    def step(self) -> str | None:
-        """Trains all networks on the next batch. Returns the reason if training has to stop."""
+    def step(self) -> list[Message]:
+        """Trains all networks on the next batch. Returns a message if training has to stop."""
         self.has_changed = True
         self.shown = None
-        ends_epoch = [network.step() for network in self.networks]  # all of them have the same number of batches
-        if not all(ends_epoch):
-            return None
-        epoch = self.networks[0].epoch
+        for network in self.networks:
+            network.step()
+        epoch, batch = self.networks[0].epoch, self.networks[0].batch  # the same for all networks
+        if batch:
+            return []
         if epoch % self.stride == 0:
             self.recorded.append(self.snapshot())
         if len(self.recorded) > MAX_RECORDED:
             self.recorded, self.stride = self.recorded[::2], 2 * self.stride
-        return self.reason_to_stop(epoch)
+        reason = self.reason_to_stop(epoch)
+        return [{"type": "info", "message": reason}] if reason else []
 
     def reason_to_stop(self, epoch: int) -> str | None:
         losses = [network.history[-1][0][0] for network in self.networks]
@@ -93,111 +123,63 @@ class Session:
     def train(self, seconds: float) -> list[Message]:
         """Trains for so long, but no faster than the chosen speed. Returns messages for the page."""
         end = time.perf_counter() + seconds
-        while self.is_playing and time.perf_counter() < end and self.seconds_until_due() <= 0:
-            self.num_steps += 1
-            if reason := self.step():
+        interval = 1 / (self.speed * self.networks[0].num_batches) if self.speed else 0.0
+        while self.is_playing and self.due <= time.perf_counter() < end:
+            self.due += interval
+            if stop := self.step():
                 self.is_playing = False
-                return [{"type": "info", "message": reason}, *self.neuron_messages()]
-        is_due = self.is_playing and time.perf_counter() - self.neuron_time > NEURON_INTERVAL
-        return self.neuron_messages() if is_due else []
-
-    def seconds_until_due(self) -> float:
-        """Seconds until the next step, at the chosen speed."""
-        if self.speed is None:
-            return 0.0
-        steps_per_epoch = self.data.num_train // self.settings.batch_size
-        return self.play_time + self.num_steps / (self.speed * steps_per_epoch) - time.perf_counter()
+                return stop + self.neuron_messages()
+        wants_neuron = self.is_playing and time.perf_counter() - self.neuron_time > NEURON_INTERVAL
+        return self.neuron_messages() if wants_neuron else []
 
     # messages of the page
 
-    def handle(self, message: Message) -> list[Message]:
-        """Does what the page asks. Returns messages for it.
-
-        Raises:
-            ValueError: If the page asks for something outside the limits. The message is one line.
-        """
-        answer = getattr(self, f"do_{message['type']}", None)
-        if answer is None:
-            raise ValueError(f"type={message['type']!r} is not a message of the page")
-        return answer(message) or []
-
-    def do_settings(self, message: Message) -> list[Message]:
-        new = Settings(**message["settings"])
-        live = {name: getattr(new, name) for name in LIVE}
-        if dataclasses.replace(self.settings, **live) == new:
-            self.set_live(new)
-            return []
-        self.start(new)
-        return [self.data_message()]
-
-    def set_live(self, new: Settings) -> None:
-        """Changes what does not reset the networks."""
-        old, first = self.settings, self.networks[0]
-        if new.lr != old.lr and (first.epoch or first.batch):
-            self.changes.append(f"the learning rate was {old.lr:g} until epoch {first.epoch}")
-        self.settings = new
-        for network in self.networks:
-            network.settings = new
-            network.set_lr(new.lr)
-
-    def do_play(self, message: Message) -> None:
+    def do_play(self) -> None:
         self.is_playing, self.shown = True, None
-        self.start_clock()
+        self.due = time.perf_counter()
 
-    def start_clock(self) -> None:
-        """The speed counts from now."""
-        self.play_time, self.num_steps = time.perf_counter(), 0
-
-    def do_pause(self, message: Message) -> list[Message]:
+    def do_pause(self) -> list[Message]:
         self.is_playing = False
         self.has_changed = True
         return self.neuron_messages()
 
-    def do_reset(self, message: Message) -> list[Message]:
-        self.start(self.settings)
-        return [self.data_message()]
-
-    def do_step(self, message: Message) -> list[Message]:
+    def do_step(self, unit: str) -> list[Message]:
         self.is_playing = False
-        reason = self.step()
-        while message["unit"] == "epoch" and self.networks[0].batch:
-            reason = self.step()
-        return [*([{"type": "info", "message": reason}] if reason else []), *self.neuron_messages()]
+        stop = self.step()
+        while unit == "epoch" and self.networks[0].batch:
+            stop = self.step()
+        return stop + self.neuron_messages()
 
-    def do_speed(self, message: Message) -> None:
-        speed = message["value"]
-        if speed is not None and not 0.1 <= speed <= 1000:
-            raise ValueError(f"speed={speed} must be 0.1 to 1000 epochs per second, or none for no limit")
-        self.speed = speed
-        self.start_clock()
+    def do_speed(self, value: float | None) -> None:
+        if value is not None and not 0.1 <= value <= 1000:
+            raise ValueError(f"speed={value} must be 0.1 to 1000 epochs per second, or none for no limit")
+        self.speed, self.due = value, time.perf_counter()
 
-    def do_seen(self, message: Message) -> None:
+    def do_seen(self) -> None:
         self.is_seen = True
 
-    def do_show(self, message: Message) -> None:
-        index = message["index"]
+    def do_show(self, index: int | None) -> None:
         self.is_playing = False
         self.shown = None if index is None else max(0, min(index, len(self.recorded) - 1))
         self.has_changed = True
 
-    def do_unfold(self, message: Message) -> None:
-        network = self.networks[message["network"]]
-        self.pictures[message["network"]] = [number for number in message["layers"] if number < len(network.layers)]
+    def do_unfold(self, network: int, layers: list[int]) -> None:
+        self.pictures[network] = [layer for layer in layers if layer < len(self.networks[network].layers)]
         self.has_changed = True
 
-    def do_edit(self, message: Message) -> list[Message]:
-        number = message["network"]
-        network = self.networks[number]
-        network.edit(message["layer"], message["unit"], message["input"], message["value"])
-        if self.recorded[-1][0] == network.epoch:
-            self.recorded[-1] = self.snapshot()
-        self.num_sent = min(self.num_sent, network.epoch)  # so that the page gets the new loss
+    def do_edit(self, network: int, layer: int, unit: int, input: int | None, value: float) -> list[Message]:
+        edited = self.networks[network]
+        edited.edit(layer, unit, input, value)
+        if self.recorded[-1][0] == edited.epoch:
+            self.recorded[-1][1][network] = edited.weights()
+        self.num_sent = min(self.num_sent, edited.epoch)  # so that the page gets the new loss
         self.shown, self.has_changed = None, True
-        self.changes.append(f"a weight or bias of network {number + 1} was edited after epoch {network.epoch}")
+        self.changes.append(f"a weight or bias of network {network + 1} was edited after epoch {edited.epoch}")
         return self.neuron_messages()
 
-    def do_neuron(self, message: Message) -> list[Message]:
-        self.neuron = message if message["network"] is not None else None
+    def do_neuron(self, network: int | None, **place: int) -> list[Message]:
+        """Opens the inside of a neuron, with the arguments of `explain_neuron`. Closes it if `network` is None."""
+        self.neuron = None if network is None else (network, place)
         return self.neuron_messages()
 
     def neuron_messages(self) -> list[Message]:
@@ -205,18 +187,17 @@ class Session:
         self.neuron_time = time.perf_counter()
         if self.neuron is None:
             return []
-        layer, unit, sample = (self.neuron[name] for name in ("layer", "unit", "sample"))
-        return [{**self.neuron, **explain_neuron(self.networks[self.neuron["network"]], layer, unit, sample)}]
+        network, place = self.neuron
+        return [{"type": "neuron", "network": network, **place, **explain_neuron(self.networks[network], **place)}]
 
-    def do_surface(self, message: Message) -> list[Message]:
-        number = message["network"]
-        path = [snapshots[number] for _, snapshots in self.recorded]
-        return [{"type": "surface", "network": number, **loss_surface(self.networks[number], path)}]
+    def do_surface(self, network: int) -> list[Message]:
+        path = [snapshots[network] for _, snapshots in self.recorded]
+        return [{"type": "surface", "network": network, **loss_surface(self.networks[network], path)}]
 
-    def do_config(self, message: Message) -> list[Message]:
-        return [{"type": "config", **take_away(self.networks[message["network"]], self.changes)}]
+    def do_config(self, network: int) -> list[Message]:
+        return [{"type": "config", **take_away(self.networks[network], self.changes)}]
 
-    def do_tensorboard(self, message: Message) -> list[Message]:
+    def do_tensorboard(self) -> list[Message]:
         folders = " and ".join(write_curves(network) for network in self.networks)
         return [{"type": "info", "message": f"Written to {folders}. To see it: tensorboard --logdir {RUNS}/playground"}]
 
@@ -225,46 +206,38 @@ class Session:
     def data_message(self) -> Message:
         """The points, and the pictures of all features."""
         points = {
-            split: torch.cat([self.data.points[split], targets.reshape(-1, 1)], dim=1).tolist()
-            for split, (_, targets) in self.data.splits.items()
-            if split != "val"  # which is empty
+            split: torch.cat([self.data.points[split], self.data.splits[split][1].reshape(-1, 1)], dim=1).tolist()
+            for split in ("train", "test")
         }
-        grid = plane_grid(GRID)
-        features = [feature(*grid.T) for feature in FEATURES.values()]
-        maps = [to_bytes(values, float(values.abs().max())).tobytes() for values in features]
+        grid = frame.plane_grid(frame.GRID).T.reshape(2, frame.GRID, frame.GRID)
+        features = [feature(*grid) for feature in FEATURES.values()]
         return {
             "type": "data",
             "task": self.data.task,
             "num_classes": self.data.num_outputs,
-            "limit": value_limit(self.data),
+            "limit": frame.value_limit(self.data),
             **points,
-            "feature_maps": [base64.b64encode(content).decode() for content in maps],
-            "grid": GRID,
+            "feature_maps": [frame.to_bytes(values, float(values.abs().max())) for values in features],
         }
 
     def wants_frame(self) -> bool:
         """Whether the page has drawn the last frame, and there is something new to show."""
         return self.is_seen and self.has_changed
 
-    def frame(self) -> bytes:
-        """What the page draws: see `playground.frame`."""
+    def frame(self) -> Message:
+        """What the page draws."""
         self.is_seen = self.has_changed = False
-        arrays = Arrays()
         epoch, snapshots = (self.networks[0].epoch, None) if self.shown is None else self.recorded[self.shown]
-        described = []
-        for number, (network, pictures) in enumerate(zip(self.networks, self.pictures, strict=True)):
-            _, train_loss, test_loss, *accuracy = curve_row(network, epoch)
-            described.append(
-                {
-                    "loss": [train_loss, test_loss],
-                    "accuracy": accuracy if self.data.task == "classification" else None,
-                    "curve_from": self.num_sent,
-                    "curve": [curve_row(network, each) for each in range(self.num_sent, len(network.history))],
-                    **describe(network, network.at(snapshots[number] if snapshots else None), pictures, arrays),
-                }
-            )
+        described = [
+            {
+                "metrics": metrics_row(network, epoch),
+                "curve": [metrics_row(network, each) for each in range(self.num_sent, len(network.history))],
+                **frame.describe(network, network.at(snapshots[number] if snapshots else None), self.pictures[number]),
+            }
+            for number, network in enumerate(self.networks)
+        ]
         self.num_sent = len(self.networks[0].history)
-        header = {
+        return {
             "type": "frame",
             "epoch": epoch,
             "batch": self.networks[0].batch if self.shown is None else 0,
@@ -273,10 +246,9 @@ class Session:
             "index": self.shown,
             "networks": described,
         }
-        return arrays.message(header)
 
 
-def curve_row(network: Network, epoch: int) -> list[float | None]:
+def metrics_row(network: Network, epoch: int) -> list[float | None]:
     """Epoch, training loss, test loss, training accuracy, test accuracy."""
     (train_loss, train_accuracy), (test_loss, test_accuracy) = network.history[epoch]
-    return [epoch, finite(train_loss), finite(test_loss), train_accuracy, test_accuracy]
+    return [epoch, frame.finite(train_loss), frame.finite(test_loss), train_accuracy, test_accuracy]

@@ -1,8 +1,8 @@
 """What a visitor takes away from the playground: a config of `train.py`, and curves for TensorBoard."""
 
-from __future__ import annotations
-
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -11,9 +11,19 @@ from engine.cli import InputError, build
 from engine.explain import read_config
 from engine.paths import RUNS
 from playground.network import Network
-from playground.settings import CONSTANT, Settings, read_points
+from playground.settings import CONSTANT, OPTIMIZERS, Settings, own_points
 
 DEFAULT_EPOCHS = 10  # of a config, if nothing was trained
+KINDS = {"DeepMLP": "plain", "ResidualMLP": "residual", "Linear": "plain"}
+ALLOWED: dict[str, tuple[Any, ...]] = {  # values of options that the page does not have
+    **{option: (value,) for option, value in CONSTANT.items()},
+    "batch_norm": (False,),
+    "noise": (0.0,),
+    "label_smoothing": (0.0,),
+    "val_size": (0,),
+    "momentum": (0, 0.9),
+    "accelerator": ("cpu",),
+}
 
 
 def run_name(network: Network) -> str:
@@ -24,38 +34,25 @@ def run_name(network: Network) -> str:
 def take_away(network: Network, changes: list[str]) -> dict[str, str | None]:
     """The config with which `train.py fit` repeats the run of a network, its command, and one's own points as CSV.
 
-    Args:
-        network: The network.
-        changes: What was changed by hand while it trained. A comment in the config lists it.
-
-    Raises:
-        ValueError: If the rule is `original`, which `train.py` does not have.
+    Comments in the config list the `changes` by hand, which it does not repeat.
     """
     settings = network.settings
-    name = f"{run_name(network)}.yaml"
-    command = f"python train.py fit -c {name}"
-    notes = [f"# Not in this config: {change}." for change in dict.fromkeys(changes)]
-    text = to_config(settings, network.kind, network.layers, network.epoch or settings.stop_epoch or DEFAULT_EPOCHS)
-    csv = settings.points_csv() if settings.points is not None else None
-    return {"yaml": "\n".join([f"# {command}", *notes, text]), "name": name, "command": command, "csv": csv}
-
-
-def to_config(settings: Settings, kind: str, layers: list[int], epochs: int) -> str:
-    """A config of `train.py`, as YAML.
-
-    Raises:
-        ValueError: If the rule is `original`, which `train.py` does not have.
-    """
     if settings.rule == "original":
         raise ValueError("rule='original' trains in the playground only; use rule='package' to take a config away")
-    model_class, options = settings.model_options(kind, layers)
+    model_class, options = settings.model_options(network.kind, network.layers)
+    epochs = network.epoch or settings.stop_epoch or DEFAULT_EPOCHS
     config = {
         "seed_everything": settings.seed,
         "model": {"class_path": model_class.__name__, "init_args": options},
         "data": {"class_path": "Plane", "init_args": settings.data_options("points.csv")},
         "trainer": {"max_epochs": epochs, "accelerator": "cpu"},  # as the page trains
     }
-    return yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
+    name = f"{run_name(network)}.yaml"
+    command = f"python train.py fit -c {name}"
+    notes = [f"# Not in this config: {change}." for change in dict.fromkeys(changes)]
+    text = yaml.safe_dump(config, sort_keys=False, default_flow_style=None)
+    csv = settings.points_csv() if settings.points is not None else None
+    return {"yaml": "\n".join([f"# {command}", *notes, text]), "name": name, "command": command, "csv": csv}
 
 
 def from_config(path: str) -> Settings:
@@ -68,42 +65,31 @@ def from_config(path: str) -> Settings:
         raise InputError(f"there is no config {path}; try configs/plane/spiral_deep.yaml")
     options = build(["fit", "-c", path, "--trainer.logger=false"]).options
     name, data_name = (options[part].class_path.split(".")[-1] for part in ("model", "data"))
-    kinds = {"DeepMLP": "plain", "ResidualMLP": "residual", "Linear": "plain"}
-    if name not in kinds or data_name != "Plane":
-        known = ", ".join(kinds)
+    if name not in KINDS or data_name != "Plane":
+        known = ", ".join(KINDS)
         raise InputError(f"{path} trains {name} on {data_name}; the playground opens configs of {known} on Plane")
     model, data = vars(options.model.init_args), vars(options.data.init_args)
-    fixed = {**CONSTANT, "batch_norm": False, "noise": 0.0, "label_smoothing": 0.0, "val_size": 0}
-    given = {**model, "val_size": data["val_size"]}
-    for option, wanted in fixed.items():
-        if given.get(option, wanted) != wanted:
-            value = given[option]
-            raise InputError(f"{path} has {option}={value}, which the page does not have; use {option}={wanted}")
     trainer = read_config(path).get("trainer", {})
-    known_options = {"max_epochs", *(["accelerator"] if trainer.get("accelerator") == "cpu" else [])}
-    if unknown := trainer.keys() - known_options:
+    given = {**model, "val_size": data["val_size"], "accelerator": trainer.get("accelerator", "cpu")}
+    for option, allowed in ALLOWED.items():
+        if given.get(option, allowed[0]) not in allowed:
+            hint = f"use {option}={' or '.join(map(str, allowed))}"
+            raise InputError(f"{path} has {option}={given[option]}, which the page does not have; {hint}")
+    if unknown := trainer.keys() - {"max_epochs", "accelerator"}:
         names = ", ".join(sorted(unknown))
         raise InputError(f"{path} sets {names} of the trainer, which the page does not have; leave it out")
-    momentum = model["momentum"] if model["optimizer"] == "sgd" else None
-    optimizers = {0: "sgd", 0.9: "momentum", None: "adamw"}
-    if momentum not in optimizers:
-        raise InputError(f"{path} has momentum={momentum}, which the page does not have; use momentum=0 or 0.9")
-    size = model.get("hidden_size", [])
-    values = {
-        "kind": kinds[name],
+    size, own = model.get("hidden_size", []), {field.name for field in fields(Settings)}
+    values = {name: value for name, value in {**model, **data}.items() if name in own} | {
+        "kind": KINDS[name],
         "layers": size if isinstance(size, list) else model["num_layers"] * [size],
-        "optimizer": optimizers[momentum],
-        "lr": model["lr"],
+        "optimizer": next(name for name, chosen in OPTIMIZERS.items() if chosen.items() <= model.items()),
         "regularization": "l2" if model["weight_decay"] else "none",
         "regularization_rate": model["weight_decay"],
         "seed": options.seed_everything,
         "stop_epoch": options.trainer.max_epochs,
     }
-    values |= {key: model[key] for key in ("activation", "dropout") if key in model}
-    shared = ("shape", "num_classes", "num_samples", "noise", "train_share", "points_seed", "batch_size", "features")
-    values |= {key: data[key] for key in shared}
     if data["points_file"] is not None:
-        values |= read_points(Path(data["points_file"]).expanduser().read_text())
+        values |= own_points(Path(data["points_file"]).expanduser().read_text())
     try:
         return Settings(**values)
     except ValueError as error:

@@ -8,7 +8,7 @@ import { FEATURES, MAX_LAYERS } from "./settings.js";
 /** @param {Node} node @param {string} text written only if it differs, so that the page need not be laid out again */
 export const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percent = (share) => (share === null ? "" : `${(100 * share).toFixed(1)} %`); // regression has no accuracy
 const lossText = (loss) => (Number.isFinite(loss) ? loss.toFixed(3) : "not finite");
 
 /** Adds a feature or removes it. */
@@ -89,10 +89,9 @@ export function updateCard({ root, index, view }, state, data, outputs) {
 /** @param {object} card @param {object} network its part of the frame @param {object} frame @param {object} state */
 export function drawCard(card, network, frame, state) {
   card.view.draw(network, frame);
-  card.output.draw(network, frame, state);
-  const [train, test] = network.loss;
-  const [trainCorrect, testCorrect] = (network.accuracy ?? []).map(percent);
-  const texts = [lossText(train), trainCorrect, lossText(test), testCorrect];
-  texts.forEach((text, i) => setText(card.cells[i], text ?? ""));
+  card.output.draw(network, state);
+  const [, train, test, trainCorrect, testCorrect] = network.metrics;
+  const texts = [lossText(train), percent(trainCorrect), lossText(test), percent(testCorrect)];
+  texts.forEach((text, i) => setText(card.cells[i], text));
   setText(card.summary, `${network.num_parameters.toLocaleString("en")} parameters`);
 }

@@ -1,20 +1,31 @@
 /** Curves of loss or accuracy, and bars of gradient size by layer. */
 
 import { networkColour, themeColour } from "./colours.js";
+import { element, sharpContext } from "./elements.js";
 import { gradientShare } from "./network.js";
 
 const MAX_POINTS = 240; // per curve; more cannot be told apart in the chart
 
-/** Fits a canvas to its place on the page. @returns {CanvasRenderingContext2D} in CSS pixels */
-function fit(canvas, width, height) {
-  const ratio = Math.min(2, window.devicePixelRatio);
-  if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
-  if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, width, height);
+/**
+ * Writes labels left of a box, with a thin line to the right of each.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {{left: number, right: number, top: number, bottom: number}} box
+ * @param {[number, string | number][]} ticks each a fraction of the height of the box and a label
+ */
+function drawTicks(context, box, ticks) {
   context.font = "11px system-ui, sans-serif";
-  return context;
+  context.fillStyle = themeColour("--muted");
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  for (const [share, label] of ticks) {
+    const y = box.bottom - share * (box.bottom - box.top);
+    context.globalAlpha = 1;
+    context.fillText(label, box.left - 6, y);
+    context.globalAlpha = 0.25;
+    context.fillRect(box.left, Math.round(y), box.right - box.left, 1);
+  }
+  context.globalAlpha = 1;
 }
 
 /** @param {number} value @returns {number} the next round number: 1, 2 or 5 times a power of ten */
@@ -42,18 +53,16 @@ export class CurveChart {
 
   /** @param {object[]} networks of a frame */
   add(networks) {
-    networks.forEach((network, index) => {
-      if (network.curve_from === 0) this.curves[index] = [];
-      for (const point of network.curve) this.curves[index].push(point);
+    networks.forEach(({ curve }, index) => {
+      if (curve.length) this.curves[index].splice(curve[0][0], Infinity, ...curve);
     });
-    this.curves.length = 2;
-    for (let index = networks.length; index < 2; index += 1) this.curves[index] = [];
+    if (networks.length === 1) this.curves[1] = [];
   }
 
   draw() {
     const { width, height } = this;
     if (!width) return;
-    const context = fit(this.canvas, width, height);
+    const context = sharpContext(this.canvas, width, height);
     const columns = this.measure === "loss" ? [1, 2] : [3, 4];
     const used = this.curves.map((curve) => thin(curve).filter((point) => point[columns[0]] !== null));
     const lastEpoch = Math.max(1, ...used.map((curve) => curve.at(-1)?.[0] ?? 0));
@@ -66,7 +75,11 @@ export class CurveChart {
     const box = { left: 34, right: width - 12, top: 8, bottom: height - 18 };
     const x = (epoch) => box.left + (epoch / lastEpoch) * (box.right - box.left);
     const y = (value) => box.bottom - (Math.min(value, top) / top) * (box.bottom - box.top);
-    this.#drawAxes(context, box, top, lastEpoch, y);
+    drawTicks(context, box, [0, 0.5, 1].map((share) => [share, Number((share * top).toPrecision(2))]));
+    context.textBaseline = "top";
+    context.fillText(lastEpoch.toLocaleString("en"), box.right, box.bottom + 5);
+    context.textAlign = "left";
+    context.fillText("0", box.left, box.bottom + 5);
     if (this.marked !== null) {
       context.fillStyle = themeColour("--line-strong");
       context.fillRect(x(this.marked), box.top, 1, box.bottom - box.top);
@@ -90,24 +103,6 @@ export class CurveChart {
       context.fillText(text, (box.left + box.right) / 2, (box.top + box.bottom) / 2);
     }
   }
-
-  #drawAxes(context, box, top, lastEpoch, y) {
-    context.fillStyle = themeColour("--muted");
-    context.textAlign = "right";
-    context.textBaseline = "middle";
-    for (const share of [0, 0.5, 1]) {
-      context.globalAlpha = 1;
-      context.fillText(Number((share * top).toPrecision(2)), box.left - 6, y(share * top));
-      context.globalAlpha = 0.25;
-      context.fillRect(box.left, Math.round(y(share * top)), box.right - box.left, 1);
-    }
-    context.globalAlpha = 1;
-    context.textBaseline = "top";
-    context.textAlign = "left";
-    context.fillText("0", box.left, box.bottom + 5);
-    context.textAlign = "right";
-    context.fillText(lastEpoch.toLocaleString("en"), box.right, box.bottom + 5);
-  }
 }
 
 function thin(curve) {
@@ -127,13 +122,8 @@ export class GradientBars {
   /** @param {number} count networks */
   build(count) {
     if (this.canvases.length === count) return;
-    this.canvases = Array.from({ length: count }, (_, index) => {
-      const canvas = document.createElement("canvas");
-      canvas.className = "bars";
-      canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `Gradient size by layer of network ${index + 1}`);
-      return canvas;
-    });
+    this.canvases = Array.from({ length: count }, (_, index) => element("canvas",
+      { className: "bars", role: "img", "aria-label": `Gradient size by layer of network ${index + 1}` }));
     this.root.replaceChildren(...this.canvases);
     this.width = this.root.clientWidth;
   }
@@ -147,19 +137,10 @@ export class GradientBars {
   #drawOne(canvas, gradients, index) {
     const { width, height } = this;
     if (!width) return;
-    const context = fit(canvas, width, height);
+    const context = sharpContext(canvas, width, height);
     const box = { left: 34, right: width - 12, top: 6, bottom: height - 16 };
     const tall = box.bottom - box.top;
-    context.fillStyle = themeColour("--muted");
-    context.textAlign = "right";
-    context.textBaseline = "middle";
-    for (const [share, label] of [[0, "1e-8"], [0.5, "1e-4"], [1, "1"]]) {
-      context.globalAlpha = 1;
-      context.fillText(label, box.left - 6, box.bottom - share * tall);
-      context.globalAlpha = 0.25;
-      context.fillRect(box.left, Math.round(box.bottom - share * tall), box.right - box.left, 1);
-    }
-    context.globalAlpha = 1;
+    drawTicks(context, box, [[0, "1e-8"], [0.5, "1e-4"], [1, "1"]]);
     const pitch = Math.min(26, (box.right - box.left) / gradients.length);
     const gap = pitch > 5 ? 2 : 0.5;
     context.fillStyle = networkColour(index);

@@ -108,10 +108,10 @@ export class MapPainter {
    * @param {CanvasRenderingContext2D} context of a canvas of size x size pixels
    * @param {Uint8Array} bytes
    * @param {number} size
-   * @param {{discrete?: boolean, range?: number, classes?: boolean, confidence?: Uint8Array | null}} [options]
-   *   range: the value of byte 255
+   * @param {{discrete?: boolean, range?: number, confidence?: Uint8Array}} [options]
+   *   range: the value of byte 255; confidence: of the classes that the bytes are
    */
-  paint(context, bytes, size, { discrete = false, range = 1, classes = false, confidence = null } = {}) {
+  paint(context, bytes, size, { discrete = false, range = 1, confidence } = {}) {
     let entry = this.images.get(size);
     if (!entry) {
       const image = new ImageData(size, size);
@@ -119,9 +119,9 @@ export class MapPainter {
       this.images.set(size, entry);
     }
     const { image, pixels } = entry;
-    if (classes) {
+    if (confidence) {
       for (let i = 0; i < pixels.length; i += 1) {
-        pixels[i] = this.classes[bytes[i] * 256 + (confidence && !discrete ? confidence[i] : 190)];
+        pixels[i] = this.classes[bytes[i] * 256 + (discrete ? 190 : confidence[i])];
       }
     } else {
       const table = discrete ? this.discrete : range > 1 ? this.#saturatedTable(range) : this.smooth;
@@ -130,6 +130,3 @@ export class MapPainter {
     context.putImageData(image, 0, 0);
   }
 }
-
-/** @param {string} text base64 @returns {Uint8Array} */
-export const decodeBytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

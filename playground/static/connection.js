@@ -1,29 +1,27 @@
-/** The WebSocket: decodes frames, confirms those that were drawn, and connects again after a loss. */
+/** The WebSocket: decodes messages, confirms the frames that were drawn, and connects again after a loss. */
 
 const TYPES = { f4: Float32Array, u1: Uint8Array };
 
 /**
- * A binary frame is 4 bytes N, N bytes of JSON, then arrays. A `ref` in the JSON is an index into the arrays.
+ * A message is 4 bytes N, N bytes of JSON, then the arrays that the JSON refers to.
  *
  * @param {ArrayBuffer} buffer
- * @returns {object} the JSON, with `arrays` replaced by typed arrays
+ * @returns {object} the JSON, with typed arrays that know their `shape`
  */
-export function decodeFrame(buffer) {
+function decode(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  const start = 4 + length;
-  header.shapes = header.arrays.map((array) => array.shape);
-  header.arrays = header.arrays.map(({ dtype, shape, offset }) => {
+  return JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)), (_, value) => {
+    if (!value?.dtype) return value;
+    const { dtype, shape, offset } = value;
     const size = shape.reduce((product, side) => product * side, 1);
-    return new TYPES[dtype](buffer, start + offset, size);
+    return Object.assign(new TYPES[dtype](buffer, 4 + length + offset, size), { shape });
   });
-  return header;
 }
 
 /**
  * @param {{onMessage: (message: object) => void, onFrame: (frame: object) => void,
  *   onState: (isConnected: boolean) => void}} handlers onFrame is called in an animation frame
- * @returns {{send: (message: object) => void}} send drops messages while there is no connection
+ * @returns {{send: (message: object | Uint8Array) => void}} send drops messages while there is no connection
  */
 export function connect({ onMessage, onFrame, onState }) {
   let socket;
@@ -31,7 +29,8 @@ export function connect({ onMessage, onFrame, onState }) {
   let waiting = null; // the newest frame that is not drawn yet
 
   const send = (message) => {
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    if (socket.readyState !== WebSocket.OPEN) return;
+    socket.send(message instanceof Uint8Array ? message : JSON.stringify(message));
   };
 
   const draw = () => {
@@ -52,12 +51,13 @@ export function connect({ onMessage, onFrame, onState }) {
       onState(true);
     };
     socket.onmessage = ({ data }) => {
-      if (typeof data === "string") {
-        onMessage(JSON.parse(data));
+      const message = decode(data);
+      if (message.type !== "frame") {
+        onMessage(message);
         return;
       }
       const isFirst = waiting === null;
-      waiting = decodeFrame(data);
+      waiting = message;
       if (isFirst) requestAnimationFrame(draw);
     };
     socket.onclose = () => {

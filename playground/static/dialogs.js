@@ -1,5 +1,6 @@
 /** What opens above the page: messages, the form to change a weight, and "Take it away". */
 
+import { element } from "./elements.js";
 import { FEATURE_LABELS } from "./settings.js";
 import { neuronName } from "./network.js";
 
@@ -12,17 +13,10 @@ const byId = (id) => document.getElementById(id);
  * @param {"info" | "error"} kind
  */
 export function showMessage(text, kind = "info") {
-  const box = document.createElement("div");
-  box.className = `message ${kind}`;
+  const close = element("button", { className: "icon", "aria-label": "Close this message", textContent: "×" });
+  const box = element("div", { className: `message ${kind}` }, element("span", { textContent: text }), close);
   if (kind === "error") box.setAttribute("role", "alert");
-  const close = document.createElement("button");
-  close.className = "icon";
-  close.setAttribute("aria-label", "Close this message");
-  close.textContent = "×";
   close.addEventListener("click", () => box.remove());
-  const words = document.createElement("span");
-  words.textContent = text;
-  box.append(words, close);
   byId("messages").replaceChildren(box);
   setTimeout(() => box.remove(), kind === "error" ? 15000 : 6000);
 }
@@ -42,9 +36,7 @@ export async function copy(text, what, note = "") {
 byId("legend-close").addEventListener("click", () => byId("legend-dialog").close());
 
 function download(text, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-  link.download = name;
+  const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: "text/plain" })), download: name });
   link.click();
   URL.revokeObjectURL(link.href);
 }
@@ -69,10 +61,9 @@ export function createEditForm(send) {
   };
   const read = () => {
     const { view, layer, unit } = place;
-    const refs = choice.value === "bias" ? view.last.biases : view.last.weights;
-    const numbers = view.frame.arrays[refs[layer]];
-    const inputs = view.frame.shapes[view.last.weights[layer]][1];
-    const number = choice.value === "bias" ? numbers[unit] : numbers[unit * inputs + Number(choice.value)];
+    const weights = view.last.weights[layer];
+    const number = choice.value === "bias"
+      ? view.last.biases[layer][unit] : weights[unit * weights.shape[1] + Number(choice.value)];
     value.value = Number(number.toPrecision(4));
   };
   choice.addEventListener("change", read);

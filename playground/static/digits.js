@@ -1,6 +1,6 @@
 /** Second tab: a trained network reads a drawn digit, and shows what it computed. */
 
-import { byteTable, decodeBytes, isDark, onThemeChange, themeColour } from "./colours.js";
+import { byteTable, isDark, onThemeChange, themeColour } from "./colours.js";
 import { element, formatNumber } from "./elements.js";
 
 const SIDE = 280; // pixels of a drawing
@@ -55,7 +55,7 @@ export function createDigitsTab(root, send) {
   clear.addEventListener("click", () => drawing.replace([]));
   example.addEventListener("click", () => drawing.replace(structuredClone(EXAMPLE)));
   chooser.addEventListener("change", () => {
-    send({ type: "load", id: chooser.value });
+    send({ type: "checkpoints", load: chooser.value });
     sendSoon();
   });
   onThemeChange(() => {
@@ -71,7 +71,7 @@ export function createDigitsTab(root, send) {
   function sendNow() {
     isChanged = false;
     isWaiting = true;
-    send({ type: "digit", pixels: encodeBytes(drawing.ink()) });
+    send(drawing.ink());
     timer = setTimeout(proceed, MAX_WAIT); // an error has no answer
   }
 
@@ -82,11 +82,11 @@ export function createDigitsTab(root, send) {
     if (isChanged) sendSoon();
   }
 
-  function showCheckpoints({ checkpoints, loaded }) {
+  function showCheckpoints({ names, loaded }) {
     const selected = loaded ?? chooser.value;
-    const isLost = loaded === null && selected && selected !== checkpoints[0].id;
-    if (isLost) send({ type: "load", id: selected }); // a new connection reads with the first network
-    chooser.replaceChildren(...checkpoints.map(({ id, name }) => new Option(name, id, false, id === selected)));
+    const isLost = loaded === null && selected && selected !== names[0];
+    if (isLost) send({ type: "checkpoints", load: selected }); // a new connection reads with the first network
+    chooser.replaceChildren(...names.map((name) => new Option(name, name, false, name === selected)));
   }
 
   function showDigit(message) {
@@ -270,8 +270,8 @@ class Result {
     const text = largest ? `This is a ${digit}: ${(100 * largest).toFixed(1)} %` : "Draw a digit from 0 to 9.";
     if (this.prediction.textContent !== text) this.prediction.textContent = text;
     const blank = new Uint8Array(784);
-    paint(this.image, message ? decodeBytes(message.image) : blank, inkTable());
-    paint(this.gradients, message ? decodeBytes(message.gradients) : blank.fill(128), byteTable());
+    paint(this.image, message ? message.image : blank, inkTable());
+    paint(this.gradients, message ? message.gradients : blank.fill(128), byteTable());
   }
 }
 
@@ -280,7 +280,7 @@ class Stage {
   /** @param {object} stage of a `digit` message @param {number} index @param {boolean} isLast */
   constructor(stage, index, isLast) {
     this.key = keyOf(stage);
-    const [count, height, width] = stage.shape;
+    const [count, height, width] = stage.maps.shape;
     const isVector = height === 1 && width === 1;
     this.columns = isVector ? columnsOf(count) : width;
     const rows = isVector ? Math.ceil(count / this.columns) : height;
@@ -308,7 +308,7 @@ class Stage {
   }
 
   draw(stage, table) {
-    const bytes = decodeBytes(stage.maps);
+    const bytes = stage.maps;
     const size = bytes.length / this.canvases.length;
     this.canvases.forEach((canvas, index) => paint(canvas, bytes.subarray(index * size, (index + 1) * size), table));
     const range = formatNumber(stage.range, 1);
@@ -316,13 +316,13 @@ class Stage {
   }
 }
 
-const keyOf = (stage) => `${stage.name} ${stage.layers} ${stage.shape} ${stage.channels}`;
+const keyOf = (stage) => `${stage.name} ${stage.layers} ${stage.maps.shape} ${stage.channels}`;
 
 /** Columns of a grid of squares: at most 28, in rows of equal length if possible. */
 const columnsOf = (count) => (count <= MOST_COLUMNS ? count : Math.ceil(count / Math.ceil(count / MOST_COLUMNS)));
 
 function shapeText(stage, isWide) {
-  const [count, height, width] = stage.shape;
+  const [count, height, width] = stage.maps.shape;
   if (isWide) return `${height} × ${width}`;
   if (height === 1 && width === 1) return `${count} ${count === 1 ? "number" : "numbers"}`;
   const shown = stage.channels > count ? `${count} of ${stage.channels}` : count;
@@ -330,7 +330,7 @@ function shapeText(stage, isWide) {
 }
 
 function captionOf(stage, isLast) {
-  const [count, height, width] = stage.shape;
+  const [count, height, width] = stage.maps.shape;
   const has = (name) => stage.layers.some((layer) => layer.includes(name));
   if (isLast) return "One score per digit, called a logit. Softmax turns the scores into the probabilities above.";
   if (has("Unfold")) return "The image cut into patches. Each row is a patch, each column one of its pixels.";
@@ -358,12 +358,3 @@ function paint(canvas, bytes, table) {
 
 /** @returns {Uint32Array} 256 shades of light on dark, as the images of MNIST are */
 const inkTable = () => Uint32Array.from({ length: 256 }, (_, byte) => (255 << 24) | (byte * 0x010101));
-
-/** @param {Uint8Array} bytes @returns {string} base64 */
-function encodeBytes(bytes) {
-  let text = "";
-  for (let start = 0; start < bytes.length; start += 8192) {
-    text += String.fromCharCode(...bytes.subarray(start, start + 8192));
-  }
-  return btoa(text);
-}

@@ -29,18 +29,19 @@ export function formatNumber(value, digits = 3) {
 }
 
 /**
- * Text on a canvas is sharp if the canvas has a pixel for each of the screen.
+ * Clears a canvas and gives it a pixel for each of the screen, so that text on it is sharp.
  *
  * @param {HTMLCanvasElement} canvas
  * @param {number} width in CSS pixels
  * @param {number} height in CSS pixels
- * @returns {CanvasRenderingContext2D} scaled to CSS pixels
+ * @returns {CanvasRenderingContext2D} in CSS pixels
  */
 export function sharpContext(canvas, width, height) {
-  const ratio = window.devicePixelRatio;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
+  const ratio = Math.min(2, window.devicePixelRatio);
+  if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
+  if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
   const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
   return context;
 }

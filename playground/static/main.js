@@ -6,6 +6,7 @@ import { MapPainter, networkColour, onThemeChange } from "./colours.js";
 import { connect } from "./connection.js";
 import { clearError, copy, createEditForm, createTakeAway, showMessage } from "./dialogs.js";
 import { createDigitsTab } from "./digits.js";
+import { element } from "./elements.js";
 import { createPointTools, drawScale } from "./output.js";
 import { createPanels } from "./panels.js";
 import {
@@ -62,7 +63,7 @@ function onMessage(message) {
   else if (type === "points") change({ shape: "points", points: message.points, points_task: message.points_task });
   else if (type === "config") showConfig(message);
   else if (type === "neuron" || type === "surface") panels.show(message);
-  else if (["checkpoints", "digit", "loaded"].includes(type)) digits.show(message);
+  else if (type === "checkpoints" || type === "digit") digits.show(message);
 }
 
 /** Shows an error. If the server has refused the settings of a link, the page goes back to its defaults. */
@@ -173,9 +174,8 @@ function build() {
   const isSingle = state.rule === "original" || data?.task === "regression";
   cards.forEach((card) => updateCard(card, state, data, isSingle ? 1 : data?.num_classes ?? 2));
   const names = cards.map((_, index) => {
-    const name = document.createElement("span");
+    const name = element("span", { textContent: `Network ${index + 1}` });
     name.style.color = networkColour(index);
-    name.textContent = `Network ${index + 1}`;
     return name;
   });
   byId("network-legend").replaceChildren(...(count === 2 ? names : []));

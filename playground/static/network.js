@@ -1,6 +1,7 @@
 /** Draws one network: a picture in every neuron, weights as lines, and buttons to change its structure. */
 
-import { isDark, themeColour, valueColour, classColour, decodeBytes } from "./colours.js";
+import { isDark, themeColour, valueColour, classColour } from "./colours.js";
+import { formatNumber } from "./elements.js";
 import { arrange, makeLines, makeLinks, openLayers } from "./graph.js";
 import { FEATURES, FEATURE_LABELS, MAX_LAYERS, MAX_NEURONS } from "./settings.js";
 
@@ -13,8 +14,6 @@ export function neuronName(layer, depth, unit) {
 
 /** 0 for gradients of 1e-8 and less, 1 for gradients of 1 and more. @param {number} gradient @returns {number} */
 export const gradientShare = (gradient) => Math.max(0, Math.min(1, (Math.log10(gradient + 1e-30) + 8) / 8));
-
-const formatNumber = (value) => (Math.abs(value) < 0.001 && value !== 0 ? value.toExponential(1) : value.toFixed(3));
 
 function element(tag, className, label, parent) {
   const node = document.createElement(tag);
@@ -119,12 +118,12 @@ export class NetworkView {
     label.textContent = FEATURE_LABELS[name];
     label.style.cssText = `top:${y - 9}px;width:${x - size / 2 - 6}px`;
     if (this.data) {
+      const bytes = this.data.feature_maps[FEATURES.indexOf(name)];
+      const [size] = bytes.shape;
       const canvas = element("canvas", "", null, button);
-      canvas.width = this.data.grid;
-      canvas.height = this.data.grid;
-      const bytes = decodeBytes(this.data.feature_maps[FEATURES.indexOf(name)]);
-      this.painter.paint(canvas.getContext("2d"), bytes, this.data.grid);
-      this.#watch(button, { feature: name, bytes, size: this.data.grid, label: `Feature ${FEATURE_LABELS[name]}` });
+      canvas.width = canvas.height = size;
+      this.painter.paint(canvas.getContext("2d"), bytes, size);
+      this.#watch(button, { feature: name, bytes, size, label: `Feature ${FEATURE_LABELS[name]}` });
     }
     button.addEventListener("click", () => this.actions.change({ toggle: name }));
   }
@@ -207,9 +206,8 @@ export class NetworkView {
     this.last = network;
     this.frame = frame;
     if (network.layers.length !== this.layers?.length) return; // not built yet, or older than the last change
-    for (const [layer, ref] of Object.entries(network.maps)) {
-      const bytes = frame.arrays[ref];
-      const [count, grid] = frame.shapes[ref];
+    for (const [layer, bytes] of Object.entries(network.maps)) {
+      const [count, grid] = bytes.shape;
       const nodes = this.nodes.get(Number(layer));
       const range = network.ranges[layer];
       if (!nodes || nodes.length !== count) continue;
@@ -224,7 +222,7 @@ export class NetworkView {
   }
 
   #drawLines() {
-    const { context, last, frame, colours } = this;
+    const { context, last, colours } = this;
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, this.layout.width, this.layout.height);
     context.strokeStyle = colours.link;
@@ -246,7 +244,7 @@ export class NetworkView {
     context.globalAlpha = 1;
     context.setLineDash([]);
     for (const [layer, nodes] of this.nodes) {
-      const biases = frame.arrays[last.biases[layer]];
+      const biases = last.biases[layer];
       nodes.forEach(({ x, y }, unit) => {
         context.fillStyle = valueColour(Math.max(-1, Math.min(1, biases[unit])));
         context.fillRect(x - 4, y - 4, 8, 8);
@@ -269,9 +267,9 @@ export class NetworkView {
   }
 
   #weight({ layer, unit, input }) {
-    const ref = this.last.weights[layer];
-    const [units, inputs] = this.frame.shapes[ref];
-    return unit < units && input < inputs ? this.frame.arrays[ref][unit * inputs + input] : undefined;
+    const weights = this.last.weights[layer];
+    const [units, inputs] = weights.shape;
+    return unit < units && input < inputs ? weights[unit * inputs + input] : undefined;
   }
 
   #lineAt({ offsetX, offsetY, target }) {

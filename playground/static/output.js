@@ -1,6 +1,7 @@
 /** The big picture of a network's output with the points of the data, and drawing of own points. */
 
 import { classColour, themeColour, valueColour } from "./colours.js";
+import { element } from "./elements.js";
 import { isEnough, MIN_POINTS } from "./settings.js";
 
 const REACH = 6; // the picture shows -6 to 6 in both directions
@@ -33,30 +34,28 @@ export class OutputView {
   /** @param {object | null} target a hovered neuron or feature, or null for the output of the network */
   show(target) {
     this.target = target;
-    if (this.network) this.draw(this.network, this.frame, this.state);
+    if (this.network) this.draw(this.network, this.state);
   }
 
-  /** @param {object} network its part of the frame @param {object} frame @param {object} state */
-  draw(network, frame, state) {
-    Object.assign(this, { network, frame, state });
+  /** @param {object} network its part of the frame @param {object} state */
+  draw(network, state) {
+    Object.assign(this, { network, state });
     const { target } = this;
     let label = "Output of the network";
     if (target?.feature) {
       label = target.label;
       this.#paint(target.bytes, target.size, { discrete: state.discretize });
     } else if (target && network.maps[target.layer] !== undefined) {
-      const ref = network.maps[target.layer];
-      const [count, size] = frame.shapes[ref];
+      const maps = network.maps[target.layer];
+      const [count, size] = maps.shape;
       if (target.unit < count) {
-        const bytes = frame.arrays[ref].subarray(target.unit * size * size, (target.unit + 1) * size * size);
+        const bytes = maps.subarray(target.unit * size * size, (target.unit + 1) * size * size);
         this.#paint(bytes, size, { discrete: state.discretize, range: network.ranges[target.layer] });
         label = target.label;
       }
     } else {
-      const [size] = frame.shapes[network.output];
-      const classes = network.confidence !== undefined && network.confidence !== null;
-      const confidence = classes ? frame.arrays[network.confidence] : null;
-      this.#paint(frame.arrays[network.output], size, { discrete: state.discretize, classes, confidence });
+      const { output, confidence } = network; // confidence: with more than two classes
+      this.#paint(output, output.shape[0], { discrete: state.discretize, confidence });
     }
     if (this.caption.textContent !== label) this.caption.textContent = label;
   }
@@ -113,12 +112,9 @@ export function drawScale(data, rule) {
   labels.replaceChildren();
   if (!isSmooth) {
     for (let index = 0; index < data.num_classes; index += 1) {
-      const dot = document.createElement("span");
-      dot.className = "dot";
+      const dot = element("span", { className: "dot" });
       dot.style.background = classColour(index, data.num_classes);
-      const label = document.createElement("span");
-      label.append(dot, `class ${index}`);
-      labels.append(label);
+      labels.append(element("span", {}, dot, `class ${index}`));
     }
     return;
   }
@@ -131,7 +127,7 @@ export function drawScale(data, rule) {
   let texts = ["class 0", "probability", "class 1"];
   if (data.task === "regression") texts = [`−${limit}`, "0", `+${limit}`];
   else if (rule === "original") texts = ["−1", "0", "+1"];
-  for (const text of texts) labels.append(Object.assign(document.createElement("span"), { textContent: text }));
+  for (const text of texts) labels.append(element("span", { textContent: text }));
 }
 
 /**

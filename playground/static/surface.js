@@ -70,9 +70,9 @@ export function createSurfacePanel(root, send) {
 
 const lossText = (logarithm) => Number(Math.exp(logarithm).toPrecision(2)).toString();
 
-/** @param {(number | null)[]} losses @returns {{lowest: number, highest: number}} logarithms of the finite losses */
+/** @param {Float32Array} losses @returns {{lowest: number, highest: number}} logarithms of the finite losses */
 function lossScale(losses) {
-  const finite = losses.filter((loss) => loss !== null).map((loss) => Math.log(Math.max(SMALLEST, loss)));
+  const finite = losses.filter(Number.isFinite).map((loss) => Math.log(Math.max(SMALLEST, loss)));
   const lowest = Math.min(...finite);
   return { lowest, highest: Math.max(Math.max(...finite), lowest + 1e-6) };
 }
@@ -84,12 +84,12 @@ function levelColours() {
 }
 
 /** Fills each pixel with the colour of its level, and draws lines where the level changes. */
-function drawContours(canvas, { size, losses }, { lowest, highest }, colours) {
-  sharpContext(canvas, SIDE, SIDE);
-  const context = canvas.getContext("2d");
+function drawContours(canvas, { losses }, { lowest, highest }, colours) {
+  const context = sharpContext(canvas, SIDE, SIDE);
   const side = canvas.width;
   const image = context.createImageData(side, side);
-  const logs = losses.map((loss) => (loss === null ? highest : Math.log(Math.max(SMALLEST, loss))));
+  const [size] = losses.shape;
+  const logs = losses.map((loss) => (Number.isFinite(loss) ? Math.log(Math.max(SMALLEST, loss)) : highest));
   const levels = new Uint8Array(side * side);
   for (let row = 0; row < side; row += 1) {
     const v = ((side - 1 - row) / (side - 1)) * (size - 1); // the second direction points upwards

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import against, committed, overhead, playground, scaling, time_to_accuracy
+from benchmarks import against, committed, overhead, scaling, time_to_accuracy
 from engine.paths import PROJECT
 from tests.test_train import DEEP, SHALLOW
 
-PROGRAMS = (against, overhead, playground, scaling, time_to_accuracy)
+PROGRAMS = (against, overhead, scaling, time_to_accuracy)
 
 
 def test_ratio_is_the_median_of_pairs() -> None:

@@ -33,11 +33,11 @@ SIZES = [(1280, 800), (390, 844)]
 
 FRAME = """() => {
   const { frames, state, last } = window.playground;
-  const read = (ref) => Array.from(last.arrays[ref]);
+  const read = (values) => Array.from(values);
   return {
     frames, state, epoch: last.epoch, batch: last.batch, playing: last.playing, index: last.index,
     networks: last.networks.map((network) => ({
-      loss: network.loss, layers: network.layers,
+      loss: network.metrics.slice(1, 3), layers: network.layers,
       weights: network.weights.map(read), biases: network.biases.map(read),
     })),
   };
@@ -202,7 +202,7 @@ def test_deep_network_of_the_first_page_learns_the_spiral_and_the_shallow_one_do
     visitor.element("speed").select_option("none")
     visitor.click("play")
     visitor.wait("""() => {
-      const [shallow, deep] = window.playground.last.networks.map(({ loss }) => loss[1]);
+      const [shallow, deep] = window.playground.last.networks.map(({ metrics }) => metrics[2]);
       return deep < 0.05 && shallow > 0.3;
     }""")
 
@@ -440,7 +440,7 @@ def test_weights_can_be_edited(visit: Visit) -> None:
     visitor.element("edit-value").press("Enter")
     is_weight = """([index, value]) => {
       const { last } = window.playground;
-      return last.arrays[last.networks[0].weights[0]][index] === value;
+      return last.networks[0].weights[0][index] === value;
     }"""
     visitor.wait(is_weight, [0, 1.25])
     visitor.click("edit-close")
@@ -499,7 +499,7 @@ def test_own_points_are_drawn_and_uploaded(visit: Visit) -> None:
     visitor.page.locator(".message.error", has_text="line 3").wait_for()
     assert visitor.frame()["state"]["points"] == points
     visitor.upload("x,y,value\n" + "".join(f"{x},{-x},{x / 4}\n" for x in range(-4, 4)))
-    visitor.wait("() => window.playground.state.points.length === 8 && window.playground.last.networks[0].loss")
+    visitor.wait("() => window.playground.state.points.length === 8 && window.playground.last.networks[0].metrics")
     assert visitor.frame()["state"]["points_task"] == "regression"
 
 

@@ -1,6 +1,5 @@
 """The rule against a loop over single examples, written from its description."""
 
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -93,8 +92,8 @@ def test_training_equals_a_loop_over_examples(activation: Any, regularization: A
     expected = reference(weights, biases, functions, data, regularization, rate=0.02)
 
     optimizer = OriginalSGD(model.parameters(), LR, regularization, rate=0.02)
-    updates = islice(batches(NUM_SAMPLES, BATCH_SIZE), len(expected))
-    losses = [update(model, optimizer, inputs[indices], targets[indices]) for indices, _ in updates]
+    updates = [indices for epoch in range(NUM_EPOCHS) for indices in batches(NUM_SAMPLES, BATCH_SIZE, epoch)]
+    losses = [update(model, optimizer, inputs[indices], targets[indices]) for indices in updates]
 
     assert losses == pytest.approx(expected, abs=1e-5)
     assert losses[-1] < losses[0]
@@ -109,7 +108,8 @@ def test_dead_weights_stay_0() -> None:
     model, inputs, targets = build("tanh", is_regression=False)
     optimizer = OriginalSGD(model.parameters(), LR, "l1", rate=0.03)
     were_dead = [torch.zeros_like(linear.weight, dtype=torch.bool) for linear in linears(model)]
-    for indices, _ in islice(batches(NUM_SAMPLES, BATCH_SIZE), 200):
+    updates = [indices for epoch in range(50) for indices in batches(NUM_SAMPLES, BATCH_SIZE, epoch)]
+    for indices in updates:
         update(model, optimizer, inputs[indices], targets[indices])
         are_dead = [linear.weight == 0 for linear in linears(model)]
         assert all((now | ~before).all() for now, before in zip(are_dead, were_dead, strict=True))
@@ -131,13 +131,6 @@ def test_initial_weights_and_biases() -> None:
 
 
 def test_batches_carry_the_rest_into_the_next_epoch() -> None:
-    found = [(indices.tolist(), is_last) for indices, is_last in islice(batches(7, 3), 5)]
-    epoch = [([6, 0, 1, 2], False), ([3, 4, 5], True)]
-    assert found == [([0, 1, 2], False), ([3, 4, 5], True), *epoch, epoch[0]]
-    found = [(indices.tolist(), is_last) for indices, is_last in islice(batches(4, 4), 2)]
-    assert found == 2 * [([0, 1, 2, 3], True)]
-
-
-def test_batch_size_above_the_number_of_samples_is_refused() -> None:
-    with pytest.raises(ValueError, match="batch_size=8 gives no update with 7 training samples; use batch_size=1 to 7"):
-        next(batches(7, 8))
+    epochs = [[indices.tolist() for indices in batches(7, 3, epoch)] for epoch in range(3)]
+    assert epochs == [[[0, 1, 2], [3, 4, 5]], *2 * [[[6, 0, 1, 2], [3, 4, 5]]]]
+    assert [[indices.tolist() for indices in batches(4, 4, epoch)] for epoch in range(2)] == 2 * [[[0, 1, 2, 3]]]

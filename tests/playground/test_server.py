@@ -25,19 +25,21 @@ def visit(scenario: Callable[[Client, Playground], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
+def decode(content: bytes) -> dict[str, Any]:
+    """A message without its arrays."""
+    return dict(json.loads(content[4 : 4 + int.from_bytes(content[:4], "little")]))
+
+
 async def receive(socket: Any, kind: str) -> dict[str, Any]:
-    """The next message of this type; of a frame, its header."""
+    """The next message of this type, without its arrays."""
     while True:
         message = await asyncio.wait_for(socket.receive(), 20)
-        if message.type == aiohttp.WSMsgType.BINARY:
-            size = int.from_bytes(message.data[:4], "little")
-            found = json.loads(message.data[4 : 4 + size])
+        assert message.type == aiohttp.WSMsgType.BINARY
+        found = decode(message.data)
+        if found["type"] == "frame":
             await socket.send_json({"type": "seen"})
-        else:
-            assert message.type == aiohttp.WSMsgType.TEXT
-            found = json.loads(message.data)
         if found["type"] == kind:
-            return dict(found)
+            return found
 
 
 async def open_page(client: Client, **values: Any) -> Any:
@@ -125,7 +127,7 @@ def test_link_with_wrong_settings_is_reported_once() -> None:
         socket = await client.ws_connect("/ws")
         await socket.send_json({"type": "settings", "settings": {"layers": [99]}})
         await socket.send_json({"type": "settings", "settings": {"num_samples": 40}})
-        types = [(await socket.receive_json())["type"] for _ in range(3)]
+        types = [decode(await socket.receive_bytes())["type"] for _ in range(3)]
         assert types == ["hello", "error", "data"]
 
     visit(scenario)
@@ -139,10 +141,11 @@ def test_wrong_message_is_reported_and_the_page_stays_usable() -> None:
             ({"type": "dance"}, "is not a message"),
             ({"type": "speed", "value": 0}, "speed=0 must be 0.1 to 1000"),
             ({"type": "csv", "text": "x,y,class\n1,2,__import__"}, "__import__"),
-            ({"type": "digit", "pixels": "#"}, "base64"),
         ):
             await socket.send_json(message)
             assert reason in (await receive(socket, "error"))["message"]
+        await socket.send_bytes(b"abc")
+        assert "size 3 into shape" in (await receive(socket, "error"))["message"]
         await socket.send_json({"type": "step", "unit": "epoch"})
         assert (await receive(socket, "frame"))["epoch"] == 1
 

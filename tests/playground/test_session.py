@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from playground.frame import encode
 from playground.network import outputs_by_layer, weight_layers
 from playground.session import MAX_RECORDED, Session
 from playground.settings import Settings
@@ -27,18 +28,6 @@ def train(visitor: Session, epochs: int) -> None:
 
 def weights(visitor: Session, number: int = 0) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in visitor.networks[number].model.parameters()])
-
-
-def read(frame: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """The header and the arrays of a frame."""
-    size = int.from_bytes(frame[:4], "little")
-    header = json.loads(frame[4 : 4 + size])
-    arrays = []
-    for array in header["arrays"]:
-        count = math.prod(array["shape"])
-        values = np.frombuffer(frame, array["dtype"], count, offset=4 + size + array["offset"])
-        arrays.append(values.reshape(array["shape"]))
-    return header, arrays
 
 
 RULES: list[dict[str, Any]] = [
@@ -83,7 +72,7 @@ def test_numbers_inside_a_neuron_agree_with_each_other_and_with_finite_differenc
     for change in (1e-5, -2e-5):
         with torch.no_grad():
             bias[1] += change
-            losses.append(float(network.loss(model(inputs), targets)))
+            losses.append(float(model.loss(model(inputs), targets)))
     assert seen["delta"] == pytest.approx((losses[0] - losses[1]) / 2e-5, abs=1e-5)
 
 
@@ -118,23 +107,26 @@ def test_second_network_trains_as_if_it_were_alone() -> None:
 def test_recorded_frame_shows_the_network_of_its_epoch() -> None:
     visitor = session()
     train(visitor, 2)
-    early, pictures = read(visitor.frame())
+    early = visitor.frame()
     train(visitor, 3)
     visitor.handle({"type": "show", "index": 2})
-    again, pictures_again = read(visitor.frame())
+    again = visitor.frame()
     assert again["epoch"] == early["epoch"] == 2
-    assert again["networks"][0]["loss"] == early["networks"][0]["loss"]
-    assert all(np.array_equal(one, other) for one, other in zip(pictures, pictures_again, strict=True))
+    (shown,), (shown_again,) = early["networks"], again["networks"]
+    assert shown_again["metrics"] == shown["metrics"]
+    for name in ("weights", "biases"):
+        assert all(np.array_equal(*pair) for pair in zip(shown_again[name], shown[name], strict=True))
+    assert all(np.array_equal(values, shown["maps"][layer]) for layer, values in shown_again["maps"].items())
+    assert np.array_equal(shown_again["output"], shown["output"])
 
 
 def test_frame_has_the_weights_and_the_outputs_of_the_network() -> None:
     visitor = session(features=["x", "xy"])
     train(visitor, 1)
-    header, arrays = read(visitor.frame())
-    shown, network = header["networks"][0], visitor.networks[0]
-    for number, linear in enumerate(weight_layers(network.model)):
-        assert np.array_equal(arrays[shown["weights"][number]], linear.weight.detach().numpy())
-    output = arrays[shown["output"]]
+    shown, network = visitor.frame()["networks"][0], visitor.networks[0]
+    for weight, linear in zip(shown["weights"], weight_layers(network.model), strict=True):
+        assert np.array_equal(weight, linear.weight.detach().numpy())
+    output = shown["output"]
     row, column = 10, 70
     x, y = ((2 * (index + 0.5) / len(output) - 1) * 6 for index in (column, len(output) - 1 - row))
     inputs = network.data.features_of(torch.tensor([[x, y]]))
@@ -142,15 +134,26 @@ def test_frame_has_the_weights_and_the_outputs_of_the_network() -> None:
     assert output[row, column] == pytest.approx(127 * (2 * probability - 1) + 128, abs=1)
 
 
+def test_encoded_message_holds_its_arrays() -> None:
+    arrays: list[np.ndarray] = [np.arange(3, dtype=np.uint8), np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)]
+    content = encode({"type": "x", "parts": {"one": arrays[0], "others": [arrays[1]]}})
+    size = int.from_bytes(content[:4], "little")
+    message = json.loads(content[4 : 4 + size])
+    for part, expected in zip((message["parts"]["one"], *message["parts"]["others"]), arrays, strict=True):
+        assert (4 + size + part["offset"]) % 4 == 0  # as typed arrays of JavaScript need
+        values = np.frombuffer(content, part["dtype"], math.prod(part["shape"]), offset=4 + size + part["offset"])
+        assert np.array_equal(values.reshape(part["shape"]), expected)
+
+
 def test_curve_reaches_the_page_once_and_again_after_a_lost_connection() -> None:
     visitor = session()
     epochs = []
     for _ in range(3):
         train(visitor, 2)
-        epochs += [row[0] for row in read(visitor.frame())[0]["networks"][0]["curve"]]
+        epochs += [row[0] for row in visitor.frame()["networks"][0]["curve"]]
     assert epochs == list(range(7))
-    visitor.forget_frames()
-    assert [row[0] for row in read(visitor.frame())[0]["networks"][0]["curve"]] == list(range(7))
+    visitor.reconnect(dataclasses.asdict(visitor.settings))
+    assert [row[0] for row in visitor.frame()["networks"][0]["curve"]] == list(range(7))
 
 
 def test_learning_rate_changes_without_a_reset_and_other_settings_reset() -> None:
@@ -204,12 +207,12 @@ def test_learning_rate_chosen_before_training_is_in_the_config() -> None:
 def test_edit_changes_the_loss_that_the_page_shows() -> None:
     visitor = session()
     train(visitor, 2)
-    read(visitor.frame())
+    visitor.frame()
     visitor.handle({"type": "edit", "network": 0, "layer": 0, "unit": 0, "input": None, "value": 5.0})
-    shown = read(visitor.frame())[0]["networks"][0]
+    shown = visitor.frame()["networks"][0]
     network = visitor.networks[0]
     expected = [network.evaluate(split)[0] for split in ("train", "test")]
-    assert shown["loss"] == expected
+    assert shown["metrics"][:3] == [2, *expected]
     assert [row[:3] for row in shown["curve"]] == [[2, *expected]]
     assert torch.equal(visitor.recorded[-1][1][0], weights(visitor))
 
@@ -234,7 +237,7 @@ def test_training_stops_if_the_loss_is_not_finite(kind: str) -> None:
     visitor.handle({"type": "play"})
     (message,) = visitor.train(60)
     assert "Use a lower learning rate" in message["message"]
-    read(visitor.frame())  # NaN is not JSON
+    encode(visitor.frame())  # NaN is not JSON
 
 
 def test_recording_keeps_a_bounded_number_of_epochs_evenly_spaced() -> None:
@@ -261,22 +264,22 @@ def test_last_recorded_weights_have_the_loss_of_their_place_on_the_surface() -> 
     visitor = session(layers=[2], num_samples=100)
     train(visitor, 5)
     (surface,) = visitor.handle({"type": "surface", "network": 0})
-    network, size = visitor.networks[0], surface["size"]
+    network, size = visitor.networks[0], len(surface["losses"])
     assert surface["path"][-1] == pytest.approx([0, 0], abs=1e-6)
     inputs, targets = network.data.splits["train"]
-    loss = float(network.loss(network.at(None)(inputs), targets).detach())
+    loss = float(network.model.loss(network.at(None)(inputs), targets).detach())
     (left, right), (bottom, top) = surface["axes"]
     column, row = round(-left / (right - left) * (size - 1)), round(-bottom / (top - bottom) * (size - 1))
-    assert surface["losses"][row * size + column] == pytest.approx(loss, rel=0.1)
+    assert surface["losses"][row, column] == pytest.approx(loss, rel=0.1)
     with pytest.raises(ValueError, match="needs 2 epochs, not 0"):
         session().handle({"type": "surface", "network": 0})
 
 
 def test_deep_network_is_folded_until_the_page_unfolds_a_layer() -> None:
     visitor = session(layers=20 * [3])
-    header, _ = read(visitor.frame())
-    assert list(header["networks"][0]["maps"]) == ["0", "1", "18", "19"]
+    header = visitor.frame()
+    assert list(header["networks"][0]["maps"]) == [0, 1, 18, 19]
     assert len(header["networks"][0]["gradients"]) == 21
     visitor.handle({"type": "unfold", "network": 0, "layers": [0, 7]})
-    header, _ = read(visitor.frame())
-    assert list(header["networks"][0]["maps"]) == ["0", "7"]
+    header = visitor.frame()
+    assert list(header["networks"][0]["maps"]) == [0, 7]

@@ -8,9 +8,10 @@ import torch
 import engine.cli
 from engine.cli import InputError
 from engine.paths import PROJECT
+from playground.network import Network
 from playground.session import Session
 from playground.settings import Settings
-from playground.take_away import from_config, to_config
+from playground.take_away import from_config, take_away
 from tests.test_train import curves
 
 OWN_POINTS = [[math.cos(i), 0.1 * i, float(i % 3)] for i in range(40)]
@@ -53,7 +54,8 @@ def test_config_of_the_page_opens_as_the_state_that_it_came_from(
     monkeypatch.chdir(tmp_path)
     settings = Settings(**{**STATES[name], "stop_epoch": 7})
     Path("points.csv").write_text(settings.points_csv())
-    Path("taken.yaml").write_text(to_config(settings, settings.kind, settings.layers, 7))
+    taken = take_away(Network(settings, settings.kind, settings.layers, settings.make_data()), changes=[])
+    Path("taken.yaml").write_text(str(taken["yaml"]))
     assert from_config("taken.yaml") == settings
 
 
@@ -73,7 +75,7 @@ def test_config_of_the_documentation_opens() -> None:
         ("model: {class_path: ShallowMLP}\ndata: {class_path: Plane}", "trains ShallowMLP"),
         ("model: {class_path: DeepMLP}", "use schedule=constant"),
         ("trainer: {gradient_clip_val: 1.0}", "gradient_clip_val"),
-        ("trainer: {accelerator: auto}", "sets accelerator of the trainer"),
+        ("trainer: {accelerator: auto}", "use accelerator=cpu"),
         ("data: {class_path: Plane, init_args: {val_size: 50}}", "use val_size=0"),
         ("data: {class_path: Plane, init_args: {val_size: 0, num_samples: 5000}}", "num_samples=5000"),
     ],
@@ -109,9 +111,10 @@ def test_config_that_the_page_cannot_show_is_refused(line: str, message: str, tm
         ({"kind": "residual"}, "equal size"),
         ({"regularization": "l1"}, "rule='original'"),
         ({"rule": "original", "optimizer": "adamw"}, "rule='package'"),
+        ({"rule": "original", "num_samples": 20, "batch_size": 11}, "use batch_size=10 or less"),
         ({"shape": "points"}, "draw points"),
         ({"points": [[0, 0, 1]] * 4}, "shape='points'"),
-        ({"shape": "points", "points": [[0, 0]] * 4}, "must be 3 numbers"),
+        ({"shape": "points", "points": [[0, 0]] * 4}, "write 3: x,y,class"),
         ({"shape": "points", "points": [[0, 0, 1]] * 2001}, "4 to 2000"),
         ({"shape": "points", "points": [[0, 0, 0]] * 4}, "points: every class is 0"),
         ({"rule": "original", "shape": "gauss", "num_classes": 3}, "3 classes belong to the rule package"),
