@@ -32,7 +32,7 @@ SIGNED: Colormap = LinearSegmentedColormap.from_list("signed", [COLOURS[0], "whi
 
 
 def panels(
-    width: float, height: float, rows: int = 1, columns: int = 1, is_plot: bool = True, **options: Any
+    width: float, height: float, rows: int = 1, columns: int = 1, is_plot: bool = True, title: str = "", **options: Any
 ) -> tuple[Figure, list[Axes]]:
     """A figure and its axes, row by row.
 
@@ -42,12 +42,15 @@ def panels(
         rows: Number of rows.
         columns: Number of columns.
         is_plot: Whether the panels have a grid. Pictures have none.
+        title: Headline of the figure.
         options: Options of `Figure.subplots`.
     """
     with mpl.rc_context({**STYLE, "axes.grid": is_plot}):
         layout: Any = "constrained" if is_plot else "compressed"  # the latter for axes with a fixed aspect ratio
         figure = Figure(figsize=(width * columns, height * rows), dpi=100, layout=layout)
         axes = figure.subplots(rows, columns, squeeze=False, **options)
+    if title:
+        headline(figure, title)
     return figure, list(axes.flat)
 
 
@@ -61,21 +64,6 @@ def plain_name(config: str) -> str:
     """The name of a config or run for readers: `mnist_relu,num_layers=50` is "mnist_relu, 50 layers"."""
     parts = [re.sub(r"^num_(\w+)=(\S+)$", r"\2 \1", part).replace("=", " ") for part in config.split(",")]
     return ", ".join(re.sub(r"^1 (\w+)s$", r"1 \1", part) for part in parts)
-
-
-def plain_stage(stage: str) -> str:
-    """The name of a stage for readers: `stages.1.0` is "stage 2, block 1", and `blocks.3` is "block 4"."""
-    name, *numbers = stage.split(".")
-    levels = [name.removesuffix("s"), "block", "part"]
-    numbered = [
-        f"{level} {int(number) + 1}" for level, number in zip(levels, numbers, strict=False) if number.isdigit()
-    ]
-    return ", ".join(numbered) if len(numbered) == len(numbers) > 0 else stage
-
-
-def class_title(name: str) -> str:
-    """The name of a class, or "class 3" if it has only a number."""
-    return f"class {name}" if name.isdigit() else name
 
 
 def visible(token: str) -> str:
@@ -111,22 +99,34 @@ def line_styles(lines: Mapping[str, Sized]) -> list[dict[str, Any]]:
     Args:
         lines: Values by the name of the config.
     """
-    families: dict[str, list[str]] = {}
-    for name in lines:
-        families.setdefault(without_depth(name), []).append(name)
-    if len(families) == 1 or max(map(len, families.values()), default=0) > 4:
-        families = {name: [name] for name in lines}
-    places = {name: (number, own.index(name)) for number, own in enumerate(families.values()) for name in own}
-    return [line_style(places[name][0], len(values), places[name][1]) for name, values in lines.items()]
+    families = [without_depth(name) for name in lines]
+    if len(set(families)) == 1 or any(families.count(family) > 4 for family in families):
+        families = list(lines)
+    numbers = list(dict.fromkeys(families))
+    return [
+        line_style(numbers.index(family), len(values), families[:place].count(family))
+        for place, (family, values) in enumerate(zip(families, lines.values(), strict=True))
+    ]
 
 
-def depth_axis(axes: Axes, label: str, is_relative: bool) -> None:
-    """Labels the x axis with the number of each layer, or from input to head for networks of different depths."""
+def draw_by_depth(
+    axes: Axes, lines: Mapping[str, np.ndarray], label: str, limits: tuple[float, float], scale: str = "log"
+) -> None:
+    """Draws a line per network, with a value per layer from input to head.
+
+    If networks differ in depth, x is the relative depth. Values outside the limits are drawn at the end of the axis.
+    """
+    is_relative = len({len(values) for values in lines.values()}) > 1
+    for (name, values), style in zip(lines.items(), line_styles(lines), strict=True):
+        x = np.linspace(0, 1, len(values)) if is_relative else np.arange(1, len(values) + 1)
+        axes.plot(x, np.clip(values, *limits), label=plain_name(name), **style)
     if is_relative:
         axes.set_xticks([0, 0.5, 1], ["input", "half way", "head"])
     else:
-        axes.set_xlabel(f"{label}, from input to head")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("layer, from input to head")
+    axes.set(yscale=scale, ylim=limits, ylabel=label)
+    axes.label_outer()
 
 
 def colour_scale(
@@ -187,11 +187,9 @@ def show_samples(axes: Axes, samples: np.ndarray, columns: int, gap: int = 1, is
 
 
 def in_colour(picture: np.ndarray) -> np.ndarray:
-    """A picture `(H, W, 3)` of any values as colours `(H, W, 4)` from 0 to 1. NaN is transparent."""
+    """A picture `(H, W, 3)` of any values as colours from 0 to 1. NaN is white."""
     low, high = np.nanmin(picture, axis=(0, 1)), np.nanmax(picture, axis=(0, 1))
-    colours = (picture - low) / np.where(high > low, high - low, 1)
-    is_drawn = np.isfinite(picture).all(axis=2, keepdims=True)
-    return np.concatenate([np.where(is_drawn, colours, 0), is_drawn], axis=2)
+    return np.nan_to_num((picture - low) / np.where(high > low, high - low, 1), nan=1)
 
 
 def symmetric(values: np.ndarray) -> Normalize:

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.drawing import MOST_LABELS, class_title, visible
+from callbacks.drawing import MOST_LABELS, visible
 
 FOLDER = "insight"  # in the folder of a run
 
@@ -115,18 +115,6 @@ class Insight(L.Callback):
         inputs, *others = splits[split if len(splits[split][1]) else "train"]
         chosen = torch.linspace(0, len(inputs) - 1, min(most, len(inputs))).long().to(inputs.device)
         return trainer.precision_plugin.convert_input(inputs[chosen]), *(values[chosen] for values in others)
-
-    def samples_of_different_classes(self, trainer: L.Trainer, most: int) -> tuple[Tensor, list[str], list[Tensor]]:
-        """At most `most` samples, their titles, and their lengths if these are unequal."""
-        inputs, targets, *lengths = self.samples(trainer, most=200)
-        if targets.ndim > 1:  # regression or tagging
-            titles = [f"sample {number + 1}" for number in range(len(inputs[:most]))]
-            return inputs[:most], titles, [values[:most] for values in lengths]
-        classes = targets[targets >= 0].unique()
-        chosen = classes[torch.linspace(0, len(classes) - 1, min(most, len(classes))).long()]
-        indices = torch.stack([(targets == label).nonzero()[0, 0] for label in chosen])
-        titles = [class_title(self.class_names()[int(label)]) for label in chosen]
-        return inputs[indices], titles, [values[indices] for values in lengths]
 
     @property
     def has_tokens(self) -> bool:

@@ -91,25 +91,13 @@ def by_unit(output: Tensor, layer: nn.Module, model: nn.Module) -> Tensor:
     """The output of a layer as `(B, U, P)`: its units or channels U, and their positions P (1 for a dense layer).
 
     Channels are the second dimension of `(B, C, H, W)`, and of `(B, C, T)` behind a 1-D convolution. Units are the last
-    dimension of all other outputs, such as `(B, T, U)`.
+    dimension of all other outputs, such as `(B, T, U)`. A layer with neither a convolution nor units of its own, such
+    as a ReLU, follows the model.
     """
-    if output.ndim == 3 and not has_channels_first(layer, model):
+    owner = layer if any(isinstance(part, (nn.Conv1d, *UNITS_LAST)) for part in layer.modules()) else model
+    if output.ndim == 3 and not any(isinstance(part, nn.Conv1d) for part in owner.modules()):
         output = output.transpose(1, 2)
     return output.flatten(2) if output.ndim > 2 else output[..., None]
-
-
-def has_channels_first(layer: nn.Module, model: nn.Module) -> bool:
-    """Whether three dimensions of an output are `(B, C, T)`, not `(B, T, U)`.
-
-    A layer with neither a convolution nor units of its own, such as a ReLU, follows the model.
-    """
-    owner = layer if has_layer(layer, (nn.Conv1d, *UNITS_LAST)) else model
-    return has_layer(owner, (nn.Conv1d,))
-
-
-def has_layer(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
-    """Whether a module is a layer of one of these kinds, or contains one."""
-    return any(isinstance(layer, kinds) for layer in module.modules())
 
 
 def valid_steps(num_steps: int, lengths: Tensor) -> Tensor:

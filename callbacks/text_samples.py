@@ -40,16 +40,10 @@ def write_text(
 
 
 class TextSamples(Insight):
-    """Shows what the network writes after each epoch, on TensorBoard's TEXT page under `text/sample`.
+    """Shows what the network writes, on TensorBoard's TEXT page under `text/sample`.
 
     The beginning is a new line, the temperature 0.8 and the length 400 characters.
-
-    Args:
-        every_n_epochs: Epochs between two samples.
     """
-
-    def __init__(self, every_n_epochs: int = 1) -> None:
-        super().__init__(every_n_epochs)
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
         is_text = self.data.num_tokens is not None and hasattr(self.data, "decode") and self.data.task == "tagging"
