@@ -2,13 +2,14 @@
 
 import lightning as L
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from callbacks.curves import log_metrics
 from callbacks.drawing import draw_by_depth, panels
 from callbacks.insight import Insight
-from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_numpy, valid_steps
+from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_numpy
 
 NUM_SAMPLES = 256
 MOST_HISTOGRAMS = 10
@@ -56,8 +57,7 @@ class ActivationStats(Insight):
             curves[f"{'saturated' if is_bounded else 'dead'}/{name}"] = inactive[-1]
         log_metrics(trainer, curves, self.epoch)
         for name in evenly_spaced(names, MOST_HISTOGRAMS):
-            drawn = values[name].flatten()
-            drawn = drawn[:: -(-len(drawn) // MOST_VALUES)]
+            drawn = values[name].flatten()[:: -(-values[name].numel() // MOST_VALUES)]
             if drawn.isfinite().all():  # add_histogram raises an error otherwise
                 self.board.experiment.add_histogram(f"activations/{name}", to_numpy(drawn), self.epoch, bins=64)
         figure, axes = panels(4.8, 2.7, rows=2, title=HEADLINE)
@@ -70,7 +70,9 @@ class ActivationStats(Insight):
 def unit_values(output: Tensor, layer: nn.Module, model: nn.Module, *lengths: Tensor) -> Tensor:
     """The output of a layer as `(N, U)`: its U units at every position of every sample, without padding."""
     values = by_unit(output, layer, model).transpose(1, 2)  # (B, P, U)
-    return values[valid_steps(values.shape[1], *lengths)] if lengths else values.flatten(0, 1)
+    return (
+        torch.cat([one[:end] for one, end in zip(values, *lengths, strict=True)]) if lengths else values.flatten(0, 1)
+    )
 
 
 def inactive_fraction(values: Tensor, layer: nn.Module) -> float:

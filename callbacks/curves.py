@@ -82,11 +82,10 @@ class EpochCurves(L.Callback):
         train = unlogged(trainer, "train")
         val = unlogged(trainer, "val") if self.has_validated else {}
         self.has_validated = False
-        gap = {}
         name = "acc" if "train/acc" in train else "loss"  # the training loss may include label smoothing
-        if f"train/{name}" in train and f"val/{name}" in val:
-            difference = train[f"train/{name}"] - val[f"val/{name}"]
-            gap[f"gap/{name}"] = difference if name == "acc" else -difference
+        sign = 1 if name == "acc" else -1
+        has_both = f"train/{name}" in train and f"val/{name}" in val
+        gap = {f"gap/{name}": sign * (train[f"train/{name}"] - val[f"val/{name}"])} if has_both else {}
         log_metrics(trainer, train | gap, trainer.current_epoch + 1)
         check_finite(trainer, "train/loss", float(trainer.callback_metrics.get("train/loss", 0.0)))
 
@@ -123,6 +122,5 @@ def log_metrics(trainer: L.Trainer, values: dict[str, float], step: int) -> None
 def check_finite(trainer: L.Trainer, name: str, loss: float) -> None:
     """Raises `Diverged` if the loss is NaN or infinite."""
     if not math.isfinite(loss):
-        raise Diverged(
-            f"{name} is {loss} in epoch {trainer.current_epoch + 1}: the run has diverged; use a lower learning rate"
-        )
+        epoch = trainer.current_epoch + 1
+        raise Diverged(f"{name} is {loss} in epoch {epoch}: the run has diverged; use a lower learning rate")

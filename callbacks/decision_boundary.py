@@ -9,8 +9,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from PIL import Image
 from torch import Tensor
 
@@ -21,6 +19,7 @@ from callbacks.parts import to_numpy
 NUM_POINTS = 100  # of the grid along each axis
 MARGIN = 1.1  # size of the grid, relative to the largest coordinate of a sample
 MILLISECONDS = 400  # per frame of the animation
+HEADLINE = "Prediction for every point of the plane, with training samples (discs) and test samples (crosses)"
 
 
 class DecisionBoundary(Insight):
@@ -55,12 +54,10 @@ class DecisionBoundary(Insight):
             **points,
             **targets,
         }
-        title = f"Prediction for every point of the plane (finished epochs: {self.epoch})"
-        figure, (axes,) = panels(4.8, 4.2, is_plot=False, title=title)
+        figure, (axes,) = panels(4.8, 4.2, is_plot=False, title=f"{HEADLINE} (finished epochs: {self.epoch})")
         drawn = draw_field(axes, arrays)
         if num_classes <= 2:
             colour_scale(figure, axes, drawn, "value" if num_classes == 0 else "probability of class 1")
-        add_legend(figure)
         self.frames.append(Image.fromarray(self.draw("decision_boundary/plane", figure)))
         self.save_arrays(**arrays)
 
@@ -88,12 +85,7 @@ def plane_outputs(model: L.LightningModule, reach: float, features_of: Callable[
 
 
 def draw_field(axes: Axes, arrays: Mapping[str, np.ndarray]) -> ScalarMappable:
-    """Draws the outputs on the plane, and the samples.
-
-    Args:
-        axes: To draw on.
-        arrays: The arrays that `DecisionBoundary` saves.
-    """
+    """Draws the arrays that `DecisionBoundary` saves: the outputs on the plane, and the samples."""
     reach, num_classes = float(arrays["reach"]), int(arrays["num_classes"])
     colours: Colormap = SIGNED
     if num_classes == 0:
@@ -113,9 +105,3 @@ def draw_field(axes: Axes, arrays: Mapping[str, np.ndarray]) -> ScalarMappable:
         axes.scatter(arrays[name][:, 0], arrays[name][:, 1], c=arrays[f"{name}_targets"], **style)
     axes.set(xlabel="x", ylabel="y")
     return drawn
-
-
-def add_legend(figure: Figure) -> None:
-    """Adds a legend of the samples below the axes."""
-    marks = [Line2D([], [], color="black", marker=mark, linestyle="", markersize=4) for mark in "ox"]
-    figure.legend(marks, ["training samples", "test samples"], fontsize=10, loc="outside lower center", ncols=2)

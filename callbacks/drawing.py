@@ -34,16 +34,10 @@ SIGNED: Colormap = LinearSegmentedColormap.from_list("signed", [COLOURS[0], "whi
 def panels(
     width: float, height: float, rows: int = 1, columns: int = 1, is_plot: bool = True, title: str = "", **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure and its axes, row by row.
+    """A figure with a headline, and its axes, row by row. Panels with a picture instead of a plot have no grid.
 
-    Args:
-        width: Width of a panel, in inches of 100 pixels. TensorBoard shows a figure about 4 inches wide.
-        height: Height of a panel.
-        rows: Number of rows.
-        columns: Number of columns.
-        is_plot: Whether the panels have a grid. Pictures have none.
-        title: Headline of the figure.
-        options: Options of `Figure.subplots`.
+    The width and the height are those of a panel, in inches of 100 pixels. TensorBoard shows a figure about 4 inches
+    wide. Options are those of `Figure.subplots`.
     """
     with mpl.rc_context({**STYLE, "axes.grid": is_plot}):
         layout: Any = "constrained" if is_plot else "compressed"  # the latter for axes with a fixed aspect ratio
@@ -94,11 +88,7 @@ def line_style(number: int, num_points: int, stroke_number: int = 0) -> dict[str
 
 
 def line_styles(lines: Mapping[str, Sized]) -> list[dict[str, Any]]:
-    """The style of the line of each config. Up to four configs that differ in depth only have one colour.
-
-    Args:
-        lines: Values by the name of the config.
-    """
+    """A style for the values of each config. Up to four configs that differ in depth only have one colour."""
     families = [without_depth(name) for name in lines]
     if len(set(families)) == 1 or any(families.count(family) > 4 for family in families):
         families = list(lines)
@@ -133,19 +123,15 @@ def colour_scale(
     figure: Figure, axes: Axes | list[Axes], drawn: ScalarMappable, label: str, side: str = "right"
 ) -> None:
     """Adds a colour bar beside or below the axes."""
-    shrink = 0.8 if side == "right" else 1
-    bar = figure.colorbar(drawn, ax=axes, label=label, location=side, shrink=shrink, aspect=25, format="{x:g}")
+    bar = figure.colorbar(drawn, ax=axes, label=label, location=side, shrink=0.8, aspect=25, format="{x:g}")
     bar.ax.tick_params(labelsize=9)
     bar.minorticks_off()
 
 
 def mosaic(pictures: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:
-    """Puts pictures `(N, H, W)` or `(N, H, W, C)` into one picture, with NaN between them.
+    """Puts pictures `(N, H, W)` or `(N, H, W, C)` into one picture, with `gap` pixels of NaN between them.
 
-    Args:
-        pictures: Of the same size.
-        columns: Pictures per row. None fills a square, or a rectangle twice as wide as high, if N is a power of two.
-        gap: Pixels between two pictures.
+    Without a number of columns, the rows fill a square, or a rectangle twice as wide as high, if N is a power of two.
     """
     num_pictures, height, width = pictures.shape[:3]
     columns = columns or 2 ** math.ceil(math.log2(num_pictures) / 2)
@@ -174,12 +160,7 @@ def show(axes: Axes, picture: np.ndarray, norm: Normalize, colours: str | Colorm
 def show_samples(axes: Axes, samples: np.ndarray, columns: int, gap: int = 1, is_ink: bool = False) -> None:
     """Draws samples side by side: `(N, H, W, 3)` in colour, `(N, H, W)` in grey. Samples that are NaN are left out.
 
-    Args:
-        axes: To draw on.
-        samples: Each channel is scaled to the range of its values.
-        columns: Samples per row.
-        gap: Pixels between two samples.
-        is_ink: Whether high values are drawn dark, as ink on paper.
+    Each channel is scaled to the range of its values. If `is_ink`, high values are dark, as ink on paper.
     """
     canvas = mosaic(samples, columns, gap)
     picture = in_colour(canvas) if samples.ndim == 4 else canvas
@@ -198,9 +179,7 @@ def symmetric(values: np.ndarray) -> Normalize:
     The largest 0.5 % of the values may lie outside.
     """
     finite = np.abs(values[np.isfinite(values)])
-    largest = float(np.quantile(finite, 0.995)) if len(finite) else 0.0
-    if largest == 0:
-        return Normalize(-1, 1)
+    largest = float(np.quantile(finite, 0.995) if len(finite) else 0) or 1.0
     power = 10.0 ** math.floor(math.log10(largest))
     limit = next(step * power for step in (1, 2, 5, 10) if largest <= 1.0001 * step * power)
     return Normalize(-limit, limit)

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
-from callbacks.drawing import SIGNED, enlarged, label_steps, mosaic, panels, show, show_samples, symmetric
+from callbacks.drawing import SIGNED, colour_scale, enlarged, label_steps, mosaic, panels, show, show_samples, symmetric
 from callbacks.insight import Insight
 from callbacks.parts import by_unit, evenly_spaced, hide_padding, recorded, stages, to_numpy, to_pictures
 
@@ -42,29 +42,29 @@ class FeatureMaps(Insight):
         end = len(labels) or (int(lengths[0].max()) if lengths else None)  # of the steps that are drawn
         names = evenly_spaced(outputs, MOST_ROWS)
         rows = [tiles(outputs[name], parts[name], model, end, *lengths) for name in names]
-        samples = [] if self.has_tokens else [to_pictures(hide_padding(inputs, *lengths)[:, :end])]
-        heights = [0.3 if pictures.shape[1] == 1 else 1.0 for pictures in samples + rows]
+        first = 0 if self.has_tokens else 1  # row of a stage
+        heights = [1.0] * first + [0.3 if pictures.shape[1] == 1 else 1.0 for pictures in rows]
         size = 0.3 + 1.2 * sum(heights) / len(heights)  # inches per row: text and pictures
         figure, every_axes = panels(4.8, size, len(heights), is_plot=False, title=HEADLINE, height_ratios=heights)
-        for axes, name, pictures in zip(every_axes[len(samples) :], names, rows, strict=True):
+        for axes, name, pictures in zip(every_axes[first:], names, rows, strict=True):
             scale, shape = symmetric(pictures), outputs[name].shape[1:]
             show(axes, mosaic(pictures, len(pictures), math.ceil(pictures.shape[2] / 8)), scale, SIGNED)
             axes.set_ylabel(f"{name}\n{' x '.join(map(str, shape))}\nscale ±{scale.vmax:g}", **LABEL)
             axes.set_aspect("equal" if len(shape) == 3 else "auto")
             axes.set_xlabel("time" if len(shape) == 2 else "", fontsize=9)
-        if samples:
-            width = samples[0].shape[2]
+        if self.has_tokens:
+            label_steps(every_axes[0].xaxis, labels)
+        else:
+            samples = to_pictures(hide_padding(inputs, *lengths))
+            samples = samples[:, :, :end] if inputs.shape[1] > inputs.shape[-1] else samples[:, :end]
+            width = samples.shape[2]
             gap = math.ceil(width / 8)
-            show_samples(every_axes[0], samples[0], len(inputs), gap, self.data.is_ink)
+            show_samples(every_axes[0], samples, len(inputs), gap, self.data.is_ink)
             every_axes[0].set_ylabel("input", **LABEL)
             every_axes[0].set_aspect("equal" if inputs.ndim == 4 else "auto")
             every_axes[0].set_xticks(width / 2 + np.arange(len(inputs)) * (width + gap), titles, fontsize=10)
-        else:
-            label_steps(every_axes[0].xaxis, labels)
         every_axes[0].tick_params(length=0, labeltop=True, labelbottom=False)
-        signed = ScalarMappable(Normalize(-1, 1), SIGNED)
-        bar = figure.colorbar(signed, ax=every_axes, location="bottom", aspect=30, ticks=[-1, 0, 1])
-        bar.ax.set_xticklabels(["-scale", "output 0", "+scale"], fontsize=10)
+        colour_scale(figure, every_axes, ScalarMappable(Normalize(-1, 1), SIGNED), "output / scale", "bottom")
         self.draw("feature_maps/layers", figure)
 
     def chosen_samples(self, trainer: L.Trainer) -> tuple[Tensor, list[str], list[Tensor]]:

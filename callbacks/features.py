@@ -38,10 +38,8 @@ class Features(Insight):
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
         shape = list(model.hparams["input_shape"])
         _, height, width, *_ = to_pictures(torch.zeros(1, *shape)).shape
-        is_plane = hasattr(self.data, "features_of")
-        if self.has_tokens or is_plane or width > MOST_ELONGATED * height:
-            return f"samples of shape {shape} are not small pictures"
-        return None
+        is_picture = not self.has_tokens and not hasattr(self.data, "features_of") and width <= MOST_ELONGATED * height
+        return None if is_picture else f"samples of shape {shape} are not small pictures"
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         samples, _, *lengths = self.samples(trainer, MOST_SAMPLES)

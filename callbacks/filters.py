@@ -45,12 +45,7 @@ class Filters(Insight):
 
 
 def weight_pictures(weight: Tensor, input_shape: list[int]) -> np.ndarray:
-    """The weights of U units as pictures `(U, H, W)`, as colour pictures `(U, H, W, 3)`, or as rows `(U, inputs)`.
-
-    Args:
-        weight: `(U, inputs)` of a dense layer, `(U, C, H, W)` or `(U, C, T)` of a convolution, or any other shape.
-        input_shape: Shape of a sample.
-    """
+    """The weights `(U, ...)` of U units as pictures `(U, H, W)` or `(U, H, W, 3)`, or as rows `(U, inputs)`."""
     if weight.ndim == 2 and weight.shape[1] == math.prod(input_shape):
         weight = weight.view(-1, *input_shape)
         if weight.ndim == 3 and weight.shape[1] > weight.shape[2]:  # a long sequence

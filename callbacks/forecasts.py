@@ -1,7 +1,5 @@
 """Forecasts of a time series beside the truth."""
 
-from typing import Any
-
 import lightning as L
 import numpy as np
 import torch
@@ -14,10 +12,6 @@ from callbacks.parts import evenly_spaced, to_numpy
 MOST_COLUMNS = 3
 MARGIN = 0.25  # above and below the true values, as a fraction of their range
 HEADLINE = "Validation windows: a good forecast follows the truth, not the grey line"
-
-TRUTH: Any = {"label": "truth", "color": "black", "linewidth": 1.5}
-FORECAST: Any = {"label": "forecast", "color": COLOURS[1], "linewidth": 1.5}
-REPEATED: Any = {"label": "last value repeated", "color": "0.6", "linewidth": 2}
 
 
 class Forecasts(Insight):
@@ -44,8 +38,7 @@ class Forecasts(Insight):
             target = names.index(drawn[column])
             draw_window(axes, self.data.window("val", windows[window])[:, target], forecasts[window, :, target])
             axes.set_title(drawn[column], fontsize=10, loc="left")
-        for axes in every_axes[-2:]:
-            axes.set_xlabel("steps after the last input", fontsize=10)
+        figure.supxlabel("steps after the last input", fontsize=10)
         figure.legend(handles=every_axes[0].lines[1:], fontsize=10, loc="outside lower center", ncols=3)
         self.draw("forecasts/windows", figure)
 
@@ -68,9 +61,9 @@ def draw_window(axes: Axes, values: np.ndarray, forecast: np.ndarray) -> None:
     last = values[num_inputs - 1]
     steps = np.arange(horizon + 1)  # the lines start at the last input
     axes.axvline(0, color="0.8", linewidth=1)
-    axes.plot(np.arange(len(values)) - num_inputs + 1, values, **TRUTH)
-    axes.plot(steps, np.full(horizon + 1, last), **REPEATED)
-    axes.plot(steps, [last, *forecast], **FORECAST)
+    axes.plot(np.arange(len(values)) - num_inputs + 1, values, label="truth", color="black", linewidth=1.5)
+    axes.plot(steps, np.full(horizon + 1, last), label="last value repeated", color="0.6", linewidth=2)
+    axes.plot(steps, [last, *forecast], label="forecast", color=COLOURS[1], linewidth=1.5)
     margin = MARGIN * (values.max() - values.min()) or 1
     axes.set_ylim(values.min() - margin, values.max() + margin)
     axes.tick_params(labelsize=9)

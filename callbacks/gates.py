@@ -30,11 +30,12 @@ class Gates(Insight):
     """
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        return None if gated_layers(model) else f"{type(model).__name__} has no nn.LSTM or nn.GRU"
+        self.layers = [(name, one) for name, one in model.named_modules() if isinstance(one, nn.LSTM | nn.GRU)]
+        return None if self.layers else f"{type(model).__name__} has no nn.LSTM or nn.GRU"
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         inputs, _, *lengths = self.samples(trainer, 1)
-        name, layer = next(iter(gated_layers(model).items()))
+        name, layer = self.layers[0]
         received: list[Any] = []
         with layer.register_forward_pre_hook(lambda _, args: received.append(args[0])):
             model(inputs, *lengths)
@@ -44,17 +45,10 @@ class Gates(Insight):
         self.draw(f"gates/{name}", gates_figure(gates_and_state(layer, sequence), labels))
 
 
-def gated_layers(model: nn.Module) -> dict[str, nn.LSTM | nn.GRU]:
-    """The LSTM and GRU layers of a network, by name."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, nn.LSTM | nn.GRU)}
-
-
 def gates_and_state(layer: nn.LSTM | nn.GRU, inputs: Tensor) -> dict[str, np.ndarray]:
-    """The gates of a layer with what a bright gate does, and last the state that they control, all `(T, H)`.
+    """The gates of the first layer for one sequence `(T, D)`, and last the state that they control, all `(T, H)`.
 
-    Args:
-        layer: Of several layers, the gates are those of the first one.
-        inputs: One sequence `(T, D)`.
+    The name of a gate says what happens where it is bright.
     """
     first = type(layer)(layer.input_size, layer.hidden_size, bias=layer.bias).to(inputs)
     first.load_state_dict(layer.state_dict(), strict=False)  # without other layers and the backward direction

@@ -24,14 +24,12 @@ IGNORE_INDEX = -100  # the label of a time step that is not counted, as in PyTor
 
 
 class Mistakes(Insight):
-    """Draws the confusion matrix and the most confident mistakes on the validation samples.
+    """Draws the confusion matrix and the most confident mistakes on at most 10,000 validation samples.
 
     - `mistakes/confusion`: rows are true classes with their accuracy, columns are predicted classes. Colours are the
       logarithmic fraction of the true class. torchmetrics' `ConfusionMatrix.plot` has neither.
     - `mistakes/most_confident`: the pictures whose wrong class has the highest probability, after training.
     - Curves `class_acc/<class>` with finished epochs on x.
-
-    They use all validation samples, or 10,000 of them.
     """
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
@@ -61,9 +59,8 @@ class Mistakes(Insight):
 
 def confusion(logits: Tensor, targets: Tensor) -> Tensor:
     """The number of samples `(K, K)` of each true class (rows) and predicted class (columns)."""
-    num_classes = logits.shape[-1]
     predicted = logits.argmax(-1).flatten()
-    return multiclass_confusion_matrix(predicted, targets.flatten(), num_classes, ignore_index=IGNORE_INDEX)
+    return multiclass_confusion_matrix(predicted, targets.flatten(), logits.shape[-1], ignore_index=IGNORE_INDEX)
 
 
 def confusion_figure(counts: np.ndarray, names: list[str]) -> Figure:

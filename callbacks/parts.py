@@ -43,17 +43,9 @@ def weights(model: nn.Module, *inputs: Tensor) -> dict[str, nn.Parameter]:
     """The weight tensors (two or more dimensions) by the name of their layer, in the order of the forward pass.
 
     Weights of modules that are not called themselves, such as the output projection of attention, come last. Of a layer
-    with weight norm, the directions are its weights.
-
-    Args:
-        model: The network.
-        inputs: Arguments of its forward pass.
+    with weight norm, the directions are its weights. The inputs are the arguments of the forward pass.
     """
-    owners = {
-        name: module
-        for name, module in model.named_modules()
-        if any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False))
-    }
+    owners = {name: module for name, module in model.named_modules() if list(module.parameters(recurse=False))}
     with recorded(owners) as called:
         model(*inputs)
     found = {}
@@ -100,16 +92,12 @@ def by_unit(output: Tensor, layer: nn.Module, model: nn.Module) -> Tensor:
     return output.flatten(2) if output.ndim > 2 else output[..., None]
 
 
-def valid_steps(num_steps: int, lengths: Tensor) -> Tensor:
-    """Whether a step belongs to its sequence, or to the padding behind its end: `(B, num_steps)`."""
-    return torch.arange(num_steps, device=lengths.device) < lengths[:, None]
-
-
 def hide_padding(sequences: Tensor, *lengths: Tensor) -> Tensor:
     """Sequences `(B, T, D)` with NaN behind the end of each. Without lengths, they do not change."""
     if not lengths:
         return sequences
-    return sequences.masked_fill(~valid_steps(sequences.shape[1], *lengths)[..., None], torch.nan)
+    is_padding = torch.arange(sequences.shape[1], device=sequences.device) >= lengths[0][:, None]
+    return sequences.masked_fill(is_padding[..., None], torch.nan)
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:

@@ -135,8 +135,7 @@ def draw_inside(runs: dict[str, list[Path]]) -> dict[str, Figure]:
         num_classes = max(int(own["num_classes"]) for own in fields.values())
         name = {0: "value", 2: "probability of class 1"}.get(num_classes)
         figures["decision_boundaries"] = side_by_side(fields, decision_boundary.draw_field, name)
-        headline(figures["decision_boundaries"], "Prediction for every point of the plane")
-        decision_boundary.add_legend(figures["decision_boundaries"])
+        headline(figures["decision_boundaries"], decision_boundary.HEADLINE)
     return figures
 
 
