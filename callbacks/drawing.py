@@ -123,7 +123,7 @@ def colour_scale(
     figure: Figure, axes: Axes | list[Axes], drawn: ScalarMappable, label: str, side: str = "right"
 ) -> None:
     """Adds a colour bar beside or below the axes."""
-    bar = figure.colorbar(drawn, ax=axes, label=label, location=side, shrink=0.8, aspect=25, format="{x:g}")
+    bar = figure.colorbar(drawn, ax=axes, label=label, location=side, aspect=25, format="{x:g}")
     bar.ax.tick_params(labelsize=9)
     bar.minorticks_off()
 

@@ -28,9 +28,8 @@ class FeatureMaps(Insight):
 
     Rows are stages and columns are samples. Each row has one scale, with its limit at the left. A convolution shows its
     first 16 channels, a layer over time shows a line for each of its first 64 units, and other layers show a rectangle
-    per unit. At most 7 stages are drawn. Steps behind the end of a sequence are grey.
-
-    Of a text, the first 40 characters of one sample are drawn.
+    per unit. At most 7 stages are drawn. Steps behind the end of a sequence are grey. Of a text, the first 40
+    characters of one sample are drawn.
     """
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:

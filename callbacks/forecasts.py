@@ -38,7 +38,8 @@ class Forecasts(Insight):
             target = names.index(drawn[column])
             draw_window(axes, self.data.window("val", windows[window])[:, target], forecasts[window, :, target])
             axes.set_title(drawn[column], fontsize=10, loc="left")
-        figure.supxlabel("steps after the last input", fontsize=10)
+        for axes in every_axes[-2:]:
+            axes.set_xlabel("steps after the last input", fontsize=10)
         figure.legend(handles=every_axes[0].lines[1:], fontsize=10, loc="outside lower center", ncols=3)
         self.draw("forecasts/windows", figure)
 
