@@ -4,7 +4,6 @@ from callbacks.activation_stats import ActivationStats
 from callbacks.attention import AttentionMaps
 from callbacks.curves import BroadcastBuffers, EpochCurves, StepCurves
 from callbacks.decision_boundary import DecisionBoundary
-from callbacks.divergence import StopWhenDiverged
 from callbacks.embedding import Embedding
 from callbacks.feature_maps import FeatureMaps
 from callbacks.features import Features
@@ -38,6 +37,5 @@ __all__ = [
     "ModelGraph",
     "Predictions",
     "StepCurves",
-    "StopWhenDiverged",
     "TextSamples",
 ]

@@ -2,13 +2,14 @@
 
 import lightning as L
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from callbacks.curves import log_metrics
-from callbacks.drawing import depth_axis, headline, line_styles, panels, plain_name
+from callbacks.drawing import draw_by_depth, panels
 from callbacks.insight import Insight
-from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_numpy, valid_steps
+from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, recorded, stages, to_numpy
 
 NUM_SAMPLES = 256
 MOST_HISTOGRAMS = 10
@@ -37,9 +38,8 @@ class ActivationStats(Insight):
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         inputs, _, *lengths = self.samples(trainer, NUM_SAMPLES)
         parts = stages(model)
-        inner = {name: nonlinearities(part) for name, part in parts.items()}
-        layers = {f"{name}/{number}": layer for name, found in inner.items() for number, layer in enumerate(found)}
-        every = {**parts, **layers}
+        nonlinear = {name: one for name, one in model.named_modules() if isinstance(one, (*BOUNDED, *NONLINEARITIES))}
+        every = parts | nonlinear
         with recorded(every) as outputs:
             model(inputs, *lengths)
         values = {name: unit_values(output, every[name], model, *lengths) for name, output in outputs.items()}
@@ -47,36 +47,32 @@ class ActivationStats(Insight):
         curves: dict[str, float] = {}
         deviations, inactive = [], []
         for name in names:
-            called = {key: layers[key] for key in outputs if key.startswith(f"{name}/")} or {name: parts[name]}
-            inactive.append(float(np.mean([inactive_fraction(values[key], called[key]) for key in called])))
+            # without nonlinear layers, the stage itself, which may call nonlinear functions
+            layers = [key for key in values if key in nonlinear and f"{key}.".startswith(f"{name}.")] or [name]
+            inactive.append(float(np.mean([inactive_fraction(values[key], every[key]) for key in layers])))
             deviations.append(float(values[name].float().std(correction=0)))
-            is_bounded = any(isinstance(layer, BOUNDED) for layer in inner[name])
+            is_bounded = any(isinstance(every[key], BOUNDED) for key in layers)
             curves[f"activation_mean/{name}"] = float(values[name].float().mean())
             curves[f"activation_std/{name}"] = deviations[-1]
             curves[f"{'saturated' if is_bounded else 'dead'}/{name}"] = inactive[-1]
         log_metrics(trainer, curves, self.epoch)
         for name in evenly_spaced(names, MOST_HISTOGRAMS):
-            drawn = values[name].flatten()
-            drawn = drawn[:: -(-len(drawn) // MOST_VALUES)]
+            drawn = values[name].flatten()[:: -(-values[name].numel() // MOST_VALUES)]
             if drawn.isfinite().all():  # add_histogram raises an error otherwise
                 self.board.experiment.add_histogram(f"activations/{name}", to_numpy(drawn), self.epoch, bins=64)
-        signal = np.array(deviations), np.array(inactive)
-        figure, (upper, lower) = panels(4.8, 2.7, rows=2)
-        headline(figure, HEADLINE)
-        draw_signal(upper, lower, {"": signal})
+        figure, axes = panels(4.8, 2.7, rows=2, title=HEADLINE)
+        arrays = {"deviations": np.array(deviations), "inactive": np.array(inactive), "parts": np.array(names)}
+        draw_activations(axes, {"": arrays})
         self.draw("activations/by_depth", figure)
-        self.save_arrays(deviations=signal[0], inactive=signal[1], parts=np.array(names))
-
-
-def nonlinearities(stage: nn.Module) -> list[nn.Module]:
-    """The nonlinear layers of a stage, or the stage itself, which may call nonlinear functions."""
-    return [layer for layer in stage.modules() if isinstance(layer, (*BOUNDED, *NONLINEARITIES))] or [stage]
+        self.save_arrays(**arrays)
 
 
 def unit_values(output: Tensor, layer: nn.Module, model: nn.Module, *lengths: Tensor) -> Tensor:
     """The output of a layer as `(N, U)`: its U units at every position of every sample, without padding."""
     values = by_unit(output, layer, model).transpose(1, 2)  # (B, P, U)
-    return values[valid_steps(values.shape[1], *lengths)] if lengths else values.flatten(0, 1)
+    return (
+        torch.cat([one[:end] for one, end in zip(values, *lengths, strict=True)]) if lengths else values.flatten(0, 1)
+    )
 
 
 def inactive_fraction(values: Tensor, layer: nn.Module) -> float:
@@ -88,22 +84,9 @@ def inactive_fraction(values: Tensor, layer: nn.Module) -> float:
     return float((values == 0).all(0).float().mean())
 
 
-def draw_signal(first: Axes, second: Axes, networks: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Draws standard deviations and fractions of inactive units from input to head.
-
-    Args:
-        first: Axes of the standard deviations.
-        second: Axes of the fractions.
-        networks: Standard deviations and fractions of each network, both `(P,)` for P stages.
-    """
-    is_relative = len(networks) > 1
-    lines = {name: deviations for name, (deviations, _) in networks.items()}
-    for (name, (deviations, inactive)), style in zip(networks.items(), line_styles(lines), strict=True):
-        x = np.linspace(0, 1, len(deviations)) if is_relative else np.arange(1, len(deviations) + 1)
-        first.plot(x, np.clip(deviations, *RANGE), label=plain_name(name), **style)
-        second.plot(x, 100 * inactive, **style)
-    first.set(yscale="log", ylim=RANGE, ylabel="standard deviation")
-    second.set(ylim=(-3, 103), ylabel="dead or saturated, %")
-    for axes in (first, second):
-        depth_axis(axes, "stage", is_relative)
-    first.label_outer()
+def draw_activations(axes: list[Axes], networks: dict[str, dict[str, np.ndarray]]) -> None:
+    """Draws the arrays that `ActivationStats` saves, by the name of the network, on two axes."""
+    deviations = {name: own["deviations"] for name, own in networks.items()}
+    percentages = {name: 100 * own["inactive"] for name, own in networks.items()}
+    draw_by_depth(axes[0], deviations, "standard deviation", RANGE)
+    draw_by_depth(axes[1], percentages, "dead or saturated, %", (-3, 103), "linear")

@@ -6,25 +6,23 @@ from functools import partial
 from typing import Any
 
 import lightning as L
-import numpy as np
 from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from callbacks.drawing import HEIGHT, colour_scale, headline, label_steps, mosaic, panels, show
+from callbacks.drawing import HEIGHT, colour_scale, label_steps, panels, show
 from callbacks.insight import Insight
 from callbacks.parts import to_numpy
 
-NUM_SAMPLES = 3
+HEADLINE = "Attention of every head: a row is a time step, and bright are the steps that it attends to"
 SCALE = PowerNorm(0.5, 0, 1)  # most weights are around 1 / T, which would be dark on a linear scale
 
 
 class AttentionMaps(Insight):
     """Draws the attention weights of every `nn.MultiheadAttention`, with a map per head, under `attention/<layer>`.
 
-    Each row of a map is the attention of one time step to all steps, from 0 (dark) to 1 (yellow). Three validation
-    samples are drawn, without the steps behind the end of a sequence. Of a text, the first 40 characters of one sample
-    are drawn, and written along both axes.
+    Each row of a map is the attention of one time step to all steps, from 0 (dark) to 1 (yellow). One validation sample
+    is drawn, without the steps behind the end of its sequence. Of a text, the first 40 characters are drawn, and
+    written along both axes.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", figures 3 to 5.
     """
@@ -34,42 +32,22 @@ class AttentionMaps(Insight):
         return None if has_attention else f"{type(model).__name__} has no nn.MultiheadAttention"
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        inputs, titles, lengths = self.samples_of_different_classes(trainer, 1 if self.has_tokens else NUM_SAMPLES)
+        inputs, _, *lengths = self.samples(trainer, 1)
         with attention_maps(model) as attention:
             model(inputs, *lengths)
         labels = self.step_labels(inputs, *lengths)
-        ends = lengths[0].tolist() if lengths else [None] * len(inputs)
+        end = len(labels) or (int(lengths[0]) if lengths else None)
         for name, maps in attention.items():
-            shown = [sample[:, :end, :end] for sample, end in zip(to_numpy(maps), ends, strict=True)]
-            figure = text_figure(shown[0], labels) if labels else samples_figure(shown, titles)
+            figure, every_axes = panels(4.8, 4.6, rows=maps.shape[1], is_plot=False, title=HEADLINE)
+            for number, (axes, head) in enumerate(zip(every_axes, to_numpy(maps[0]), strict=True)):
+                drawn = show(axes, head[:end, :end], SCALE, HEIGHT)
+                label_steps(axes.xaxis, labels)
+                label_steps(axes.yaxis, labels)
+                axes.set_title(f"head {number + 1}", fontsize=10, loc="left")
+                axes.set_ylabel("from", fontsize=10)
+                axes.set_xlabel("to", fontsize=10)
+            colour_scale(figure, every_axes, drawn, "attention", "bottom")
             self.draw(f"attention/{name}", figure)
-
-
-def text_figure(heads: np.ndarray, labels: list[str]) -> Figure:
-    """The attention weights `(heads, T, T)` of a text, with its first characters along both axes."""
-    figure, every_axes = panels(4.8, 4.6, rows=len(heads), is_plot=False)
-    headline(figure, "Attention of every head: a row is a character, and bright are the characters that it attends to")
-    for number, (axes, head) in enumerate(zip(every_axes, heads, strict=True)):
-        drawn = show(axes, head[: len(labels), : len(labels)], SCALE, HEIGHT)
-        label_steps(axes.xaxis, labels)
-        label_steps(axes.yaxis, labels)
-        axes.set_title(f"head {number + 1}", fontsize=10, loc="left")
-        axes.set_ylabel("from", fontsize=10)
-        axes.set_xlabel("to", fontsize=10)
-    colour_scale(figure, every_axes, drawn, "attention", "bottom")
-    return figure
-
-
-def samples_figure(samples: list[np.ndarray], titles: list[str]) -> Figure:
-    """The attention weights `(heads, T, T)` of every sample, with a row per sample."""
-    figure, every_axes = panels(4.8, 1.6, rows=len(samples), is_plot=False)
-    headline(figure, "Attention of each head to the time steps of a sample: a row is a step, and bright is strong")
-    for axes, heads, title in zip(every_axes, samples, titles, strict=True):
-        drawn = show(axes, mosaic(heads, len(heads)), SCALE, HEIGHT)
-        axes.set_ylabel(f"{title}\nfrom step", fontsize=10)
-    every_axes[-1].set_xlabel("to step, head by head")
-    colour_scale(figure, every_axes, drawn, "attention")
-    return figure
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """The curves of a run: at optimizer steps, and at finished epochs."""
 
+import math
 from typing import Any
 
 import lightning as L
 import torch
 from torch import nn
 
-from callbacks.divergence import check_finite
+
+class Diverged(FloatingPointError):
+    """The loss of a run is NaN or infinite."""
 
 
 class StepCurves(L.Callback):
@@ -15,8 +18,7 @@ class StepCurves(L.Callback):
     `step/grad_norm` is the norm of the whole gradient before clipping.
 
     Raises:
-        Diverged: the loss of a logged step is NaN or infinite. With several processes, `StopWhenDiverged` checks the
-            loss of each epoch instead.
+        Diverged: the loss of a logged step is NaN or infinite, and there is one process.
     """
 
     def __init__(self) -> None:
@@ -54,6 +56,9 @@ class EpochCurves(L.Callback):
     The curves are `train/`, `val/`, `test/`, and `gap/`, the lead of training over validation. If validation runs more
     than once per epoch, `val/` has the optimizer step on x. Metrics that the model logs to the loggers itself are not
     written again. `trainer.test` returns only metrics logged by the model; all are in `trainer.callback_metrics`.
+
+    Raises:
+        Diverged: the training or validation loss is NaN or infinite. The epoch then has no checkpoint.
     """
 
     def __init__(self) -> None:
@@ -69,17 +74,20 @@ class EpochCurves(L.Callback):
         self.has_validated = True
         is_once = trainer.val_check_batch == trainer.num_training_batches  # per epoch
         log_metrics(trainer, unlogged(trainer, "val"), trainer.current_epoch + 1 if is_once else trainer.global_step)
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith("val/loss"):  # one per validation loader
+                check_finite(trainer, name, float(value))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         train = unlogged(trainer, "train")
         val = unlogged(trainer, "val") if self.has_validated else {}
         self.has_validated = False
-        gap = {}
         name = "acc" if "train/acc" in train else "loss"  # the training loss may include label smoothing
-        if f"train/{name}" in train and f"val/{name}" in val:
-            difference = train[f"train/{name}"] - val[f"val/{name}"]
-            gap[f"gap/{name}"] = difference if name == "acc" else -difference
+        sign = 1 if name == "acc" else -1
+        has_both = f"train/{name}" in train and f"val/{name}" in val
+        gap = {f"gap/{name}": sign * (train[f"train/{name}"] - val[f"val/{name}"])} if has_both else {}
         log_metrics(trainer, train | gap, trainer.current_epoch + 1)
+        check_finite(trainer, "train/loss", float(trainer.callback_metrics.get("train/loss", 0.0)))
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         log_metrics(trainer, unlogged(trainer, "test"), trainer.current_epoch)
@@ -109,3 +117,10 @@ def log_metrics(trainer: L.Trainer, values: dict[str, float], step: int) -> None
     """Writes values to all loggers."""
     for logger in trainer.loggers if values else ():
         logger.log_metrics(values, step=step)
+
+
+def check_finite(trainer: L.Trainer, name: str, loss: float) -> None:
+    """Raises `Diverged` if the loss is NaN or infinite."""
+    if not math.isfinite(loss):
+        epoch = trainer.current_epoch + 1
+        raise Diverged(f"{name} is {loss} in epoch {epoch}: the run has diverged; use a lower learning rate")

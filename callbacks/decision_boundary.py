@@ -9,24 +9,23 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from PIL import Image
 from torch import Tensor
 
-from callbacks.drawing import COLOURS, SIGNED, colour_scale, headline, panels, symmetric
+from callbacks.drawing import COLOURS, SIGNED, colour_scale, panels, symmetric
 from callbacks.insight import Insight
 from callbacks.parts import to_numpy
 
 NUM_POINTS = 100  # of the grid along each axis
 MARGIN = 1.1  # size of the grid, relative to the largest coordinate of a sample
 MILLISECONDS = 400  # per frame of the animation
+HEADLINE = "Prediction for every point of the plane, with training samples (discs) and test samples (crosses)"
 
 
 class DecisionBoundary(Insight):
     """Draws the output of a network for every point of the plane, under `decision_boundary/plane`.
 
-    The inputs of the network are the two coordinates, or features of them if the data has `features_of` and `points`.
+    It needs the `points` of the data, `(N, 2)`, and `features_of`, which makes inputs of the network of them.
 
     The colour is the probability of class 1 for two classes, the most likely class for more classes, and the value for
     regression. With two classes, a line shows where both are equally likely. Discs are training samples, crosses are
@@ -36,39 +35,29 @@ class DecisionBoundary(Insight):
     num_intervals = 9  # with the picture before training, as many as TensorBoard's slider keeps
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        shape, num_outputs = list(model.hparams["input_shape"]), model.hparams["num_outputs"]
-        if shape != [2] and not hasattr(self.data, "features_of"):
-            return f"it draws inputs of 2 numbers, not input_shape={shape}"
-        if model.hparams["task"] != "regression" and num_outputs > len(COLOURS):
-            return f"it has colours for {len(COLOURS)} classes, not {num_outputs}"
-        return None
+        return None if hasattr(self.data, "features_of") else "the samples are not points of a plane"
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.frames: list[Image.Image] = []
         super().on_train_start(trainer, pl_module)
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
-        features_of = getattr(self.data, "features_of", None)
-        samples = {}
-        for name in ("train", "test"):
-            inputs, targets = self.data.splits[name]
-            samples[name] = (self.data.points[name] if features_of else inputs), targets
-        reach = MARGIN * max(float(points.abs().max()) for points, _ in samples.values())
+        points = {name: to_numpy(self.data.points[name]) for name in ("train", "test")}
+        targets = {f"{name}_targets": to_numpy(self.data.splits[name][1]).reshape(len(points[name])) for name in points}
+        reach = MARGIN * max(float(np.abs(one).max()) for one in points.values())
         num_classes = 0 if self.data.task == "regression" else self.data.num_outputs
         arrays = {
-            "values": plane_outputs(model, reach, features_of),
+            "values": plane_outputs(model, reach, self.data.features_of),
             "reach": np.array(reach),
             "num_classes": np.array(num_classes),
-            "limit": np.array(symmetric(to_numpy(samples["train"][1])).vmax),
+            "limit": np.array(symmetric(targets["train_targets"]).vmax),
+            **points,
+            **targets,
         }
-        for name, (points, targets) in samples.items():
-            arrays |= {name: to_numpy(points), f"{name}_targets": to_numpy(targets).reshape(len(targets), -1)[:, 0]}
-        figure, (axes,) = panels(4.8, 4.2, is_plot=False)
+        figure, (axes,) = panels(4.8, 4.2, is_plot=False, title=f"{HEADLINE} (finished epochs: {self.epoch})")
         drawn = draw_field(axes, arrays)
-        headline(figure, f"Prediction for every point of the plane (finished epochs: {self.epoch})")
         if num_classes <= 2:
             colour_scale(figure, axes, drawn, "value" if num_classes == 0 else "probability of class 1")
-        add_legend(figure)
         self.frames.append(Image.fromarray(self.draw("decision_boundary/plane", figure)))
         self.save_arrays(**arrays)
 
@@ -79,20 +68,15 @@ class DecisionBoundary(Insight):
         first.save(path, save_all=True, append_images=others, duration=durations, loop=0)
 
 
-def plane_outputs(
-    model: L.LightningModule, reach: float, features_of: Callable[[Tensor], Tensor] | None = None
-) -> np.ndarray:
+def plane_outputs(model: L.LightningModule, reach: float, features_of: Callable[[Tensor], Tensor]) -> np.ndarray:
     """The outputs `(G, G)` on a grid from -reach to reach; the second coordinate is the first axis.
 
-    The inputs of the network are the coordinates, or what `features_of` makes of them: `(N, 2)` to `(N, F)`.
-    The outputs are the probability of class 1 for two classes, the most likely class for more, and the first value for
-    regression.
+    The outputs are the probability of class 1 for two classes, the most likely class for more, and the value for
+    regression. `features_of` makes inputs `(N, F)` of points `(N, 2)`.
     """
     axis = torch.linspace(-reach, reach, NUM_POINTS, device=model.device)
     grid = torch.cartesian_prod(axis, axis).flip(1)  # (G * G, 2), row by row
-    if features_of:
-        grid = features_of(grid)
-    outputs = model(grid.to(next(model.parameters()).dtype)).float()
+    outputs = model(features_of(grid).to(next(model.parameters()).dtype)).float()
     if model.hparams["task"] == "regression":
         values = outputs[:, 0]
     else:
@@ -101,12 +85,7 @@ def plane_outputs(
 
 
 def draw_field(axes: Axes, arrays: Mapping[str, np.ndarray]) -> ScalarMappable:
-    """Draws the outputs on the plane, and the samples.
-
-    Args:
-        axes: To draw on.
-        arrays: The arrays that `DecisionBoundary` saves.
-    """
+    """Draws the arrays that `DecisionBoundary` saves: the outputs on the plane, and the samples."""
     reach, num_classes = float(arrays["reach"]), int(arrays["num_classes"])
     colours: Colormap = SIGNED
     if num_classes == 0:
@@ -114,7 +93,8 @@ def draw_field(axes: Axes, arrays: Mapping[str, np.ndarray]) -> ScalarMappable:
     elif num_classes == 2:
         norm = Normalize(0, 1)
     else:
-        colours, norm = ListedColormap(COLOURS[:num_classes]), Normalize(-0.5, num_classes - 0.5)
+        listed = [COLOURS[number % len(COLOURS)] for number in range(num_classes)]
+        colours, norm = ListedColormap(listed), Normalize(-0.5, num_classes - 0.5)
     extent = (-reach, reach, -reach, reach)
     drawn = axes.imshow(arrays["values"], cmap=colours, norm=norm, extent=extent, origin="lower", alpha=0.6)
     if num_classes == 2:
@@ -125,9 +105,3 @@ def draw_field(axes: Axes, arrays: Mapping[str, np.ndarray]) -> ScalarMappable:
         axes.scatter(arrays[name][:, 0], arrays[name][:, 1], c=arrays[f"{name}_targets"], **style)
     axes.set(xlabel="x", ylabel="y")
     return drawn
-
-
-def add_legend(figure: Figure) -> None:
-    """Adds a legend of the samples below the axes."""
-    marks = [Line2D([], [], color="black", marker=mark, linestyle="", markersize=4) for mark in "ox"]
-    figure.legend(marks, ["training samples", "test samples"], fontsize=10, loc="outside lower center", ncols=2)

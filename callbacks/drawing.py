@@ -32,22 +32,19 @@ SIGNED: Colormap = LinearSegmentedColormap.from_list("signed", [COLOURS[0], "whi
 
 
 def panels(
-    width: float, height: float, rows: int = 1, columns: int = 1, is_plot: bool = True, **options: Any
+    width: float, height: float, rows: int = 1, columns: int = 1, is_plot: bool = True, title: str = "", **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure and its axes, row by row.
+    """A figure with a headline, and its axes, row by row. Panels with a picture instead of a plot have no grid.
 
-    Args:
-        width: Width of a panel, in inches of 100 pixels. TensorBoard shows a figure about 4 inches wide.
-        height: Height of a panel.
-        rows: Number of rows.
-        columns: Number of columns.
-        is_plot: Whether the panels have a grid. Pictures have none.
-        options: Options of `Figure.subplots`.
+    The width and the height are those of a panel, in inches of 100 pixels. TensorBoard shows a figure about 4 inches
+    wide. Options are those of `Figure.subplots`.
     """
     with mpl.rc_context({**STYLE, "axes.grid": is_plot}):
         layout: Any = "constrained" if is_plot else "compressed"  # the latter for axes with a fixed aspect ratio
         figure = Figure(figsize=(width * columns, height * rows), dpi=100, layout=layout)
         axes = figure.subplots(rows, columns, squeeze=False, **options)
+    if title:
+        headline(figure, title)
     return figure, list(axes.flat)
 
 
@@ -61,21 +58,6 @@ def plain_name(config: str) -> str:
     """The name of a config or run for readers: `mnist_relu,num_layers=50` is "mnist_relu, 50 layers"."""
     parts = [re.sub(r"^num_(\w+)=(\S+)$", r"\2 \1", part).replace("=", " ") for part in config.split(",")]
     return ", ".join(re.sub(r"^1 (\w+)s$", r"1 \1", part) for part in parts)
-
-
-def plain_stage(stage: str) -> str:
-    """The name of a stage for readers: `stages.1.0` is "stage 2, block 1", and `blocks.3` is "block 4"."""
-    name, *numbers = stage.split(".")
-    levels = [name.removesuffix("s"), "block", "part"]
-    numbered = [
-        f"{level} {int(number) + 1}" for level, number in zip(levels, numbers, strict=False) if number.isdigit()
-    ]
-    return ", ".join(numbered) if len(numbered) == len(numbers) > 0 else stage
-
-
-def class_title(name: str) -> str:
-    """The name of a class, or "class 3" if it has only a number."""
-    return f"class {name}" if name.isdigit() else name
 
 
 def visible(token: str) -> str:
@@ -106,46 +88,50 @@ def line_style(number: int, num_points: int, stroke_number: int = 0) -> dict[str
 
 
 def line_styles(lines: Mapping[str, Sized]) -> list[dict[str, Any]]:
-    """The style of the line of each config. Up to four configs that differ in depth only have one colour.
+    """A style for the values of each config. Up to four configs that differ in depth only have one colour."""
+    families = [without_depth(name) for name in lines]
+    if len(set(families)) == 1 or any(families.count(family) > 4 for family in families):
+        families = list(lines)
+    numbers = list(dict.fromkeys(families))
+    return [
+        line_style(numbers.index(family), len(values), families[:place].count(family))
+        for place, (family, values) in enumerate(zip(families, lines.values(), strict=True))
+    ]
 
-    Args:
-        lines: Values by the name of the config.
+
+def draw_by_depth(
+    axes: Axes, lines: Mapping[str, np.ndarray], label: str, limits: tuple[float, float], scale: str = "log"
+) -> None:
+    """Draws a line per network, with a value per layer from input to head.
+
+    If networks differ in depth, x is the relative depth. Values outside the limits are drawn at the end of the axis.
     """
-    families: dict[str, list[str]] = {}
-    for name in lines:
-        families.setdefault(without_depth(name), []).append(name)
-    if len(families) == 1 or max(map(len, families.values()), default=0) > 4:
-        families = {name: [name] for name in lines}
-    places = {name: (number, own.index(name)) for number, own in enumerate(families.values()) for name in own}
-    return [line_style(places[name][0], len(values), places[name][1]) for name, values in lines.items()]
-
-
-def depth_axis(axes: Axes, label: str, is_relative: bool) -> None:
-    """Labels the x axis with the number of each layer, or from input to head for networks of different depths."""
+    is_relative = len({len(values) for values in lines.values()}) > 1
+    for (name, values), style in zip(lines.items(), line_styles(lines), strict=True):
+        x = np.linspace(0, 1, len(values)) if is_relative else np.arange(1, len(values) + 1)
+        axes.plot(x, np.clip(values, *limits), label=plain_name(name), **style)
     if is_relative:
         axes.set_xticks([0, 0.5, 1], ["input", "half way", "head"])
     else:
-        axes.set_xlabel(f"{label}, from input to head")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("layer, from input to head")
+    axes.set(yscale=scale, ylim=limits, ylabel=label)
+    axes.label_outer()
 
 
 def colour_scale(
     figure: Figure, axes: Axes | list[Axes], drawn: ScalarMappable, label: str, side: str = "right"
 ) -> None:
     """Adds a colour bar beside or below the axes."""
-    shrink = 0.8 if side == "right" else 1
-    bar = figure.colorbar(drawn, ax=axes, label=label, location=side, shrink=shrink, aspect=25, format="{x:g}")
+    bar = figure.colorbar(drawn, ax=axes, label=label, location=side, aspect=25, format="{x:g}")
     bar.ax.tick_params(labelsize=9)
     bar.minorticks_off()
 
 
 def mosaic(pictures: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:
-    """Puts pictures `(N, H, W)` or `(N, H, W, C)` into one picture, with NaN between them.
+    """Puts pictures `(N, H, W)` or `(N, H, W, C)` into one picture, with `gap` pixels of NaN between them.
 
-    Args:
-        pictures: Of the same size.
-        columns: Pictures per row. None fills a square, or a rectangle twice as wide as high, if N is a power of two.
-        gap: Pixels between two pictures.
+    Without a number of columns, the rows fill a square, or a rectangle twice as wide as high, if N is a power of two.
     """
     num_pictures, height, width = pictures.shape[:3]
     columns = columns or 2 ** math.ceil(math.log2(num_pictures) / 2)
@@ -174,12 +160,7 @@ def show(axes: Axes, picture: np.ndarray, norm: Normalize, colours: str | Colorm
 def show_samples(axes: Axes, samples: np.ndarray, columns: int, gap: int = 1, is_ink: bool = False) -> None:
     """Draws samples side by side: `(N, H, W, 3)` in colour, `(N, H, W)` in grey. Samples that are NaN are left out.
 
-    Args:
-        axes: To draw on.
-        samples: Each channel is scaled to the range of its values.
-        columns: Samples per row.
-        gap: Pixels between two samples.
-        is_ink: Whether high values are drawn dark, as ink on paper.
+    Each channel is scaled to the range of its values. If `is_ink`, high values are dark, as ink on paper.
     """
     canvas = mosaic(samples, columns, gap)
     picture = in_colour(canvas) if samples.ndim == 4 else canvas
@@ -187,11 +168,9 @@ def show_samples(axes: Axes, samples: np.ndarray, columns: int, gap: int = 1, is
 
 
 def in_colour(picture: np.ndarray) -> np.ndarray:
-    """A picture `(H, W, 3)` of any values as colours `(H, W, 4)` from 0 to 1. NaN is transparent."""
+    """A picture `(H, W, 3)` of any values as colours from 0 to 1. NaN is white."""
     low, high = np.nanmin(picture, axis=(0, 1)), np.nanmax(picture, axis=(0, 1))
-    colours = (picture - low) / np.where(high > low, high - low, 1)
-    is_drawn = np.isfinite(picture).all(axis=2, keepdims=True)
-    return np.concatenate([np.where(is_drawn, colours, 0), is_drawn], axis=2)
+    return np.nan_to_num((picture - low) / np.where(high > low, high - low, 1), nan=1)
 
 
 def symmetric(values: np.ndarray) -> Normalize:
@@ -200,9 +179,7 @@ def symmetric(values: np.ndarray) -> Normalize:
     The largest 0.5 % of the values may lie outside.
     """
     finite = np.abs(values[np.isfinite(values)])
-    largest = float(np.quantile(finite, 0.995)) if len(finite) else 0.0
-    if largest == 0:
-        return Normalize(-1, 1)
+    largest = float(np.quantile(finite, 0.995) if len(finite) else 0) or 1.0
     power = 10.0 ** math.floor(math.log10(largest))
     limit = next(step * power for step in (1, 2, 5, 10) if largest <= 1.0001 * step * power)
     return Normalize(-limit, limit)

@@ -1,7 +1,6 @@
 """The inputs of the output layer, as points in TensorBoard's PROJECTOR."""
 
 import math
-from typing import Any
 
 import lightning as L
 import torch
@@ -9,10 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from callbacks.insight import Insight
-from callbacks.parts import evenly_spaced, is_picture, to_pictures
+from callbacks.parts import is_picture, to_pictures
 
 MOST_SAMPLES = 1000
-MOST_TARGETS = 10
 MOST_PIXELS = 8192  # per side of the picture of all samples; TensorBoard shows no larger one
 
 
@@ -20,7 +18,7 @@ class Embedding(Insight):
     """Writes 1,000 validation samples to TensorBoard's PROJECTOR page after training, under the tag `penultimate`.
 
     The coordinates of a sample are the input of the network's `head`. Each point has its label, or for regression its
-    targets, at most ten of them. If samples are pictures, it has its picture.
+    first target. If samples are pictures, it has its picture.
     """
 
     num_intervals = 0
@@ -39,23 +37,15 @@ class Embedding(Insight):
             lambda _, args, kwargs: head_inputs.append([*args, *kwargs.values()][0]), with_kwargs=True
         ):
             model(inputs, *lengths)
-        columns: list[str] | None = None
-        labels: list[Any]
         if self.data.task == "classification":
             names = self.class_names()
             labels = [names[label] if label >= 0 else "" for label in targets.tolist()]
         else:
-            numbered = {f"target {number + 1}": number for number in range(targets.shape[1])}
-            columns = evenly_spaced(numbered, MOST_TARGETS)
-            chosen = targets[:, [numbered[name] for name in columns]]
-            labels = [[f"{value:g}" for value in target] for target in chosen.tolist()]
-            if len(columns) == 1:  # TensorBoard reads a single column as labels, without a header
-                labels, columns = [label for (label,) in labels], None
+            labels = [f"{value:g}" for value in targets[:, 0].tolist()]
         side = math.ceil(len(inputs) ** 0.5) * max(inputs.shape[-2:])  # of the picture of all samples
         self.board.experiment.add_embedding(
             head_inputs[0].flatten(1).float(),
             metadata=labels,
-            metadata_header=columns,
             label_img=sprites(inputs, self.data.is_ink) if is_picture(inputs) and side <= MOST_PIXELS else None,
             global_step=self.epoch,
             tag="penultimate",

@@ -6,18 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from callbacks.drawing import (
-    SIGNED,
-    class_title,
-    enlarged,
-    headline,
-    mosaic,
-    panels,
-    plain_stage,
-    show,
-    show_samples,
-    symmetric,
-)
+from callbacks.drawing import SIGNED, enlarged, mosaic, panels, show, show_samples, symmetric
 from callbacks.insight import Insight
 from callbacks.parts import NONLINEARITIES, by_unit, evenly_spaced, hide_padding, recorded, stages, to_pictures
 
@@ -47,15 +36,10 @@ class Features(Insight):
     num_intervals = 0
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        if self.data.num_tokens is not None:
-            return "tokens have no gradient, so no input can be found"
         shape = list(model.hparams["input_shape"])
-        if shape == [2] or hasattr(self.data, "features_of"):
-            return f"inputs of {shape[0]} numbers are not pictures; use DecisionBoundary"
         _, height, width, *_ = to_pictures(torch.zeros(1, *shape)).shape
-        if width > MOST_ELONGATED * height:
-            return f"sequences of {shape[0]} steps are too long for small pictures"
-        return None
+        is_picture = not self.has_tokens and not hasattr(self.data, "features_of") and width <= MOST_ELONGATED * height
+        return None if is_picture else f"samples of shape {shape} are not small pictures"
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         samples, _, *lengths = self.samples(trainer, MOST_SAMPLES)
@@ -71,38 +55,27 @@ class Features(Insight):
             responses = hide_padding(units.transpose(1, 2), *lengths).nanmean(1)  # (B, U)
             strongest = responses.topk(min(NUM_SAMPLES, len(samples)), dim=0).indices  # (S, U)
             found = ascend(model, layer, responses.shape[1], hidden.nan_to_num())  # padding adds nothing to the norm
-            kind = "output" if name == "head" else "channel" if outputs[name].ndim == 4 else "unit"
-            self.draw_units(name, kind, to_pictures(found), to_pictures(hidden[strongest.T.flatten()]))
+            titles = [f"unit {number + 1}" for number in range(len(found))]
+            if name == "head" and self.data.task != "regression":
+                titles = [f"class {label}" for label in self.class_names()[: len(found)]]
+            self.draw_units(name, titles, to_pictures(found), to_pictures(hidden[strongest.T.flatten()]))
 
-    def draw_units(self, stage: str, kind: str, found: np.ndarray, samples: np.ndarray) -> None:
-        """Draws a row per unit: the found input, and samples.
-
-        Args:
-            stage: Name of the stage.
-            kind: What a unit is called.
-            found: Pictures of U units.
-            samples: `S * U` pictures, unit by unit.
-        """
+    def draw_units(self, stage: str, titles: list[str], found: np.ndarray, samples: np.ndarray) -> None:
+        """Draws a row per unit: its title, the found input, and its samples. All samples are in one array, by unit."""
         found, samples = enlarged(found), enlarged(samples)
-        columns = len(samples) // len(found)
-        widths = [found.shape[2], columns * found.shape[2]]
-        figure, (left, right) = panels(2.5, 4.9, columns=2, is_plot=False, width_ratios=widths)
+        columns, (height, width) = len(samples) // len(found), found.shape[1:3]
+        title = f"What each unit of {stage} responds to most"
+        figure, axes = panels(2.5, 4.9, columns=2, is_plot=False, title=title, width_ratios=[1, columns])
         if found.ndim == 4:
-            show_samples(left, found, 1)
+            show_samples(axes[0], found, 1)
         else:
-            show(left, mosaic(found, 1), symmetric(found), SIGNED)
-        show_samples(right, samples, columns, is_ink=self.data.is_ink)
-        for axes in (left, right):
-            axes.set_aspect("auto" if found.shape[2] > 2 * found.shape[1] else "equal")
-        place = "" if stage == "head" else f" of {plain_stage(stage)}"
-        headline(figure, f"What each {kind}{place} responds to most")
-        names = [f"{kind} {number + 1}" for number in range(len(found))]
-        if stage == "head" and self.data.task != "regression":
-            names = [class_title(name) for name in self.class_names()[: len(found)]]
-        left.set_yticks((np.arange(len(found)) + 0.5) * (found.shape[1] + 1) - 1, names)
-        left.tick_params(length=0)
-        left.set_title("synthetic", fontsize=10)
-        right.set_title(f"the {columns} samples with the strongest response", fontsize=10)
+            show(axes[0], mosaic(found, 1), symmetric(found), SIGNED)
+        show_samples(axes[1], samples, columns, is_ink=self.data.is_ink)
+        for one, text in zip(axes, ("synthetic", f"the {columns} samples with the strongest response"), strict=True):
+            one.set_title(text, fontsize=10)
+            one.set_aspect("auto" if width > 2 * height else "equal")
+        axes[0].set_yticks((np.arange(len(found)) + 0.5) * (height + 1) - 1, titles)
+        axes[0].tick_params(length=0)
         self.draw(f"features/{stage}", figure)
 
 

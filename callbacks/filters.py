@@ -6,7 +6,7 @@ import lightning as L
 import numpy as np
 from torch import Tensor
 
-from callbacks.drawing import SIGNED, colour_scale, enlarged, headline, in_colour, mosaic, panels, show, symmetric
+from callbacks.drawing import SIGNED, colour_scale, enlarged, in_colour, mosaic, panels, show, symmetric
 from callbacks.insight import Insight
 from callbacks.parts import is_picture, to_numpy, to_pictures, weights
 
@@ -31,18 +31,13 @@ class Filters(Insight):
         inputs, _, *lengths = self.samples(trainer, 2)
         name, weight = next(iter(weights(model, inputs, *lengths).items()))
         units = weight_pictures(weight[:MOST_UNITS], list(model.hparams["input_shape"]))
-        kind = "filters" if weight.ndim == 4 else "units"
-        shown = f"{len(units)} of {len(weight)} {kind}" if len(units) < len(weight) else f"{len(units)} {kind}"
-        figure, (axes,) = panels(4.8, 4.1, is_plot=False)
+        picture = units if units.ndim == 2 else mosaic(enlarged(units))
+        title = f"Weights of {len(units)} of {len(weight)} units of layer {name}"
+        figure, (axes,) = panels(4.8, 4.1, is_plot=False, title=title)
+        drawn = show(axes, in_colour(picture) if picture.ndim == 3 else picture, symmetric(units), SIGNED)
         if units.ndim == 2:
-            drawn = show(axes, units, symmetric(units), SIGNED)
             axes.set(aspect="auto", xlabel=f"{units.shape[1]} inputs, from left to right", ylabel="one line per unit")
-            headline(figure, f"Weights of {shown} of layer {name}")
-        else:
-            canvas = mosaic(enlarged(units))
-            drawn = show(axes, canvas if units.ndim == 3 else in_colour(canvas), symmetric(units), SIGNED)
-            headline(figure, f"{units.shape[1]} x {units.shape[2]} weights of each of {shown} of layer {name}")
-        if units.ndim == 4:
+        if picture.ndim == 3:
             axes.set_xlabel("red, green, blue: from the lowest to the highest weight")
         else:
             colour_scale(figure, axes, drawn, "weight")
@@ -50,12 +45,7 @@ class Filters(Insight):
 
 
 def weight_pictures(weight: Tensor, input_shape: list[int]) -> np.ndarray:
-    """The weights of U units as pictures `(U, H, W)`, as colour pictures `(U, H, W, 3)`, or as rows `(U, inputs)`.
-
-    Args:
-        weight: `(U, inputs)` of a dense layer, `(U, C, H, W)` or `(U, C, T)` of a convolution, or any other shape.
-        input_shape: Shape of a sample.
-    """
+    """The weights `(U, ...)` of U units as pictures `(U, H, W)` or `(U, H, W, 3)`, or as rows `(U, inputs)`."""
     if weight.ndim == 2 and weight.shape[1] == math.prod(input_shape):
         weight = weight.view(-1, *input_shape)
         if weight.ndim == 3 and weight.shape[1] > weight.shape[2]:  # a long sequence

@@ -1,24 +1,17 @@
 """Forecasts of a time series beside the truth."""
 
-from typing import Any
-
 import lightning as L
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
-from callbacks.drawing import COLOURS, headline, panels
+from callbacks.drawing import COLOURS, panels
 from callbacks.insight import Insight
 from callbacks.parts import evenly_spaced, to_numpy
 
 MOST_COLUMNS = 3
 MARGIN = 0.25  # above and below the true values, as a fraction of their range
-
-TRUTH: Any = {"color": "black", "linewidth": 1.5}
-FORECAST: Any = {"color": COLOURS[1], "linewidth": 1.5}
-REPEATED: Any = {"color": "0.6", "linewidth": 2}
-LINES = {"truth": TRUTH, "forecast": FORECAST, "last value repeated": REPEATED}
+HEADLINE = "Validation windows: a good forecast follows the truth, not the grey line"
 
 
 class Forecasts(Insight):
@@ -38,20 +31,16 @@ class Forecasts(Insight):
         drawn = evenly_spaced(names, MOST_COLUMNS)
         num_rows = 2 if len(drawn) == 1 else len(drawn)  # of two panels: four windows of one column, or two of each
         windows, forecasts = self.forecasts(trainer, model, 2 * num_rows // len(drawn))
-        figure, every_axes = panels(2.6, 1.9, num_rows, 2, sharex=True)
-        advice = "Validation windows: a good forecast follows the truth, not the grey line"
-        headline(figure, f"{advice} (finished epochs: {self.epoch})")
+        title = f"{HEADLINE} (finished epochs: {self.epoch})"
+        figure, every_axes = panels(2.6, 1.9, num_rows, 2, title=title, sharex=True)
         for number, axes in enumerate(every_axes):
             column, window = divmod(number, len(windows))
-            target_index = names.index(drawn[column])
-            draw_window(
-                axes, self.data.window("val", windows[window])[:, target_index], forecasts[window, :, target_index]
-            )
+            target = names.index(drawn[column])
+            draw_window(axes, self.data.window("val", windows[window])[:, target], forecasts[window, :, target])
             axes.set_title(drawn[column], fontsize=10, loc="left")
         for axes in every_axes[-2:]:
             axes.set_xlabel("steps after the last input", fontsize=10)
-        lines = [Line2D([], [], **style) for style in LINES.values()]
-        figure.legend(lines, list(LINES), fontsize=10, loc="outside lower center", ncols=3)
+        figure.legend(handles=every_axes[0].lines[1:], fontsize=10, loc="outside lower center", ncols=3)
         self.draw("forecasts/windows", figure)
 
     def forecasts(self, trainer: L.Trainer, model: L.LightningModule, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -66,22 +55,16 @@ class Forecasts(Insight):
 
 
 def draw_window(axes: Axes, values: np.ndarray, forecast: np.ndarray) -> None:
-    """Draws one column of a window: as many input values as there is room for, and what follows.
-
-    Args:
-        axes: To draw on.
-        values: True values `(T,)`. The last ones are those to forecast.
-        forecast: `(horizon,)`.
-    """
+    """Draws a forecast `(horizon,)` and the true values `(T,)` of a window, which end with those to forecast."""
     horizon = len(forecast)
     num_inputs = min(len(values) - horizon, max(horizon, 24))
     values = values[-num_inputs - horizon :]
     last = values[num_inputs - 1]
     steps = np.arange(horizon + 1)  # the lines start at the last input
     axes.axvline(0, color="0.8", linewidth=1)
-    axes.plot(np.arange(len(values)) - num_inputs + 1, values, **TRUTH)
-    axes.plot(steps, np.full(horizon + 1, last), **REPEATED)
-    axes.plot(steps, [last, *forecast], **FORECAST)
+    axes.plot(np.arange(len(values)) - num_inputs + 1, values, label="truth", color="black", linewidth=1.5)
+    axes.plot(steps, np.full(horizon + 1, last), label="last value repeated", color="0.6", linewidth=2)
+    axes.plot(steps, [last, *forecast], label="forecast", color=COLOURS[1], linewidth=1.5)
     margin = MARGIN * (values.max() - values.min()) or 1
     axes.set_ylim(values.min() - margin, values.max() + margin)
     axes.tick_params(labelsize=9)

@@ -1,22 +1,23 @@
 """Gradient norm and update-to-weight ratio of every layer."""
 
 import math
+from functools import partial
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from torch import Tensor
 
 from callbacks.curves import log_metrics
-from callbacks.drawing import depth_axis, headline, line_styles, panels, plain_name
+from callbacks.drawing import draw_by_depth, panels
 from callbacks.insight import Insight, evaluation_mode
 from callbacks.parts import weights
 
 SMALLEST = 1e-45  # the smallest positive float32, which replaces 0 in a logarithm
 RANGE = (1e-12, 1e2)  # of the y axis in every figure, so that figures can be compared
 HEADLINE = "Gradient norm of every layer: a line that falls to the left vanishes on its way to the input"
+draw_norms = partial(draw_by_depth, label="gradient norm", limits=RANGE)
 
 
 class GradientFlow(Insight):
@@ -50,7 +51,10 @@ class GradientFlow(Insight):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        if not (self.is_on and self.is_measured(trainer)):
+        log_every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        step = trainer.global_step + 1
+        is_logged = log_every > 0 and step % log_every == 0
+        if not self.is_on or not (is_logged or step == self.first_step or trainer.is_last_batch):
             return
         # float64, because after 50 sigmoid layers the squares are 0 in float32; not every GPU has it
         norms = [math.nan if w.grad is None else float(w.grad.cpu().double().norm()) for w in self.layers.values()]
@@ -59,12 +63,7 @@ class GradientFlow(Insight):
         curves = {f"gradient_norm/{name}": value for name, value in zip(self.layers, norms, strict=True)}
         first, last = (math.log10(max(value, SMALLEST)) for value in (norms[0], norms[-1]))
         curves["gradient_flow/log10_first_over_last"] = first - last
-        log_metrics(trainer, curves, trainer.global_step + 1)
-
-    def is_measured(self, trainer: Any) -> bool:
-        """Whether the current step is the first, a logged one, or the last of its epoch."""
-        step, log_every = trainer.global_step + 1, trainer.log_every_n_steps
-        return step == self.first_step or (log_every > 0 and step % log_every == 0) or trainer.is_last_batch
+        log_metrics(trainer, curves, step)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -80,31 +79,12 @@ class GradientFlow(Insight):
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if not self.norms:  # before the first step
             return
-        label = f"up to epoch {self.epoch}"
-        latest = {label: np.mean(self.norms, axis=0)}
-        self.first_figure = self.first_figure or latest
+        latest = np.mean(self.norms, axis=0)
         self.norms = []
-        figure, (axes,) = panels(4.8, 3.8)
-        headline(figure, HEADLINE)
-        draw_norms(axes, self.first_figure | latest)
+        lines = self.first_figure | {f"up to epoch {self.epoch}": latest}
+        self.first_figure = self.first_figure or lines
+        figure, (axes,) = panels(4.8, 3.8, title=HEADLINE)
+        draw_norms(axes, lines)
         axes.legend(fontsize=10, loc="lower right")
         self.draw("gradient_flow/by_depth", figure)
-        self.save_arrays(norms=latest[label], layers=np.array(list(self.layers)))
-
-
-def draw_norms(axes: Axes, norms: dict[str, np.ndarray], is_relative: bool = False) -> None:
-    """Draws gradient norms `(L,)` of L layers from input to head. Norms below the axis are drawn at its lower end.
-
-    Args:
-        axes: To draw on.
-        norms: Norms by their label in the legend.
-        is_relative: Whether the lines belong to networks of different depths, and x is the relative depth.
-    """
-    for (label, values), style in zip(norms.items(), line_styles(norms), strict=True):
-        x = np.linspace(0, 1, len(values)) if is_relative else np.arange(1, len(values) + 1)
-        axes.plot(x, np.maximum(values, RANGE[0]), label=plain_name(label), **style)
-        below = x[values < RANGE[0]]
-        if len(below):  # an empty line would change the limits of x
-            axes.plot(below, np.full(len(below), RANGE[0]), "v", color=style["color"], clip_on=False)
-    axes.set(yscale="log", ylim=RANGE, ylabel="gradient norm")
-    depth_axis(axes, "weight layer", is_relative)
+        self.save_arrays(norms=latest, layers=np.array(list(self.layers)))

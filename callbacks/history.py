@@ -18,14 +18,12 @@ class History(L.Callback):
     resumed.
 
     Attributes:
-        start: Time of the first training step, or None before it.
         seconds: Training time up to the last epoch, which may be unfinished.
         num_epochs: Epochs of the whole run, with the fraction of an unfinished one.
         validation: Validation metrics, such as `loss` and `acc`, by optimizer step.
     """
 
     def __init__(self) -> None:
-        self.start: float | None = None
         self.seconds = 0.0
         self.num_epochs = 0.0
         self.validation: dict[int, dict[str, float]] = {}
@@ -60,11 +58,11 @@ class History(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         now = clock(trainer)
         self.epochs.append(now - self.epoch_start)
-        self.seconds = now - (self.start or now)
+        self.seconds = now - self.start
         self.num_steps = trainer.global_step - self.first_step
         batches = trainer.fit_loop.epoch_loop.batch_progress
-        is_whole = batches.is_last_batch  # max_steps and max_time may end a run inside an epoch
-        fraction = 1 if is_whole else batches.current.ready / trainer.num_training_batches
+        # max_steps and max_time may end a run inside an epoch
+        fraction = 1 if batches.is_last_batch else batches.current.ready / trainer.num_training_batches
         self.num_epochs = trainer.current_epoch + fraction
 
 

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.drawing import MOST_LABELS, class_title, visible
+from callbacks.drawing import MOST_LABELS, visible
 
 FOLDER = "insight"  # in the folder of a run
 
@@ -24,20 +24,15 @@ class Insight(L.Callback):
     """Base class of the inspection callbacks. They run before training, at fixed intervals, and after training.
 
     They run in evaluation mode, without gradients and with random numbers of their own, so they never change the
-    training run. Figures and curves have the number of finished epochs on x.
+    training run. Figures and curves have the number of finished epochs, `epoch`, on x.
 
-    A subclass implements `inspect`. It may also implement `reason_to_skip` and `finish`.
+    A subclass implements `inspect`. It may also implement `reason_to_skip` and `finish`. It uses the data module `data`
+    and the TensorBoard logger `board` of the run.
 
     Args:
         every_n_epochs: Epochs between two inspections. None divides `max_epochs` into `num_intervals` intervals; a run
             without `max_epochs` is then inspected once, after training.
             TensorBoard's slider keeps 10 pictures, unless it is started with `--samples_per_plugin images=100`.
-
-    Attributes:
-        data: The data module of the run.
-        board: The TensorBoard logger of the run.
-        epoch: Number of finished epochs.
-        seconds: Time of all inspections, which the seconds of a run leave out.
 
     Raises:
         ValueError: every_n_epochs is below 1.
@@ -50,7 +45,7 @@ class Insight(L.Callback):
             raise ValueError(f"{type(self).__name__}: every_n_epochs={every_n_epochs} must be at least 1")
         self.every_n_epochs = every_n_epochs
         self.is_on = False
-        self.seconds = 0.0
+        self.seconds = 0.0  # of all inspections, which the seconds of a run leave out
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         """Inspects the model after `self.epoch` epochs."""
@@ -68,6 +63,7 @@ class Insight(L.Callback):
         self.epoch = trainer.current_epoch
         self.last_inspection: int | None = None  # its `epoch`
         self.data: Any = getattr(trainer, "datamodule", None)
+        self.has_tokens = getattr(self.data, "num_tokens", None) is not None
         self.board: Any = tensorboard_logger(trainer)
         if not hasattr(self.data, "splits") or not hasattr(pl_module, "loss"):
             reason: str | None = "it needs a BaseModel and a BaseDataModule"
@@ -107,37 +103,14 @@ class Insight(L.Callback):
         self.seconds += time.perf_counter() - start
 
     def samples(self, trainer: L.Trainer, most: int, split: str = "val") -> tuple[Tensor, ...]:
-        """At most `most` samples, evenly spaced over a split: inputs, targets and the lengths of unequal sequences.
-
-        Without validation, training samples.
-        """
+        """Evenly spaced samples of a split, or of training if it is empty: inputs, targets and any lengths."""
         splits = self.data.splits
         inputs, *others = splits[split if len(splits[split][1]) else "train"]
         chosen = torch.linspace(0, len(inputs) - 1, min(most, len(inputs))).long().to(inputs.device)
         return trainer.precision_plugin.convert_input(inputs[chosen]), *(values[chosen] for values in others)
 
-    def samples_of_different_classes(self, trainer: L.Trainer, most: int) -> tuple[Tensor, list[str], list[Tensor]]:
-        """At most `most` samples, their titles, and their lengths if these are unequal."""
-        inputs, targets, *lengths = self.samples(trainer, most=200)
-        if targets.ndim > 1:  # regression or tagging
-            titles = [f"sample {number + 1}" for number in range(len(inputs[:most]))]
-            return inputs[:most], titles, [values[:most] for values in lengths]
-        classes = targets[targets >= 0].unique()
-        chosen = classes[torch.linspace(0, len(classes) - 1, min(most, len(classes))).long()]
-        indices = torch.stack([(targets == label).nonzero()[0, 0] for label in chosen])
-        titles = [class_title(self.class_names()[int(label)]) for label in chosen]
-        return inputs[indices], titles, [values[indices] for values in lengths]
-
-    @property
-    def has_tokens(self) -> bool:
-        """Whether the samples are sequences of tokens, such as the characters of a text."""
-        return self.data.num_tokens is not None
-
     def step_labels(self, inputs: Tensor, *lengths: Tensor) -> list[str]:
-        """Labels for the time steps of the first sample: its first 40 tokens. Empty if the samples are not tokens.
-
-        A token is written as `decode([token])` of the data module, or as its number if the data has no `decode`.
-        """
+        """The first 40 tokens of the first sample as text, or as numbers if the data has no `decode`, or no labels."""
         if not self.has_tokens:
             return []
         decode = getattr(self.data, "decode", lambda tokens: str(tokens[0]))

@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm
 from torch import Tensor
 from torch.nn import functional as F
 
-from callbacks.drawing import HEIGHT, colour_scale, headline, panels
+from callbacks.drawing import HEIGHT, colour_scale, panels
 from callbacks.insight import Insight
 from callbacks.parts import weights
 
@@ -40,10 +40,8 @@ class LossSurface(Insight):
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         losses = surface(model, self.samples(trainer, NUM_SAMPLES, split="train"))
-        figure, (axes,) = panels(4.8, 4.2, is_plot=False)
-        headline(figure, HEADLINE)
-        drawn = draw_surface(axes, losses)
-        colour_scale(figure, axes, drawn, f"loss of {NUM_SAMPLES} training samples")
+        figure, (axes,) = panels(4.8, 4.2, is_plot=False, title=HEADLINE)
+        colour_scale(figure, axes, draw_surface(axes, losses), f"loss of {NUM_SAMPLES} training samples")
         self.draw("loss_surface/around_the_end", figure)
         self.save_arrays(losses=losses)
 

@@ -11,27 +11,25 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from callbacks.curves import log_metrics
-from callbacks.drawing import colour_scale, headline, panels, show, show_samples
+from callbacks.drawing import colour_scale, panels, show, show_samples
 from callbacks.insight import Insight
 from callbacks.parts import hide_padding, is_picture, to_numpy, to_pictures
 
 NUM_WORST, COLUMNS = 20, 5
 MOST_SAMPLES = 10_000
 MOST_CLASSES = 100  # in a confusion matrix
-MOST_WRITTEN = 20  # classes; with more, counts and accuracies are not written
+MOST_WRITTEN = 20  # classes; with more, counts and curves are not written, and only every fifth class is named
 RANGE = LogNorm(1e-3, 1)  # of the fractions in every confusion matrix, so that figures can be compared
 IGNORE_INDEX = -100  # the label of a time step that is not counted, as in PyTorch's cross-entropy
 
 
 class Mistakes(Insight):
-    """Draws the confusion matrix and the most confident mistakes on the validation samples.
+    """Draws the confusion matrix and the most confident mistakes on at most 10,000 validation samples.
 
     - `mistakes/confusion`: rows are true classes with their accuracy, columns are predicted classes. Colours are the
       logarithmic fraction of the true class. torchmetrics' `ConfusionMatrix.plot` has neither.
     - `mistakes/most_confident`: the pictures whose wrong class has the highest probability, after training.
     - Curves `class_acc/<class>` with finished epochs on x.
-
-    They use all validation samples, or 10,000 of them.
     """
 
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
@@ -48,49 +46,39 @@ class Mistakes(Insight):
         self.latest = (hide_padding(inputs, *lengths) if is_picture(inputs) else inputs), logits, targets
         counts, names = confusion(logits, targets), self.class_names()
         if len(names) <= MOST_WRITTEN:
+            tags = [f"class_acc/{name.replace(' ', '_')}" for name in names]  # TensorBoard allows no spaces in a tag
             accuracies = (counts.diagonal() / counts.sum(1)).tolist()
-            curves = {
-                f"class_acc/{name.replace(' ', '_')}": accuracy  # TensorBoard allows no spaces in a tag
-                for name, accuracy in zip(names, accuracies, strict=True)
-                if math.isfinite(accuracy)  # a class may have no samples
-            }
+            curves = {tag: one for tag, one in zip(tags, accuracies, strict=True) if math.isfinite(one)}
             log_metrics(trainer, curves, self.epoch)
         self.draw("mistakes/confusion", confusion_figure(to_numpy(counts), names))
 
     def finish(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         if self.data.task == "classification" and is_picture(self.latest[0]):
-            figure = worst_figure(*self.latest, self.class_names(), self.data.is_ink)
-            self.draw("mistakes/most_confident", figure)
+            self.draw("mistakes/most_confident", worst_figure(*self.latest, self.class_names(), self.data.is_ink))
 
 
 def confusion(logits: Tensor, targets: Tensor) -> Tensor:
     """The number of samples `(K, K)` of each true class (rows) and predicted class (columns)."""
-    num_classes = logits.shape[-1]
     predicted = logits.argmax(-1).flatten()
-    return multiclass_confusion_matrix(predicted, targets.flatten(), num_classes, ignore_index=IGNORE_INDEX)
+    return multiclass_confusion_matrix(predicted, targets.flatten(), logits.shape[-1], ignore_index=IGNORE_INDEX)
 
 
 def confusion_figure(counts: np.ndarray, names: list[str]) -> Figure:
-    """The confusion matrix `(K, K)`, with counts and accuracies if there are few classes."""
-    figure, (axes,) = panels(4.8, 4.0, is_plot=False)
+    """The confusion matrix `(K, K)`, with counts if there are few classes."""
     totals = counts.sum(1)
     accuracy = counts.diagonal().sum() / max(counts.sum(), 1)
-    headline(figure, f"Confusion matrix: {accuracy:.1%} are on the diagonal, the rest are mistakes")
+    title = f"Confusion matrix: {accuracy:.1%} are on the diagonal, the rest are mistakes"
+    figure, (axes,) = panels(4.8, 4.0, is_plot=False, title=title)
     fractions = counts / np.maximum(totals, 1)[:, None]
     drawn = show(axes, np.where(fractions > 0, fractions, np.nan), RANGE, "Blues")
-    numbers = np.arange(len(counts))
     if len(counts) <= MOST_WRITTEN:
         for row, column in zip(*counts.nonzero(), strict=True):
             colour = "white" if fractions[row, column] > 0.1 else "black"
             axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
-        axes.set_xticks(numbers, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=9)
-        accuracies = [f"{fractions[k, k]:6.1%}" if totals[k] else "none" for k in numbers]
-        texts = [f"{name}  {accuracy}" for name, accuracy in zip(names, accuracies, strict=True)]
-        texts = [text.replace(" ", "\N{FIGURE SPACE}") for text in texts]  # aligns 9 % and 100 %
-        axes.set_yticks(numbers, texts, fontsize=9)
-    else:
-        axes.set_xticks(numbers[::5], numbers[::5])
-        axes.set_yticks(numbers[::5], numbers[::5])
+    shown = range(0, len(counts), 1 if len(counts) <= MOST_WRITTEN else 5)
+    accuracies = [f"{names[k]}  {fractions[k, k]:.1%}" if totals[k] else f"{names[k]}  none" for k in shown]
+    axes.set_xticks(shown, [names[k] for k in shown], rotation=90 if max(map(len, names)) > 2 else 0, fontsize=9)
+    axes.set_yticks(shown, accuracies, fontsize=9)
     axes.tick_params(length=0)
     axes.set(xlabel="predicted class", ylabel="true class, and its accuracy")
     colour_scale(figure, axes, drawn, "fraction of the true class")
@@ -98,21 +86,13 @@ def confusion_figure(counts: np.ndarray, names: list[str]) -> Figure:
 
 
 def worst_figure(inputs: Tensor, logits: Tensor, targets: Tensor, names: list[str], is_ink: bool) -> Figure:
-    """The 20 pictures whose wrong class has the highest probability.
-
-    Args:
-        inputs: Samples of B pictures.
-        logits: `(B, K)`.
-        targets: `(B,)`.
-        names: Names of the K classes.
-        is_ink: Whether high values are drawn dark.
-    """
+    """The 20 pictures whose wrong class has the highest probability, from B inputs, logits `(B, K)` and targets."""
     probabilities, predicted = logits.softmax(-1).max(-1)
     is_wrong = (predicted != targets) & (targets >= 0)
     num_wrong = int(is_wrong.sum())
     worst = (probabilities * is_wrong).argsort(descending=True)[: min(NUM_WORST, num_wrong)].tolist()
-    figure, every_axes = panels(0.96, 1.35, NUM_WORST // COLUMNS, COLUMNS, is_plot=False)
-    headline(figure, f"{num_wrong:,} of {len(targets):,} are wrong. The most confident: true as predicted class")
+    title = f"{num_wrong:,} of {len(targets):,} are wrong. The most confident: true as predicted class"
+    figure, every_axes = panels(0.96, 1.35, NUM_WORST // COLUMNS, COLUMNS, is_plot=False, title=title)
     for axes in every_axes:
         axes.set_axis_off()
     for axes, index in zip(every_axes, worst, strict=False):

@@ -43,17 +43,9 @@ def weights(model: nn.Module, *inputs: Tensor) -> dict[str, nn.Parameter]:
     """The weight tensors (two or more dimensions) by the name of their layer, in the order of the forward pass.
 
     Weights of modules that are not called themselves, such as the output projection of attention, come last. Of a layer
-    with weight norm, the directions are its weights.
-
-    Args:
-        model: The network.
-        inputs: Arguments of its forward pass.
+    with weight norm, the directions are its weights. The inputs are the arguments of the forward pass.
     """
-    owners = {
-        name: module
-        for name, module in model.named_modules()
-        if any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False))
-    }
+    owners = {name: module for name, module in model.named_modules() if list(module.parameters(recurse=False))}
     with recorded(owners) as called:
         model(*inputs)
     found = {}
@@ -91,37 +83,21 @@ def by_unit(output: Tensor, layer: nn.Module, model: nn.Module) -> Tensor:
     """The output of a layer as `(B, U, P)`: its units or channels U, and their positions P (1 for a dense layer).
 
     Channels are the second dimension of `(B, C, H, W)`, and of `(B, C, T)` behind a 1-D convolution. Units are the last
-    dimension of all other outputs, such as `(B, T, U)`.
+    dimension of all other outputs, such as `(B, T, U)`. A layer with neither a convolution nor units of its own, such
+    as a ReLU, follows the model.
     """
-    if output.ndim == 3 and not has_channels_first(layer, model):
+    owner = layer if any(isinstance(part, (nn.Conv1d, *UNITS_LAST)) for part in layer.modules()) else model
+    if output.ndim == 3 and not any(isinstance(part, nn.Conv1d) for part in owner.modules()):
         output = output.transpose(1, 2)
     return output.flatten(2) if output.ndim > 2 else output[..., None]
-
-
-def has_channels_first(layer: nn.Module, model: nn.Module) -> bool:
-    """Whether three dimensions of an output are `(B, C, T)`, not `(B, T, U)`.
-
-    A layer with neither a convolution nor units of its own, such as a ReLU, follows the model.
-    """
-    owner = layer if has_layer(layer, (nn.Conv1d, *UNITS_LAST)) else model
-    return has_layer(owner, (nn.Conv1d,))
-
-
-def has_layer(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
-    """Whether a module is a layer of one of these kinds, or contains one."""
-    return any(isinstance(layer, kinds) for layer in module.modules())
-
-
-def valid_steps(num_steps: int, lengths: Tensor) -> Tensor:
-    """Whether a step belongs to its sequence, or to the padding behind its end: `(B, num_steps)`."""
-    return torch.arange(num_steps, device=lengths.device) < lengths[:, None]
 
 
 def hide_padding(sequences: Tensor, *lengths: Tensor) -> Tensor:
     """Sequences `(B, T, D)` with NaN behind the end of each. Without lengths, they do not change."""
     if not lengths:
         return sequences
-    return sequences.masked_fill(~valid_steps(sequences.shape[1], *lengths)[..., None], torch.nan)
+    is_padding = torch.arange(sequences.shape[1], device=sequences.device) >= lengths[0][:, None]
+    return sequences.masked_fill(is_padding[..., None], torch.nan)
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:

@@ -28,8 +28,7 @@ class Predictions(L.Callback):
         path: The file. Its folder is made.
         files: Names of the images or recordings, in the order of the samples. None if the samples come from a data set.
         classes: Names of the classes. None writes their numbers.
-        to_table: Makes a table of outputs or targets `(N, K)` for regression, with names and units. None writes the
-            numbers of the K dimensions.
+        to_table: Makes a table of outputs or targets `(N, K)` for regression. None numbers the dimensions.
     """
 
     def __init__(

@@ -40,29 +40,21 @@ class LiveProgress(TQDMProgressBar):
 
 
 class EpochLines(ProgressBar):
-    """Prints one line per epoch.
-
-    Args:
-        history: Its seconds are printed, so that they agree with the result of the run.
-    """
+    """Prints one line per epoch, with the seconds of the history, so that they agree with the result of the run."""
 
     def __init__(self, history: History) -> None:
         super().__init__()
         self.history = history
-        self.is_enabled = True
 
     def disable(self) -> None:
         """Lightning calls this on every process but the first."""
-        self.is_enabled = False
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.is_enabled:
-            texts = [epoch_number(trainer)]
+        if trainer.is_global_zero:
             metrics = self.history.validation.get(trainer.global_step, {})  # empty in an epoch without validation
-            for name, spec in (("loss", ".4f"), ("acc", ".2%")):
-                if name in metrics:
-                    texts.append(f"val {name} {metrics[name]:{spec}}")
-            print("  ".join([*texts, f"{self.history.seconds:5.1f} s"]), flush=True)
+            specs = {"loss": ".4f", "acc": ".2%"}
+            texts = [f"val {name} {metrics[name]:{spec}}" for name, spec in specs.items() if name in metrics]
+            print("  ".join([epoch_number(trainer), *texts, f"{self.history.seconds:5.1f} s"]), flush=True)
 
 
 def epoch_number(trainer: L.Trainer) -> str:
@@ -73,5 +65,4 @@ def epoch_number(trainer: L.Trainer) -> str:
 
 def progress(history: History) -> ProgressBar:
     """A bar on a terminal or in a notebook, otherwise one line per epoch, as for a pipe or a log file."""
-    is_live = sys.stdout.isatty() or hasattr(builtins, "__IPYTHON__")
-    return LiveProgress() if is_live else EpochLines(history)
+    return LiveProgress() if sys.stdout.isatty() or hasattr(builtins, "__IPYTHON__") else EpochLines(history)

@@ -16,15 +16,13 @@ SEED = 0  # of the sampled characters, the same in every epoch
 def write_text(
     model: L.LightningModule, tokens: Sequence[int], length: int, temperature: float, generator: torch.Generator
 ) -> list[int]:
-    """Continues a text. Each token is drawn from the predicted probabilities and appended to the input.
+    """Continues a text with `length` new tokens, each drawn on the CPU from the predicted probabilities.
 
     Args:
-        model: Maps tokens `(1, T)` to logits `(1, T, K)`, in evaluation mode.
-        tokens: Beginning of the text, at least one token. The network reads the last T tokens at most.
-        length: Number of new tokens.
-        temperature: The logits are divided by it. Below 1, likely tokens become more likely. With 0, the most likely
-            one is always taken.
-        generator: Draws the tokens, on the CPU.
+        model: Maps tokens `(1, T)` to logits `(1, T, K)`, in evaluation mode. It reads the last T tokens at most.
+        tokens: Beginning of the text, at least one token.
+        temperature: The logits are divided by it. With 0, the most likely token is always taken.
+        generator: Draws the tokens.
     """
     written = list(tokens)
     (most,) = model.hparams["input_shape"]
@@ -40,26 +38,18 @@ def write_text(
 
 
 class TextSamples(Insight):
-    """Shows what the network writes after each epoch, on TensorBoard's TEXT page under `text/sample`.
+    """Shows what the network writes, on TensorBoard's TEXT page under `text/sample`.
 
     The beginning is a new line, the temperature 0.8 and the length 400 characters.
-
-    Args:
-        every_n_epochs: Epochs between two samples.
     """
 
-    def __init__(self, every_n_epochs: int = 1) -> None:
-        super().__init__(every_n_epochs)
-
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
-        is_text = self.data.num_tokens is not None and hasattr(self.data, "decode") and self.data.task == "tagging"
+        is_text = self.has_tokens and hasattr(self.data, "decode") and self.data.task == "tagging"
         return None if is_text else "the network does not write text"
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         generator = torch.Generator().manual_seed(SEED)
         tokens = write_text(model, self.data.encode("\n"), LENGTH, TEMPERATURE, generator)
         text = self.data.decode(tokens).strip("\n")
-        # an indented block keeps its line breaks in Markdown
-        self.board.experiment.add_text(
-            "text/sample", "\n".join(f"    {line}" for line in text.splitlines()), self.epoch
-        )
+        indented = "\n".join(f"    {line}" for line in text.splitlines())  # keeps its line breaks in Markdown
+        self.board.experiment.add_text("text/sample", indented, self.epoch)

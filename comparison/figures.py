@@ -117,14 +117,13 @@ def draw_inside(runs: dict[str, list[Path]]) -> dict[str, Figure]:
     if flows := read_arrays(runs, "GradientFlow"):
         figures["gradient_by_depth"], (axes,) = stacked(flows)
         headline(figures["gradient_by_depth"], gradient_flow.HEADLINE)
-        gradient_flow.draw_norms(axes, {config: own["norms"] for config, own in flows.items()}, is_relative=True)
+        gradient_flow.draw_norms(axes, {config: own["norms"] for config, own in flows.items()})
         add_legend(figures["gradient_by_depth"], axes)
     if stats := read_arrays(runs, "ActivationStats"):
-        figures["activations_by_depth"], (above, below) = stacked(stats, 2)
+        figures["activations_by_depth"], plots = stacked(stats, 2)
         headline(figures["activations_by_depth"], activation_stats.HEADLINE)
-        signals = {config: (own["deviations"], own["inactive"]) for config, own in stats.items()}
-        activation_stats.draw_signal(above, below, signals)
-        add_legend(figures["activations_by_depth"], above)
+        activation_stats.draw_activations(plots, stats)
+        add_legend(figures["activations_by_depth"], plots[0])
     if surfaces := read_arrays(runs, "LossSurface"):
         figures["loss_surfaces"] = side_by_side(
             surfaces, lambda axes, own: loss_surface.draw_surface(axes, own["losses"]), "loss of training samples"
@@ -136,8 +135,7 @@ def draw_inside(runs: dict[str, list[Path]]) -> dict[str, Figure]:
         num_classes = max(int(own["num_classes"]) for own in fields.values())
         name = {0: "value", 2: "probability of class 1"}.get(num_classes)
         figures["decision_boundaries"] = side_by_side(fields, decision_boundary.draw_field, name)
-        headline(figures["decision_boundaries"], "Prediction for every point of the plane")
-        decision_boundary.add_legend(figures["decision_boundaries"])
+        headline(figures["decision_boundaries"], decision_boundary.HEADLINE)
     return figures
 
 

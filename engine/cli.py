@@ -18,7 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from callbacks import BroadcastBuffers, EpochCurves, History, ModelGraph, StepCurves, StopWhenDiverged
+from callbacks import BroadcastBuffers, EpochCurves, History, ModelGraph, StepCurves
 from callbacks.progress import progress
 from engine import checkpoints, commands
 from engine.errors import SIZES, InputError, RunFailed, wrong_input
@@ -216,7 +216,7 @@ class CLI:
         own = options["callbacks"] or []
         callbacks = [*own] if isinstance(own, list) else [own]
         callbacks += [starts, ModelGraph(), self.history, self.best, self.last, StepCurves(), EpochCurves()]
-        callbacks += [BroadcastBuffers(), StopWhenDiverged(), checkpoints.Resume()]
+        callbacks += [BroadcastBuffers(), checkpoints.Resume()]
         callbacks += [checkpoints.StopAtMaxSteps()] if options["max_steps"] >= 0 else []
         if options["enable_progress_bar"] is not False and "ProgressBar" not in str(self.options.trainer.callbacks):
             callbacks.append(progress(self.history))

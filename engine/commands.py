@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks import Predictions
-from callbacks.divergence import Diverged
+from callbacks.curves import Diverged
 from callbacks.history import stage_metrics
 from callbacks.insight import evaluation_mode
 from callbacks.text_samples import write_text

@@ -12,8 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train
-from callbacks import StopWhenDiverged
-from callbacks.divergence import Diverged
+from callbacks.curves import Diverged, EpochCurves
 from engine.cli import CLI, InputError, RunFailed, build
 from engine.paths import PROJECT
 from engine.report import loss_warning, next_commands
@@ -126,10 +125,10 @@ def test_nan_of_any_validation_loader_ends_the_run() -> None:
     trainer = L.Trainer(logger=False)
     trainer.state.fn = TrainerFn.FITTING
     trainer.callback_metrics.update({"val/loss/dataloader_idx_0": torch.tensor(1.0)})
-    StopWhenDiverged().on_validation_end(trainer, L.LightningModule())
+    EpochCurves().on_validation_end(trainer, L.LightningModule())
     trainer.callback_metrics.update({"val/loss/dataloader_idx_1": torch.tensor(torch.nan)})
     with pytest.raises(Diverged, match="val/loss/dataloader_idx_1 is nan in epoch 1"):
-        StopWhenDiverged().on_validation_end(trainer, L.LightningModule())
+        EpochCurves().on_validation_end(trainer, L.LightningModule())
 
 
 def test_curves_have_their_axes_and_tags(fit: Fit, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_every_inspection_callback_is_in_a_config() -> None:
             "mnist/linear.yaml",
             {
                 "AttentionMaps": "Linear has no nn.MultiheadAttention",
-                "DecisionBoundary": "it draws inputs of 2 numbers, not input_shape=[1, 28, 28]",
+                "DecisionBoundary": "the samples are not points of a plane",
                 "Forecasts": "the data is not a time series",
                 "Gates": "Linear has no nn.LSTM or nn.GRU",
             },
@@ -100,7 +100,7 @@ def test_every_inspection_callback_is_in_a_config() -> None:
             "plane/bumps.yaml",
             {
                 "AttentionMaps": "DeepMLP has no nn.MultiheadAttention",
-                "Features": "inputs of 2 numbers are not pictures; use DecisionBoundary",
+                "Features": "samples of shape [2] are not small pictures",
                 "Forecasts": "the data is not a time series",
                 "Gates": "DeepMLP has no nn.LSTM or nn.GRU",
                 "Mistakes": "regression has no classes",

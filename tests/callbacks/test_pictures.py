@@ -240,7 +240,7 @@ def test_plane_outputs_of_a_linear_network() -> None:
     with torch.no_grad():
         model.head.weight.copy_(torch.tensor([[0.0, 0.0], [1.0, -2.0]]))
         model.head.bias.copy_(torch.tensor([0.0, 0.5]))
-        values = decision_boundary.plane_outputs(model, reach=3.0)
+        values = decision_boundary.plane_outputs(model, 3.0, torch.clone)
     axis = np.linspace(-3, 3, decision_boundary.NUM_POINTS)
     across, up = np.meshgrid(axis, axis)  # the second input is the first axis
     assert np.allclose(values, 1 / (1 + np.exp(-(across - 2 * up + 0.5))), atol=1e-5)
@@ -248,7 +248,7 @@ def test_plane_outputs_of_a_linear_network() -> None:
     with torch.no_grad():
         heights.head.weight.copy_(torch.tensor([[1.0, 0.0]]))
         heights.head.bias.zero_()
-        assert np.allclose(decision_boundary.plane_outputs(heights, reach=3.0), across, atol=1e-5)
+        assert np.allclose(decision_boundary.plane_outputs(heights, 3.0, torch.clone), across, atol=1e-5)
 
 
 def test_decision_boundary_draws_features_over_the_coordinates(fit: Fit, tmp_path: Path) -> None:
