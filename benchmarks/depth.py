@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from benchmarks import committed
-from callbacks.drawing import COLOURS, MARKS, headline, panels
+from callbacks.drawing import COLOURS, MARKS, panels
 from comparison.table import difference, markdown
 from engine.paths import PROJECT
 
@@ -83,8 +83,7 @@ def draw() -> None:
         ("test", "test_accuracy", "test accuracy, %", "Deep plain networks lose accuracy, residual ones least"),
         ("train_loss", "train_loss", "training loss, last epoch", "Deep plain networks do not fit the training data"),
     ):
-        figure, axes = panels(2.9, 4.0, 1, len(DATA))
-        headline(figure, finding)
+        figure, axes = panels(finding, 2.9, 4.0, 1, len(DATA))
         for ax, data in zip(axes, DATA.values(), strict=True):
             own = runs[(runs["data"] == data) & (runs["lr"] == RATE)]
             points = own.groupby(["network", "depth"])[column].agg(["mean", "std"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from benchmarks import committed
-from callbacks.drawing import COLOURS, MARKS, headline, panels
+from callbacks.drawing import COLOURS, MARKS, panels
 from comparison.table import difference, markdown
 from engine.paths import PROJECT
 from engine.results import Row
@@ -49,8 +49,7 @@ def tables() -> dict[str, str]:
 
 def draw() -> None:
     """The figure of the page: a panel per kind of data, a mark per family."""
-    figure, axes = panels(3.4, 2.6, 2, 2)
-    headline(figure, "Four families of about equal size: lower is better")
+    figure, axes = panels("Four families of about equal size: lower is better", 3.4, 2.6, 2, 2)
     for ax, (kind, (_, score)) in zip(axes, KINDS.items(), strict=True):
         by_family = runs(kind).groupby("config").shown.agg(["mean", "std"])
         for number, name in enumerate(FAMILIES):

@@ -30,7 +30,7 @@ from scipy import stats
 import compare
 from benchmarks import committed, depth, families, inside
 from benchmarks.committed import RESULTS
-from callbacks.drawing import COLOURS, headline, panels
+from callbacks.drawing import COLOURS, panels
 from comparison.table import markdown
 from engine.paths import CONFIGS, PROJECT, RUNS
 from engine.results import Row
@@ -188,8 +188,8 @@ def draw(found: list[Result]) -> None:
     groups = pd.DataFrame(lines, columns=columns).groupby("panel", sort=False)
     sizes = list(groups.size())
     rows = [2 + max(sizes[first : first + 2]) for first in range(0, len(sizes), 2)]
-    figure, axes = panels(4.2, 0.28 * sum(rows) / len(rows), len(rows), 2, height_ratios=rows)
-    headline(figure, "Test error of each config, ours and published: further left is better")
+    headline = "Test error of each config, ours and published: further left is better"
+    figure, axes = panels(headline, 4.2, 0.28 * sum(rows) / len(rows), len(rows), 2, height_ratios=rows)
     for ax, (title, group) in zip(axes, groups, strict=False):
         own, places = group.sort_values("mean", kind="stable"), range(len(group))
         label = "ours: mean ± standard deviation over seeds"

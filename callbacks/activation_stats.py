@@ -60,7 +60,7 @@ class ActivationStats(Insight):
             drawn = values[name].flatten()[:: -(-values[name].numel() // MOST_VALUES)]
             if drawn.isfinite().all():  # add_histogram raises an error otherwise
                 self.board.experiment.add_histogram(f"activations/{name}", to_numpy(drawn), self.epoch, bins=64)
-        figure, axes = panels(4.8, 2.7, rows=2, title=HEADLINE)
+        figure, axes = panels(HEADLINE, 4.8, 2.7, rows=2)
         arrays = {"deviations": np.array(deviations), "inactive": np.array(inactive), "parts": np.array(names)}
         draw_activations(axes, {"": arrays})
         self.draw("activations/by_depth", figure)

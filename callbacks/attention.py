@@ -38,7 +38,7 @@ class AttentionMaps(Insight):
         labels = self.step_labels(inputs, *lengths)
         end = len(labels) or (int(lengths[0]) if lengths else None)
         for name, maps in attention.items():
-            figure, every_axes = panels(4.8, 4.6, rows=maps.shape[1], is_plot=False, title=HEADLINE)
+            figure, every_axes = panels(HEADLINE, 4.8, 4.6, rows=maps.shape[1], is_plot=False)
             for number, (axes, head) in enumerate(zip(every_axes, to_numpy(maps[0]), strict=True)):
                 drawn = show(axes, head[:end, :end], SCALE, HEIGHT)
                 label_steps(axes.xaxis, labels)

@@ -54,7 +54,7 @@ class DecisionBoundary(Insight):
             **points,
             **targets,
         }
-        figure, (axes,) = panels(4.8, 4.2, is_plot=False, title=f"{HEADLINE} (finished epochs: {self.epoch})")
+        figure, (axes,) = panels(f"{HEADLINE} (finished epochs: {self.epoch})", 4.8, 4.2, is_plot=False)
         drawn = draw_field(axes, arrays)
         if num_classes <= 2:
             colour_scale(figure, axes, drawn, "value" if num_classes == 0 else "probability of class 1")

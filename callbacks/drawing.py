@@ -32,26 +32,21 @@ SIGNED: Colormap = LinearSegmentedColormap.from_list("signed", [COLOURS[0], "whi
 
 
 def panels(
-    width: float, height: float, rows: int = 1, columns: int = 1, is_plot: bool = True, title: str = "", **options: Any
+    title: str, width: float, height: float, rows: int = 1, columns: int = 1, is_plot: bool = True, **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with a headline, and its axes, row by row. Panels with a picture instead of a plot have no grid.
+    """A figure and its axes, row by row. Panels with a picture instead of a plot have no grid.
 
-    The width and the height are those of a panel, in inches of 100 pixels. TensorBoard shows a figure about 4 inches
-    wide. Options are those of `Figure.subplots`.
+    The title says what they show and what to look for, in as many lines as it needs. The width and the height are those
+    of a panel, in inches of 100 pixels. TensorBoard shows a figure about 4 inches wide. Options are those of
+    `Figure.subplots`.
     """
     with mpl.rc_context({**STYLE, "axes.grid": is_plot}):
         layout: Any = "constrained" if is_plot else "compressed"  # the latter for axes with a fixed aspect ratio
         figure = Figure(figsize=(width * columns, height * rows), dpi=100, layout=layout)
         axes = figure.subplots(rows, columns, squeeze=False, **options)
-    if title:
-        headline(figure, title)
-    return figure, list(axes.flat)
-
-
-def headline(figure: Figure, text: str) -> None:
-    """Writes above all panels what they show and what to look for, in as many lines as the text needs."""
-    lines = textwrap.wrap(text, int(9.5 * figure.get_figwidth()))  # characters that fit into the width
+    lines = textwrap.wrap(title, int(9.5 * figure.get_figwidth()))  # characters that fit into the width
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    return figure, list(axes.flat)
 
 
 def plain_name(config: str) -> str:

@@ -44,7 +44,7 @@ class FeatureMaps(Insight):
         first = 0 if self.has_tokens else 1  # row of a stage
         heights = [1.0] * first + [0.3 if pictures.shape[1] == 1 else 1.0 for pictures in rows]
         size = 0.3 + 1.2 * sum(heights) / len(heights)  # inches per row: text and pictures
-        figure, every_axes = panels(4.8, size, len(heights), is_plot=False, title=HEADLINE, height_ratios=heights)
+        figure, every_axes = panels(HEADLINE, 4.8, size, len(heights), is_plot=False, height_ratios=heights)
         for axes, name, pictures in zip(every_axes[first:], names, rows, strict=True):
             scale, shape = symmetric(pictures), outputs[name].shape[1:]
             show(axes, mosaic(pictures, len(pictures), math.ceil(pictures.shape[2] / 8)), scale, SIGNED)

@@ -65,7 +65,7 @@ class Features(Insight):
         found, samples = enlarged(found), enlarged(samples)
         columns, (height, width) = len(samples) // len(found), found.shape[1:3]
         title = f"What each unit of {stage} responds to most"
-        figure, axes = panels(2.5, 4.9, columns=2, is_plot=False, title=title, width_ratios=[1, columns])
+        figure, axes = panels(title, 2.5, 4.9, columns=2, is_plot=False, width_ratios=[1, columns])
         if found.ndim == 4:
             show_samples(axes[0], found, 1)
         else:

@@ -33,7 +33,7 @@ class Filters(Insight):
         units = weight_pictures(weight[:MOST_UNITS], list(model.hparams["input_shape"]))
         picture = units if units.ndim == 2 else mosaic(enlarged(units))
         title = f"Weights of {len(units)} of {len(weight)} units of layer {name}"
-        figure, (axes,) = panels(4.8, 4.1, is_plot=False, title=title)
+        figure, (axes,) = panels(title, 4.8, 4.1, is_plot=False)
         drawn = show(axes, in_colour(picture) if picture.ndim == 3 else picture, symmetric(units), SIGNED)
         if units.ndim == 2:
             axes.set(aspect="auto", xlabel=f"{units.shape[1]} inputs, from left to right", ylabel="one line per unit")

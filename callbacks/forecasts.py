@@ -32,7 +32,7 @@ class Forecasts(Insight):
         num_rows = 2 if len(drawn) == 1 else len(drawn)  # of two panels: four windows of one column, or two of each
         windows, forecasts = self.forecasts(trainer, model, 2 * num_rows // len(drawn))
         title = f"{HEADLINE} (finished epochs: {self.epoch})"
-        figure, every_axes = panels(2.6, 1.9, num_rows, 2, title=title, sharex=True)
+        figure, every_axes = panels(title, 2.6, 1.9, num_rows, 2, sharex=True)
         for number, axes in enumerate(every_axes):
             column, window = divmod(number, len(windows))
             target = names.index(drawn[column])

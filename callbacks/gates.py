@@ -73,7 +73,7 @@ def gates_and_state(layer: nn.LSTM | nn.GRU, inputs: Tensor) -> dict[str, np.nda
 
 def gates_figure(values: dict[str, np.ndarray], labels: list[str]) -> Figure:
     """Draws what `gates_and_state` gives, with the character of each step if there are labels."""
-    figure, every_axes = panels(4.8, 1.8, rows=len(values), is_plot=False, title=HEADLINE)
+    figure, every_axes = panels(HEADLINE, 4.8, 1.8, rows=len(values), is_plot=False)
     remembering = list(values.values())[1]
     units = remembering.std(0).argsort()[::-1][:MOST_UNITS]  # those that change most
     units = units[remembering[:, units].mean(0).argsort()[::-1]]

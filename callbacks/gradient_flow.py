@@ -83,7 +83,7 @@ class GradientFlow(Insight):
         self.norms = []
         lines = self.first_figure | {f"up to epoch {self.epoch}": latest}
         self.first_figure = self.first_figure or lines
-        figure, (axes,) = panels(4.8, 3.8, title=HEADLINE)
+        figure, (axes,) = panels(HEADLINE, 4.8, 3.8)
         draw_norms(axes, lines)
         axes.legend(fontsize=10, loc="lower right")
         self.draw("gradient_flow/by_depth", figure)

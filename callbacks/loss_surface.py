@@ -40,7 +40,7 @@ class LossSurface(Insight):
 
     def inspect(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         losses = surface(model, self.samples(trainer, NUM_SAMPLES, split="train"))
-        figure, (axes,) = panels(4.8, 4.2, is_plot=False, title=HEADLINE)
+        figure, (axes,) = panels(HEADLINE, 4.8, 4.2, is_plot=False)
         colour_scale(figure, axes, draw_surface(axes, losses), f"loss of {NUM_SAMPLES} training samples")
         self.draw("loss_surface/around_the_end", figure)
         self.save_arrays(losses=losses)

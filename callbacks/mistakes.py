@@ -68,7 +68,7 @@ def confusion_figure(counts: np.ndarray, names: list[str]) -> Figure:
     totals = counts.sum(1)
     accuracy = counts.diagonal().sum() / max(counts.sum(), 1)
     title = f"Confusion matrix: {accuracy:.1%} are on the diagonal, the rest are mistakes"
-    figure, (axes,) = panels(4.8, 4.0, is_plot=False, title=title)
+    figure, (axes,) = panels(title, 4.8, 4.0, is_plot=False)
     fractions = counts / np.maximum(totals, 1)[:, None]
     drawn = show(axes, np.where(fractions > 0, fractions, np.nan), RANGE, "Blues")
     if len(counts) <= MOST_WRITTEN:
@@ -92,7 +92,7 @@ def worst_figure(inputs: Tensor, logits: Tensor, targets: Tensor, names: list[st
     num_wrong = int(is_wrong.sum())
     worst = (probabilities * is_wrong).argsort(descending=True)[: min(NUM_WORST, num_wrong)].tolist()
     title = f"{num_wrong:,} of {len(targets):,} are wrong. The most confident: true as predicted class"
-    figure, every_axes = panels(0.96, 1.35, NUM_WORST // COLUMNS, COLUMNS, is_plot=False, title=title)
+    figure, every_axes = panels(title, 0.96, 1.35, NUM_WORST // COLUMNS, COLUMNS, is_plot=False)
     for axes in every_axes:
         axes.set_axis_off()
     for axes, index in zip(every_axes, worst, strict=False):

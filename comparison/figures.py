@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from callbacks import activation_stats, decision_boundary, gradient_flow, loss_surface
-from callbacks.drawing import colour_scale, headline, line_style, line_styles, panels, plain_name, without_depth
+from callbacks.drawing import colour_scale, line_style, line_styles, panels, plain_name, without_depth
 from callbacks.insight import FOLDER
 from comparison.curves import Curves, mean_and_deviation
 from comparison.table import finished, label, main_score, scores
@@ -36,11 +36,11 @@ def draw(rows: list[Row], curves: dict[str, Curves]) -> dict[str, Figure]:
     return figures
 
 
-def stacked(names: Iterable[str], num_plots: int = 1) -> tuple[Figure, list[Axes]]:
+def stacked(title: str, names: Iterable[str], num_plots: int = 1) -> tuple[Figure, list[Axes]]:
     """Plots one below the other, with room for a legend of these names below. TensorBoard shows 300 pixels of width."""
     names = list(names)
     legend_height = 0.23 * math.ceil(len(names) / legend_columns(names)) + 0.2
-    return panels(4.0, 3.0 + legend_height / num_plots, rows=num_plots)
+    return panels(title, 4.0, 3.0 + legend_height / num_plots, rows=num_plots)
 
 
 def legend_columns(names: list[str]) -> int:
@@ -67,7 +67,9 @@ def draw_score(runs: pd.DataFrame, column: str, score: str) -> Figure:
     groups = runs.astype({column: float, score: float}).groupby("config", sort=False)
     points = groups.agg(x=(column, "mean"), y=(score, "mean"), sd=(score, "std")).fillna({"sd": 0.0}).dropna()
     series = points.groupby([without_depth(config) for config in points.index], sort=False)
-    figure, (axes,) = stacked([str(name) for name, _ in series] or [""])
+    direction = "higher" if score.endswith("acc") else "lower"
+    title = f"{plain_score(score).capitalize()} against {column}: {direction} is better"
+    figure, (axes,) = stacked(title, [str(name) for name, _ in series] or [""])
     for number, (name, own) in enumerate(series):
         line, style = own.sort_values("x"), line_style(number, len(own))
         style |= {} if column == "depth" else {"linestyle": "none"}
@@ -78,8 +80,6 @@ def draw_score(runs: pd.DataFrame, column: str, score: str) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
     if column == "depth" and points.x.nunique() <= MOST_TICKS:
         axes.set_xticks(points.x.unique(), [f"{x:g}" for x in points.x.unique()])
-    direction = "higher" if score.endswith("acc") else "lower"
-    headline(figure, f"{plain_score(score).capitalize()} against {column}: {direction} is better")
     axes.set_xlabel(X_LABELS[column])
     format_score(axes, score)
     if len(series) > 1:
@@ -91,8 +91,8 @@ def draw_curves(curves: dict[str, Curves], score: str) -> Figure:
     """Mean training loss and validation score per epoch, with a band of one standard deviation."""
     tags = {score.replace("_", "/"): score, "train/loss": "train_loss"}
     tags = {tag: column for tag, column in tags.items() if any(tag in own for own in curves.values())}
-    figure, plots = stacked(curves, len(tags))
-    headline(figure, "Learning curves: mean over the seeds, with a band of one standard deviation")
+    title = "Learning curves: mean over the seeds, with a band of one standard deviation"
+    figure, plots = stacked(title, curves, len(tags))
     lengths = {config: max(own.values(), key=len, default=()) for config, own in curves.items()}
     for axes, (tag, column) in zip(plots, tags.items(), strict=True):
         for (config, own), style in zip(curves.items(), line_styles(lengths), strict=True):
@@ -115,27 +115,26 @@ def draw_inside(runs: dict[str, list[Path]]) -> dict[str, Figure]:
     """
     figures = {}
     if flows := read_arrays(runs, "GradientFlow"):
-        figures["gradient_by_depth"], (axes,) = stacked(flows)
-        headline(figures["gradient_by_depth"], gradient_flow.HEADLINE)
+        figures["gradient_by_depth"], (axes,) = stacked(gradient_flow.HEADLINE, flows)
         gradient_flow.draw_norms(axes, {config: own["norms"] for config, own in flows.items()})
         add_legend(figures["gradient_by_depth"], axes)
     if stats := read_arrays(runs, "ActivationStats"):
-        figures["activations_by_depth"], plots = stacked(stats, 2)
-        headline(figures["activations_by_depth"], activation_stats.HEADLINE)
+        figures["activations_by_depth"], plots = stacked(activation_stats.HEADLINE, stats, 2)
         activation_stats.draw_activations(plots, stats)
         add_legend(figures["activations_by_depth"], plots[0])
     if surfaces := read_arrays(runs, "LossSurface"):
+        losses = {config: own["losses"] for config, own in surfaces.items()}
         figures["loss_surfaces"] = side_by_side(
-            surfaces, lambda axes, own: loss_surface.draw_surface(axes, own["losses"]), "loss of training samples"
+            loss_surface.HEADLINE, losses, loss_surface.draw_surface, "loss of training samples"
         )
-        headline(figures["loss_surfaces"], loss_surface.HEADLINE)
     if fields := read_arrays(runs, "DecisionBoundary"):
         limit = max(own["limit"] for own in fields.values())
         fields = {config: own | {"limit": limit} for config, own in fields.items()}
         num_classes = max(int(own["num_classes"]) for own in fields.values())
         name = {0: "value", 2: "probability of class 1"}.get(num_classes)
-        figures["decision_boundaries"] = side_by_side(fields, decision_boundary.draw_field, name)
-        headline(figures["decision_boundaries"], decision_boundary.HEADLINE)
+        figures["decision_boundaries"] = side_by_side(
+            decision_boundary.HEADLINE, fields, decision_boundary.draw_field, name
+        )
     return figures
 
 
@@ -146,10 +145,12 @@ def read_arrays(runs: dict[str, list[Path]], callback: str) -> dict[str, Arrays]
     return found if len(found) > 1 else {}
 
 
-def side_by_side(networks: dict[str, Arrays], draw_one: Callable[[Axes, Any], Any], label: str | None) -> Figure:
+def side_by_side(
+    title: str, networks: Mapping[str, Any], draw_one: Callable[[Axes, Any], Any], label: str | None
+) -> Figure:
     """One panel per network, two in a row, with one scale of colours. Without a label, there is no colour bar."""
     rows = -(-len(networks) // 2)
-    figure, every_axes = panels(2.2, 2.0 + 1.5 / rows, rows, 2, is_plot=False)
+    figure, every_axes = panels(title, 2.2, 2.0 + 1.5 / rows, rows, 2, is_plot=False)
     for axes in every_axes[len(networks) :]:
         axes.set_axis_off()
     for axes, (config, own) in zip(every_axes, networks.items(), strict=False):

@@ -7,7 +7,7 @@ from callbacks.drawing import in_colour, line_styles, panels, plain_name, show_s
 
 def test_colour_samples_keep_their_colours() -> None:
     red_and_blue = np.array([[[[1.0, 0, 0]]], [[[0, 0, 1.0]]]])  # two samples of one pixel
-    _, (axes,) = panels(2, 2)
+    _, (axes,) = panels("", 2, 2)
     show_samples(axes, red_and_blue, columns=2)
     drawn = axes.images[0].get_array()
     assert drawn is not None
@@ -22,7 +22,7 @@ def test_channels_are_scaled_separately() -> None:
 def test_ink_is_dark() -> None:
     stroke = np.array([[[0.0, 1.0]]])
     for is_ink, expected in ((True, [1, 0]), (False, [0, 1])):
-        _, (axes,) = panels(2, 2)
+        _, (axes,) = panels("", 2, 2)
         show_samples(axes, stroke, columns=1, is_ink=is_ink)
         image = axes.images[0]
         assert np.asarray(image.cmap(image.norm(stroke[0, 0])))[:, 0].round().tolist() == expected

@@ -39,7 +39,7 @@ def test_forecasts_are_those_of_the_chosen_windows(
 
 
 def test_drawn_forecast_follows_the_last_input() -> None:
-    _, (axes,) = panels(2, 2)
+    _, (axes,) = panels("", 2, 2)
     forecasts.draw_window(axes, np.arange(40.0), np.array([30.0, 31.0, 32.0]))
     truth, repeated, forecast = (np.stack(line.get_data(), axis=1).tolist() for line in axes.lines[-3:])
     assert (truth[0], truth[-1], len(truth)) == ([-23, 13], [3, 39], 24 + 3)

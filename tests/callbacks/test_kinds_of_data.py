@@ -150,7 +150,7 @@ def test_every_character_can_be_written(recwarn: pytest.WarningsRecorder) -> Non
     labels = [visible(bytes([number]).decode(errors="replace")) for number in range(256)]
     assert all(len(label) == 1 and label.isprintable() and label != " " for label in labels)
     assert (labels[32], labels[10], labels[9]) == ("␣", "⏎", "⇥")
-    figure, (axes,) = panels(4.8, 4)
+    figure, (axes,) = panels("", 4.8, 4)
     label_steps(axes.xaxis, labels)
     FigureCanvasAgg(figure).draw()
     assert not recwarn.list, "the font has all characters"
