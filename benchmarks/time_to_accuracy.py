@@ -59,7 +59,7 @@ def digits(is_training: bool = True) -> Dataset[tuple[Tensor, int]]:
     raw.mkdir(parents=True, exist_ok=True)
     for name in FILES:  # torchvision reads uncompressed files only
         if not (raw / name).exists():
-            (raw / name).write_bytes(read_file(ours.raw, ours.variant, name))
+            (raw / name).write_bytes(read_file(ours.raw, name))
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
     return datasets.MNIST(str(UNPACKED), train=is_training, transform=transform)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from datamodules.checks import IGNORE_INDEX, check_samples
+from datamodules.checks import IGNORE_INDEX, check_at_least, check_samples
 from datamodules.loader import Samples, ShuffledLoader, TensorLoader
 
 log = logging.getLogger(__name__)
@@ -48,9 +47,8 @@ class BaseDataModule(L.LightningDataModule):
 
     def __init__(self, batch_size: int = 128, val_size: int = 0, seed: int = 0) -> None:
         super().__init__()
-        for name, value, lowest in (("batch_size", batch_size, 1), ("val_size", val_size, 0)):
-            if value < lowest:
-                raise ValueError(f"{name}={value} is too small; use {name}={lowest} or more")
+        check_at_least(1, batch_size=batch_size)
+        check_at_least(0, val_size=val_size)
         self.batch_size = batch_size
         self.val_size = val_size
         self.seed = seed
@@ -107,31 +105,24 @@ class BaseDataModule(L.LightningDataModule):
         self.check_model()
         if self.splits:
             return
-        train, *own_val, test = self.load()
-        if len(own_val) != self.has_val_split:
-            raise ValueError(
-                f"{self.title}.load gave {2 + len(own_val)} splits; give {2 + self.has_val_split}, "
-                f"because has_val_split is {self.has_val_split}"
-            )
-        for name, samples in (("training", train), *(("validation", val) for val in own_val), ("test", test)):
+        loaded, names = self.load(), ["train", "val", "test"] if self.has_val_split else ["train", "test"]
+        if len(loaded) != len(names):
+            raise ValueError(f"{self.title}.load gave {len(loaded)} splits; give {' and '.join(names)}")
+        splits = dict(zip(names, loaded, strict=True))
+        for name, samples in splits.items():
             check_samples(self, name, *samples)
-        targets = train[1]
+        targets = splits["train"][1]
         if self.task == "classification" and len(targets.unique()) == 1:
-            message = "All %d training samples of %s have the label %d, so there is nothing to learn."
-            log.warning(message, len(targets), self.title, int(targets[0]))
-        if own_val:
-            if self.val_size:
-                raise ValueError(
-                    f"val_size={self.val_size} cannot be used, because {self.title} has validation samples of its own; "
-                    "leave it out"
-                )
-            (val,) = own_val
-        else:
-            chosen, held_back = self.stratified_split(targets, self.val_size)
-            train, val = (tuple(values[indices] for values in train) for indices in (chosen, held_back))
+            message = "All training samples of %s have the label %d, so there is nothing to learn."
+            log.warning(message, self.title, int(targets[0]))
+        if not self.has_val_split:
+            rest, drawn = self.stratified_split(targets, self.val_size)
+            splits["val"] = tuple(values[drawn] for values in splits["train"])
+            splits["train"] = tuple(values[rest] for values in splits["train"])
+        elif self.val_size:
+            raise ValueError(f"val_size={self.val_size} does not go with own validation samples; use val_size=0")
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        splits = {"train": train, "val": val, "test": test}
-        self.splits = {name: tuple(values.to(device) for values in samples) for name, samples in splits.items()}
+        self.splits = {name: tuple(values.to(device) for values in splits[name]) for name in ("train", "val", "test")}
 
     def check_model(self) -> None:
         """Raises a ValueError if the model of the run cannot read these samples."""
@@ -189,12 +180,13 @@ class BaseDataModule(L.LightningDataModule):
                 f"batch_size={self.batch_size} is more than the {num_samples} training samples of {self.title}; "
                 f"use batch_size={num_samples} or less"
             )
-        loader = ShuffledLoader(self.training_samples, num_samples, self.batch_size, self.seed, rank, world_size)
+        loader = ShuffledLoader(
+            self.training_samples, num_samples, self.batch_size, self.seed, rank, world_size, self.trainer
+        )
         if self.trainer and self.trainer.overfit_batches:  # type: ignore[attr-defined]
             samples = self.training_samples(0)  # every epoch repeats the batches of the first
             order = loader.order()[rank::world_size].to(samples[0].device)
             return TensorLoader(tuple(values[order] for values in samples), self.batch_size // world_size)
-        loader.trainer = self.trainer
         return loader
 
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
@@ -244,20 +236,14 @@ class BaseDataModule(L.LightningDataModule):
         """The index of this process and the number of processes that train together."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def read_images(self, path: Path) -> tuple[Tensor, list[str]]:
-        """Reads an image, or the images of a folder, as inputs `(N, *input_shape)`. Also returns their file names.
+    def state_dict(self) -> dict[str, Any]:
+        """Values that a checkpoint keeps. They must be equal wherever it is loaded."""
+        return {}
 
-        Raises:
-            ValueError: If there is no image at this path, or samples of this data set are not images.
-        """
-        raise ValueError(f"{self.title} is not made of images, so it cannot read {path}; predict on its test samples")
-
-    def read_audio(self, path: Path) -> tuple[Tensor, Tensor, list[str]]:
-        """Reads a recording, or a folder of them: inputs `(N, *input_shape)`, their lengths `(N,)` and file names.
-
-        Raises:
-            ValueError: If there is no recording at this path, or samples of this data set are not recordings.
-        """
-        raise ValueError(
-            f"{self.title} is not made of recordings, so it cannot read {path}; predict on its test samples"
-        )
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuses a checkpoint of other data or of another split, whose training samples may be test samples here."""
+        for name, value in self.state_dict().items():
+            if (saved := state_dict[name]) != value:
+                is_option = name in inspect.signature(type(self)).parameters
+                hint = f"{name}={saved}" if is_option else "the data of the checkpoint"
+                raise ValueError(f"the checkpoint was made with {name}={saved}, not {name}={value}; use {hint}")

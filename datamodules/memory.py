@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from datamodules.base import BaseDataModule
+from datamodules.checks import check_at_least, check_choice
 from datamodules.loader import Samples
 
 SYMBOLS, BLANK, GO = range(1, 9), 0, 9  # the alphabet of `CopyMemory`
@@ -17,9 +18,7 @@ class Generated(BaseDataModule):
 
     def __init__(self, num_samples: int, batch_size: int, val_size: int, test_size: int, seed: int) -> None:
         super().__init__(batch_size, val_size, seed)
-        for name, value in (("num_samples", num_samples), ("test_size", test_size)):
-            if value < 1:
-                raise ValueError(f"{name}={value} is too small; use {name}=1 or more")
+        check_at_least(1, num_samples=num_samples, test_size=test_size)
         self.num_samples = num_samples
         self.test_size = test_size
 
@@ -73,10 +72,8 @@ class AddingProblem(Generated):
         seed: int = 0,
     ) -> None:
         super().__init__(num_samples, batch_size, val_size, test_size, seed)
-        if num_steps < 2:
-            raise ValueError(f"num_steps={num_steps} has no room for two marks; use num_steps=2 or more")
-        if marks not in ("halves", "anywhere"):
-            raise ValueError(f"marks={marks!r} must be one of halves, anywhere")
+        check_at_least(2, num_steps=num_steps)
+        check_choice(("halves", "anywhere"), marks=marks)
         self.num_steps = num_steps
         self.marks = marks
         self.input_shape = [num_steps, 2]
@@ -133,8 +130,7 @@ class CopyMemory(Generated):
         seed: int = 0,
     ) -> None:
         super().__init__(num_samples, batch_size, val_size, test_size, seed)
-        if num_steps < 1:
-            raise ValueError(f"num_steps={num_steps} is too small; use num_steps=1 or more")
+        check_at_least(1, num_steps=num_steps)
         self.num_steps = num_steps
         self.input_shape = [num_steps + 20, 10]
 

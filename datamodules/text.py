@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from datamodules.base import BaseDataModule
-from datamodules.checks import IGNORE_INDEX
+from datamodules.checks import IGNORE_INDEX, check_at_least
 from datamodules.files import data_folder, download
 from datamodules.loader import Samples
 
@@ -63,8 +63,7 @@ class Text(BaseDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, seed=seed)
-        if sequence_length < 1:
-            raise ValueError(f"sequence_length={sequence_length} is too small; use sequence_length=1 or more")
+        check_at_least(1, sequence_length=sequence_length)
         if not 0 < val_fraction < 1 - TEST_FRACTION:
             raise ValueError(f"val_fraction={val_fraction} must be between 0 and {1 - TEST_FRACTION}")
         self.file = file
@@ -88,7 +87,7 @@ class Text(BaseDataModule):
     def prepare_data(self) -> None:
         """Downloads Tiny Shakespeare if it is missing. Called once per machine."""
         if not self.file:
-            download(self.path, URL, SHA256)
+            download(self.path, "tinyshakespeare", [URL], SHA256)
 
     def check_model(self) -> None:
         super().check_model()
@@ -150,14 +149,6 @@ class Text(BaseDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         return {"num_characters": self.num_characters}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint of another text, whose training part may be tested here."""
-        if (number := state_dict["num_characters"]) != self.num_characters:
-            raise ValueError(
-                f"the checkpoint was made with a text of {number} characters, and file={self.path} has "
-                f"{self.num_characters}; use the text of the checkpoint"
-            )
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text."""

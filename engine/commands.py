@@ -109,7 +109,7 @@ def predict(cli: CLI, **arguments: Any) -> None:
         if not Path(path).expanduser().exists():
             raise ValueError(f"there is no {name}={path}; type the path of {OWN_FILES[name]}")
         if not hasattr(cli.datamodule, f"read_{name}"):
-            raise ValueError(f"{report.data_title(cli.datamodule)} has no read_{name}; leave out --{name}")
+            raise ValueError(f"{report.data_title(cli.datamodule)} cannot read {name}={path}; leave it out")
         inputs, *lengths, files = getattr(cli.datamodule, f"read_{name}")(Path(path))
         unknown = torch.full((len(inputs),), IGNORE_INDEX)
         arguments["datamodule"] = None
@@ -126,7 +126,7 @@ def predict(cli: CLI, **arguments: Any) -> None:
     trainer.predict(**arguments, return_predictions=False)
     if isinstance(cli.datamodule, TimeSeries):
         with evaluation_mode(cli.model):
-            outputs = cli.model(cli.datamodule.last_inputs().to(cli.model.device)).float().cpu().numpy()
+            outputs = cli.model(cli.datamodule.last_inputs.to(cli.model.device)).float().cpu().numpy()
         table = cli.datamodule.forecast(outputs)
         table.to_csv(folder / "forecast.csv", float_format="%.6g")
         print(f"\nAfter the last row of the file:\n{table}\n\nThe forecast is in {folder / 'forecast.csv'}", flush=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 import models
 from datamodules import Plane, points_file
@@ -121,7 +124,7 @@ class Settings:
             raise ValueError(f"shape={self.shape!r} does not go with points; draw points, and use shape='points'")
         if self.points is not None:
             check_points(self.points)
-            points_file.read_points(self.points_csv())
+            points_file.read_points(StringIO(self.points_csv()))
 
     def networks(self) -> list[tuple[str, list[int]]]:
         """The kind and the hidden layers of each network."""
@@ -197,6 +200,5 @@ def read_points(text: str) -> dict[str, Any]:
     Raises:
         ValueError: If it is not what `Plane` reads.
     """
-    own = points_file.read_points(text)
-    points = [[*point, target] for point, target in zip(own.points.tolist(), own.targets.tolist(), strict=True)]
-    return {"shape": POINTS, "points": points, "points_task": own.task}
+    points, targets, task = points_file.read_points(StringIO(text))
+    return {"shape": POINTS, "points": np.column_stack([points, targets]).tolist(), "points_task": task}

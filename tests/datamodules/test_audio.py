@@ -88,6 +88,6 @@ def test_path_without_recordings_is_refused(name: str, tmp_path: Path) -> None:
     else:
         path.write_text("words")
     with pytest.raises(
-        ValueError, match=f"audio={path}: (text.wav cannot be read: .*|the folder is empty); pass another"
+        ValueError, match=f"audio={path}: (text.wav cannot be read: .*|the folder has no files); pass another"
     ):
         read_audio(path)
