@@ -28,7 +28,7 @@ from torchvision import datasets, transforms
 from benchmarks.committed import RESULTS, clean_commit, markdown, rows
 from benchmarks.timing import command_line, load, quietly, ratio, save
 from datamodules import MNIST
-from datamodules.mnist_files import FILES, read_file
+from datamodules.mnist import FILES
 from engine.paths import RUNS
 from engine.results import Row
 
@@ -59,7 +59,7 @@ def digits(is_training: bool = True) -> Dataset[tuple[Tensor, int]]:
     raw.mkdir(parents=True, exist_ok=True)
     for name in FILES:  # torchvision reads uncompressed files only
         if not (raw / name).exists():
-            (raw / name).write_bytes(read_file(ours.raw, name))
+            (raw / name).write_bytes(ours.read(name))
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
     return datasets.MNIST(str(UNPACKED), train=is_training, transform=transform)
 

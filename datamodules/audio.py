@@ -26,11 +26,7 @@ SILENCE = 0.01
 def read_audio(path: Path) -> tuple[list[Tensor], list[str]]:
     """Reads a recording, or all recordings of a folder, as signals `(N,)`. Also returns the names of their files.
 
-    Args:
-        path: A file, or a folder. Files that cannot be used are left out.
-
-    Raises:
-        ValueError: If there is no recording that can be used.
+    Files that cannot be used are left out. Without any recording, it raises a ValueError.
     """
     return read_each(path, read_recording, "audio")
 

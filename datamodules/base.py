@@ -43,6 +43,7 @@ class BaseDataModule(L.LightningDataModule):
     has_lengths = False  # whether samples are sequences of unequal length, padded at the end
     classes: list[str] | None = None  # names of the classes, in the order of their labels; None shows numbers
     is_ink = False  # whether samples are light strokes on dark, as in MNIST; they are shown as ink on paper
+    score: Literal["acc", "loss"] = "acc"  # decides which epoch is best; not used for regression
     num_draws = 0  # random numbers per sample for `augment`; with 0, training samples are not changed
 
     def __init__(self, batch_size: int = 128, val_size: int = 0, seed: int = 0) -> None:
@@ -92,14 +93,8 @@ class BaseDataModule(L.LightningDataModule):
     @property
     def monitor(self) -> str | None:
         """The metric that decides which epoch is best. None without validation."""
-        if not self.has_validation:
-            return None
-        return "val/loss" if self.task == "regression" else "val/acc"
-
-    @property
-    def monitor_mode(self) -> str:
-        """`min` if lower values of `monitor` are better, `max` if higher ones are."""
-        return "min" if self.task == "regression" else "max"
+        score = "loss" if self.task == "regression" else self.score
+        return f"val/{score}" if self.has_validation else None
 
     def setup(self, stage: str | None = None) -> None:
         self.check_model()
@@ -134,11 +129,7 @@ class BaseDataModule(L.LightningDataModule):
             )
 
     def stratified_split(self, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """Splits off `size` samples, drawn with a fixed seed and in proportion to the classes.
-
-        Returns:
-            The indices of the remaining samples, and those of the drawn ones.
-        """
+        """Draws `size` samples in proportion to the classes. Returns the indices of the others, and the drawn ones."""
         if size >= len(targets):
             raise ValueError(
                 f"val_size={size} leaves nothing of the {len(targets)} samples to train on; use a smaller val_size"
@@ -200,19 +191,11 @@ class BaseDataModule(L.LightningDataModule):
         return DataLoader(TensorDataset(*self.splits["test"]), batch_size=self.batch_size)
 
     def evaluation_loader(self, split: str) -> TensorLoader:
-        """Loads each sample of a split once, in order. With several devices, each takes every n-th sample.
-
-        Raises:
-            ValueError: If there are fewer samples than devices.
-        """
+        """Loads each sample of a split once, in order. With several devices, each takes every n-th sample."""
         rank, world_size = self.rank_and_world_size()
         samples = self.splits[split]
-        num_samples = len(samples[1])
-        if num_samples < world_size:  # a device without samples would make the others wait forever
-            raise ValueError(
-                f"the {num_samples} {split} samples of {self.title} cannot be shared among {world_size} devices; "
-                f"use devices={num_samples} of the trainer"
-            )
+        if len(samples[1]) < world_size:  # a device without samples would make the others wait forever
+            raise ValueError(f"{world_size} devices cannot share the {len(samples[1])} samples of the {split} split")
         batch_size = max(1, self.batch_size // world_size)
         return TensorLoader(tuple(values[rank::world_size] for values in samples), batch_size)
 
@@ -220,17 +203,13 @@ class BaseDataModule(L.LightningDataModule):
         if not self.num_draws or not self.trainer or not self.trainer.training:
             return batch
         inputs, *others = batch
-        draws = self.draws(len(inputs)).to(inputs.device)
-        return self.augment(inputs.float(), draws).to(inputs), *others  # back to the precision of the run
-
-    def draws(self, num_samples: int) -> Tensor:
-        """Random numbers for the samples of the next training batch: `(B, num_draws)`, uniform from 0 to 1."""
-        loop: Any = self.trainer.fit_loop  # type: ignore[union-attr]
+        loop: Any = self.trainer.fit_loop
         epoch, batch_idx = loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.ready
         random = np.random.default_rng([self.seed, epoch, batch_idx + 1])  # with 0, it would repeat the order's numbers
         rank, world_size = self.rank_and_world_size()
-        draws = random.random((world_size, num_samples, self.num_draws), dtype=np.float32)
-        return torch.from_numpy(draws[rank])
+        draws = random.random((world_size, len(inputs), self.num_draws), dtype=np.float32)[rank]
+        augmented = self.augment(inputs.float(), torch.from_numpy(draws).to(inputs.device))
+        return augmented.to(inputs), *others  # back to the precision of the run
 
     def rank_and_world_size(self) -> tuple[int, int]:
         """The index of this process and the number of processes that train together."""

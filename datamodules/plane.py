@@ -14,8 +14,8 @@ from torch import Tensor
 
 from datamodules.base import BaseDataModule
 from datamodules.checks import check_at_least, check_choice
+from datamodules.csv_file import MOST_CLASSES, read_points
 from datamodules.loader import Samples
-from datamodules.points_file import MOST_CLASSES, read_points
 
 Points = np.ndarray  # (N, 2)
 Random = np.random.Generator
@@ -155,12 +155,9 @@ class Plane(BaseDataModule):
         check_choice([*SHAPES, "points"], shape=shape)
         if not features or list(features) != [name for name in FEATURES if name in features]:
             raise ValueError(f"features={list(features)} must be some of {', '.join(FEATURES)}, in this order")
-        most = MOST_CLASSES if shape in SEVERAL_CLASSES else 2
-        if not 2 <= num_classes <= most:
-            raise ValueError(
-                f"num_classes={num_classes} must be {'2' if most == 2 else f'2 to {most}'} with shape={shape}; "
-                f"{' and '.join(SEVERAL_CLASSES)} have up to {MOST_CLASSES} classes"
-            )
+        if not 2 <= num_classes <= (MOST_CLASSES if shape in SEVERAL_CLASSES else 2):
+            names = " and ".join(SEVERAL_CLASSES)
+            raise ValueError(f"num_classes={num_classes} must be 2, or up to {MOST_CLASSES} for shapes {names}")
         if (shape == "points") != (points_file is not None):
             raise ValueError(f"shape={shape} and points_file={points_file} do not go together; use both, or none")
         self.task = "regression" if shape in REGRESSION else "classification"
@@ -189,8 +186,12 @@ class Plane(BaseDataModule):
     def title(self) -> str:
         return f"Plane-{self.shape}"
 
-    def draw(self) -> tuple[Samples, Samples]:
-        """The points `(N, 2)` and targets for training, and those for the test."""
+    def features_of(self, points: Tensor) -> Tensor:
+        """The inputs of the network for points of the plane: `(N, 2)` to `(N, F)`."""
+        x, y = points.unbind(1)
+        return torch.stack([FEATURES[name](x, y) for name in self.features], dim=1)
+
+    def load(self) -> tuple[Samples, Samples]:
         random = np.random.default_rng(self.points_seed)
         if self.own_points:
             points, values = self.own_points
@@ -198,26 +199,11 @@ class Plane(BaseDataModule):
             options = {"num_classes": self.num_outputs} if self.shape in SEVERAL_CLASSES else {}
             points, values = SHAPES[self.shape](self.num_samples, self.noise, random, **options)
         order = random.permutation(self.num_samples)
-        inputs = torch.from_numpy(points[order]).float()
+        coordinates = torch.from_numpy(points[order]).float()
         targets = torch.from_numpy(values[order].astype(np.float32))[:, None]
         if self.task == "classification":
             targets = targets[:, 0].long()
-        cut = self.num_train
+        inputs, cut = self.features_of(coordinates), self.num_train
+        train, val = self.stratified_split(targets[:cut], self.val_size)  # as the base class splits the samples
+        self.points = {"train": coordinates[train], "val": coordinates[val], "test": coordinates[cut:]}
         return (inputs[:cut], targets[:cut]), (inputs[cut:], targets[cut:])
-
-    def features_of(self, points: Tensor) -> Tensor:
-        """The inputs of the network for points of the plane: `(N, 2)` to `(N, F)`."""
-        x, y = points.unbind(1)
-        return torch.stack([FEATURES[name](x, y) for name in self.features], dim=1)
-
-    def load(self) -> tuple[Samples, Samples]:
-        (train, train_targets), (test, test_targets) = self.draw()
-        return (self.features_of(train), train_targets), (self.features_of(test), test_targets)
-
-    def setup(self, stage: str | None = None) -> None:
-        if self.splits:
-            return
-        super().setup(stage)
-        (points, targets), (test, _) = self.draw()
-        train, val = self.stratified_split(targets, self.val_size)  # as the base class splits the samples
-        self.points = {"train": points[train], "val": points[val], "test": test}

@@ -45,9 +45,6 @@ class SequenceMNIST(MNIST):
         order: `rows` gives `[28, 28]`. `pixels` gives `[784, 1]`, row after row. `permuted` gives the pixels in one
             random order, the same for every digit, so that neighbouring pixels are far apart.
         mnist: Options of `MNIST`.
-
-    Raises:
-        ValueError: In the same cases as `MNIST`.
     """
 
     def __init__(self, order: Literal["rows", "pixels", "permuted"] = "rows", **mnist: Any) -> None:
@@ -90,20 +87,13 @@ class MNIST1D(BaseDataModule):
         batch_size: Samples per optimizer step, over all devices.
         val_size: Number of training samples held back for validation.
         seed: Seed of the order of samples. Set by `seed_everything`.
-
-    Raises:
-        ValueError: If an option is outside its range.
     """
 
     num_outputs = 10
     task = "classification"
 
     def __init__(
-        self,
-        form: Literal["vector", "steps"] = "vector",
-        batch_size: int = 100,
-        val_size: int = 500,
-        seed: int = 0,
+        self, form: Literal["vector", "steps"] = "vector", batch_size: int = 100, val_size: int = 500, seed: int = 0
     ) -> None:
         check_choice(("vector", "steps"), form=form)
         super().__init__(batch_size, val_size, seed)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from datamodules.audio import read_audio, read_recording
 from datamodules.base import BaseDataModule
@@ -58,11 +59,7 @@ class SpokenDigits(BaseDataModule):
     has_lengths = True
 
     def __init__(
-        self,
-        data_dir: str | None = None,
-        test_speaker: Speaker | None = None,
-        batch_size: int = 64,
-        seed: int = 0,
+        self, data_dir: str | None = None, test_speaker: Speaker | None = None, batch_size: int = 64, seed: int = 0
     ) -> None:
         super().__init__(batch_size, seed=seed)
         if test_speaker is not None:
@@ -97,32 +94,21 @@ class SpokenDigits(BaseDataModule):
             except ValueError as error:
                 raise ValueError(f"{file} {error}; replace or remove it") from error
             digits.append(int(digit))
-            splits.append(self.split_of(speaker, int(index)))
+            is_test = int(index) in TEST if self.test_speaker is None else speaker == self.test_speaker
+            splits.append("test" if is_test else "val" if int(index) in VALIDATION else "train")
         inputs, lengths = self.to_inputs(signals)
         samples = inputs, torch.tensor(digits), lengths
         chosen = [torch.tensor([split == name for split in splits]) for name in ("train", "val", "test")]
         return tuple(tuple(values[indices] for values in samples) for indices in chosen)
 
-    def split_of(self, speaker: str, index: int) -> str:
-        """The split of a recording."""
-        is_test = index in TEST if self.test_speaker is None else speaker == self.test_speaker
-        return "test" if is_test else "val" if index in VALIDATION else "train"
-
     def to_inputs(self, signals: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Converts signals `(N,)` to network inputs `(B, 64, 40)` and their lengths `(B,)`."""
         frames = [(log_mel(signal)[:NUM_FRAMES] - MEAN) / STD for signal in signals]
         lengths = torch.tensor([len(one) for one in frames])
-        inputs = torch.zeros(len(frames), *self.input_shape)
-        for sample, one in zip(inputs, frames, strict=True):
-            sample[: len(one)] = one
-        return inputs, lengths
+        return torch.stack([F.pad(one, (0, 0, 0, NUM_FRAMES - len(one))) for one in frames]), lengths
 
     def read_audio(self, path: Path) -> tuple[Tensor, Tensor, list[str]]:
-        """Reads a recording, or a folder of them: inputs `(N, *input_shape)`, their lengths `(N,)` and file names.
-
-        Raises:
-            ValueError: If there is no recording that can be used.
-        """
+        """Reads a recording, or a folder of them: inputs `(N, *input_shape)`, their lengths `(N,)` and file names."""
         signals, names = read_audio(path)
         longest = WINDOW + (NUM_FRAMES - 1) * HOP
         cut = [name for name, signal in zip(names, signals, strict=True) if len(signal) > longest]

@@ -50,6 +50,7 @@ class Text(BaseDataModule):
     """
 
     task = "tagging"
+    score = "loss"  # the usual score of text; the accuracy changes little
     num_tokens = num_outputs = 256
     has_val_split = True
 
@@ -76,14 +77,6 @@ class Text(BaseDataModule):
     def title(self) -> str:
         return self.path.name if self.file else "Tiny Shakespeare"
 
-    @property
-    def monitor(self) -> str:
-        return "val/loss"  # the usual score of text; the accuracy changes little
-
-    @property
-    def monitor_mode(self) -> str:
-        return "min"
-
     def prepare_data(self) -> None:
         """Downloads Tiny Shakespeare if it is missing. Called once per machine."""
         if not self.file:
@@ -93,11 +86,8 @@ class Text(BaseDataModule):
         super().check_model()
         model: Any = self.trainer and self.trainer.lightning_module
         if not getattr(model, "is_causal", True):
-            option = "causal=False" if "causal" in model.hparams else "bidirectional=True"
-            raise ValueError(
-                f"{type(model).__name__} with {option} sees the next character, which it should predict; "
-                f"use {'causal=True' if option == 'causal=False' else 'bidirectional=False'}"
-            )
+            option = "causal=True" if "causal" in model.hparams else "bidirectional=False"
+            raise ValueError(f"{type(model).__name__} sees the next character, which it should predict; use {option}")
 
     def load(self) -> tuple[Samples, ...]:
         text = self.read()
@@ -118,15 +108,10 @@ class Text(BaseDataModule):
         try:
             content = self.path.read_bytes()
             content.decode()
-        except OSError as error:
-            raise ValueError(
-                f"file={self.path} cannot be read: {error.strerror}; use the path of a text file"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"file={self.path} is not text in UTF-8; save it in UTF-8, or use another file") from error
-        if not content:
-            raise ValueError(f"file={self.path} is empty; use a longer text")
-        return torch.frombuffer(bytearray(content), dtype=torch.uint8).long()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+            raise ValueError(f"file={self.path} cannot be read: {reason}; use a text file in UTF-8") from error
+        return torch.from_numpy(np.frombuffer(content, np.uint8).astype(np.int64))
 
     def windows(self, text: Tensor, start: int) -> Samples:
         """As many whole windows as fit behind any start below `sequence_length`: inputs and targets `(N, T)`."""

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from datamodules.base import BaseDataModule
 from datamodules.checks import check_at_least
-from datamodules.csv_file import check_values, read_csv, to_numbers
+from datamodules.csv_file import read_csv, to_numbers
 from datamodules.files import data_folder, download
 from datamodules.loader import Samples
 
@@ -140,9 +140,8 @@ class TimeSeries(BaseDataModule):
 
     def load(self) -> tuple[Samples, ...]:
         table = read_csv(self.path, f"file={self.path}")[self.columns]
-        values = to_numbers(table)
         advice = "a number; write one, or leave the column out with columns"
-        check_values(table, np.isfinite(values), f"file={self.path}", advice)
+        values = to_numbers(table, f"file={self.path}", advice)
         self.sizes = num_train, num_val, num_test = self.split_sizes(len(values))
         self.mean, self.std = values[:num_train].mean(0), values[:num_train].std(0)
         self.std[np.ptp(values[:num_train], axis=0) == 0] = 1  # a constant column

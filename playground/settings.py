@@ -12,14 +12,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 import models
-from datamodules import Plane, points_file
+from datamodules import Plane, csv_file
 from models import BaseModel
 
 POINTS = "points"  # the shape of one's own points
 MAX_LAYERS, MAX_UNITS, MAX_POINTS, MAX_EPOCHS = 50, 16, 2000, 20_000
 KINDS: dict[str, type[BaseModel]] = {"plain": models.DeepMLP, "residual": models.ResidualMLP}
 LIMITS: dict[str, tuple[float, float]] = {
-    "num_classes": (2, points_file.MOST_CLASSES),
+    "num_classes": (2, csv_file.MOST_CLASSES),
     "num_samples": (10, MAX_POINTS),
     "noise": (0, 0.8),
     "train_share": (0.1, 0.9),
@@ -124,7 +124,7 @@ class Settings:
             raise ValueError(f"shape={self.shape!r} does not go with points; draw points, and use shape='points'")
         if self.points is not None:
             check_points(self.points)
-            points_file.read_points(StringIO(self.points_csv()))
+            csv_file.read_points(StringIO(self.points_csv()))
 
     def networks(self) -> list[tuple[str, list[int]]]:
         """The kind and the hidden layers of each network."""
@@ -186,7 +186,7 @@ def check_network(kind: str, layers: Any) -> None:
 
 
 def check_points(points: Any) -> None:
-    """Raises a ValueError if these are not points of the page. `points_file.read_points` checks their values."""
+    """Raises a ValueError if these are not points of the page. `csv_file.read_points` checks their values."""
     if not 4 <= len(points) <= MAX_POINTS:
         raise ValueError(f"there are {len(points)} points; draw or upload 4 to {MAX_POINTS}")
     for point in points:
@@ -200,5 +200,5 @@ def read_points(text: str) -> dict[str, Any]:
     Raises:
         ValueError: If it is not what `Plane` reads.
     """
-    points, targets, task = points_file.read_points(StringIO(text))
+    points, targets, task = csv_file.read_points(StringIO(text))
     return {"shape": POINTS, "points": np.column_stack([points, targets]).tolist(), "points_task": task}

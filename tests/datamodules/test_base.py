@@ -141,9 +141,9 @@ def test_samples_of_wrong_type_or_shape_are_refused(
 
 def test_regression_monitors_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = Numbers()
-    assert (numbers.monitor, numbers.monitor_mode) == ("val/acc", "max")
+    assert numbers.monitor == "val/acc"
     monkeypatch.setattr(Numbers, "task", "regression")
-    assert (numbers.monitor, numbers.monitor_mode) == ("val/loss", "min")
+    assert numbers.monitor == "val/loss"
 
 
 class Tokens(BaseDataModule):

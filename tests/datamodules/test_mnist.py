@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from datamodules import MNIST
-from datamodules.mnist_files import missing_files
 
 RAW = MNIST().raw  # the folder of MNIST, if this machine has it
 
@@ -28,7 +27,7 @@ def test_subset_is_split_by_class_without_overlap() -> None:
     assert len(images.unique(dim=0)) == 5000
 
 
-@pytest.mark.skipif(bool(missing_files(RAW)), reason=f"no MNIST files in {RAW}")
+@pytest.mark.skipif(bool(MNIST().missing_files()), reason=f"no MNIST files in {RAW}")
 def test_full_data_is_split_by_class_and_normalised() -> None:
     datamodule = MNIST()
     datamodule.setup()

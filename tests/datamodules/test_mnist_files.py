@@ -15,8 +15,8 @@ from typing import Literal
 
 import pytest
 
-from datamodules import MNIST, files, mnist_files
-from datamodules.mnist_files import FILES, VARIANTS
+from datamodules import MNIST, files, mnist
+from datamodules.mnist import VARIANTS
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 plain_and_compressed = pytest.mark.parametrize("is_compressed", [False, True], ids=["plain", "gz"])
@@ -34,6 +34,7 @@ MINIATURE = {  # 100 training and 20 test images
     "t10k-images-idx3-ubyte": idx((20, 28, 28), bytes(20 * 784)),
     "t10k-labels-idx1-ubyte": idx((20,), bytes(range(10)) * 2),
 }
+FILES = list(MINIATURE)
 ARCHIVES = sorted(f"{name}.gz" for name in FILES)
 
 
@@ -93,7 +94,7 @@ def use_miniature(monkeypatch: pytest.MonkeyPatch, variant: str, *mirrors: str) 
     archives = [(name, hashlib.md5(body).hexdigest()) for name, body in bodies.items()]
     monkeypatch.setattr(VARIANTS[variant].original, "resources", archives)
     monkeypatch.setitem(VARIANTS, variant, VARIANTS[variant]._replace(mirrors=list(mirrors)))
-    monkeypatch.setattr(mnist_files, "SIZES", {name: len(body) for name, body in MINIATURE.items()})
+    monkeypatch.setattr(mnist, "FILES", {name: len(body) for name, body in MINIATURE.items()})
     monkeypatch.delenv("DATA_MIRROR", raising=False)
 
 

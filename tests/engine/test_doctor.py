@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import train
-from datamodules.mnist_files import FILES
+from datamodules.mnist import FILES
 
 
 def test_doctor_reports_missing_data_without_a_problem(
