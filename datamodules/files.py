@@ -89,15 +89,10 @@ def write(path: Path, files: dict[str, bytes], checksum: str) -> None:
 def read_each(path: Path, read: Callable[[Path], Content], argument: str) -> tuple[list[Content], list[str]]:
     """Reads a file of the user, or each file of a folder in the order of their names. Also returns their names.
 
-    Files that cannot be used are left out, and a printed line names them.
-
-    Args:
-        path: A file or a folder.
-        read: Reads a file. Raises a ValueError with the fault of a file that cannot be used.
-        argument: Name of the path in error messages.
+    Files for which `read` raises a ValueError are left out, and a printed line names them.
 
     Raises:
-        ValueError: If there is no file that can be used.
+        ValueError: If there is no file that can be used. The message calls the path by the name of its argument.
     """
     path = path.expanduser()
     contents, names, left_out = [], [], []

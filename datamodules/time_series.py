@@ -47,8 +47,8 @@ class TimeSeries(BaseDataModule):
     Args:
         file: CSV file with a header, a row per time step, and numbers without gaps. A first column that is not numeric,
             such as the date, is left out. None uses ETTh1: 8,640 hours to train, 2,880 to validate, 2,880 to test.
-        data_dir: Folder with `ETT-small/ETTh1.csv`. A missing file is downloaded there. By default, the folder is the
-            environment's DATA_DIR, or else `data` in the working directory. Not used with `file`.
+        data_dir: Folder with `ETT-small/ETTh1.csv`, which is downloaded if it is missing. By default, the environment's
+            DATA_DIR, or else `data`. Not used with `file`.
         columns: Names of the input columns. None uses all columns.
         target: Name of the column to predict, one of `columns`. None predicts all columns.
         input_length: Number of time steps that the network reads.
@@ -160,11 +160,7 @@ class TimeSeries(BaseDataModule):
         return tuple(splits)
 
     def split_sizes(self, num_rows: int) -> list[int]:
-        """The number of rows to train, validate and test on, for a file with so many rows.
-
-        Raises:
-            ValueError: If there are too few for a window in each split.
-        """
+        """The number of rows to train, validate and test on. Raises a ValueError if they do not fit."""
         if self.rows is not None or self.file is None:
             sizes = self.rows or ROWS
         else:
@@ -181,10 +177,7 @@ class TimeSeries(BaseDataModule):
         return sizes
 
     def windows(self, series: Tensor) -> Samples:
-        """All windows of scaled rows `(R, D)`: inputs `(N, *input_shape)` and targets `(N, num_outputs)`.
-
-        They are views of the rows. With `relative`, they are copies.
-        """
+        """All windows of scaled rows `(R, D)`: inputs `(N, *input_shape)` and targets `(N, num_outputs)`."""
         windows = series.unfold(0, self.input_length + self.horizon, 1)  # (N, D, T)
         targets = self.target_range
         if self.per_column:
@@ -197,15 +190,12 @@ class TimeSeries(BaseDataModule):
         return inputs, future.flatten(1)
 
     def unscaled(self, outputs: np.ndarray, split: str, windows: np.ndarray) -> np.ndarray:
-        """Outputs or targets in the units of the file.
+        """Outputs or targets `(N, num_outputs)` of W windows in the units of the file: `(W, horizon, targets)`.
 
         Args:
-            outputs: `(N, num_outputs)`, for all samples of these windows.
+            outputs: For all samples of these windows.
             split: `train`, `val`, `test`, or `forecast` for the only window of `last_inputs`.
-            windows: Indices of the W windows.
-
-        Returns:
-            Values `(W, horizon, targets)`.
+            windows: Their indices `(W,)`.
         """
         if self.per_column:
             values = outputs.reshape(len(windows), -1, self.horizon).swapaxes(1, 2)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from scipy.io import wavfile
 
-from datamodules.audio import read_audio
+from datamodules.audio import read_recording
+from datamodules.files import read_each
 
 FORMATS = {
     "uint8": lambda signal: np.rint(128 + 100 * signal).astype(np.uint8),
@@ -17,6 +18,10 @@ FORMATS = {
     "float32": lambda signal: (0.3 * signal).astype(np.float32),
     "stereo": lambda signal: np.stack([20_000 * signal, 10_000 * signal], axis=1).astype(np.int16),
 }
+
+
+def read_audio(path: Path) -> tuple[list[torch.Tensor], list[str]]:
+    return read_each(path, read_recording, "audio")
 
 
 def sweep(rate: int) -> np.ndarray:

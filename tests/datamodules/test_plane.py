@@ -15,7 +15,7 @@ SHAPES: list[Any] = ["circle", "xor", "gauss", "spiral", "plane", "bumps"]
 
 
 def all_points(shape: Any, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    train, test = Plane(shape, **options).load()
+    train, test = Plane(shape, val_size=0, **options).load()
     return torch.cat([train[0], test[0]]), torch.cat([train[1], test[1]])
 
 
@@ -194,8 +194,9 @@ def test_points_of_a_file_are_shuffled_and_split(tmp_path: Path) -> None:
     for name, (inputs, targets) in data.splits.items():
         assert torch.equal(targets, data.points[name][:, 0].long() % 3)
         assert torch.equal(inputs, data.points[name][:, :1])
-    other = Plane("points", points_file=str(path), points_seed=1)
-    assert not torch.equal(other.load()[1][0], Plane("points", points_file=str(path)).load()[1][0])
+    other = Plane("points", points_file=str(path), points_seed=1, train_share=0.75, val_size=5)
+    other.setup()
+    assert not torch.equal(other.points["test"], data.points["test"])
 
 
 def test_a_file_of_values_is_regression() -> None:

@@ -10,7 +10,7 @@ import torch
 from scipy.io import wavfile
 
 from datamodules import SpokenDigits
-from datamodules.log_mel import log_mel
+from datamodules.audio import log_mel
 from datamodules.speech import MEAN, STD
 from models import Linear
 from tests.conftest import recordings, stock_trainer

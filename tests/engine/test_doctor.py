@@ -27,7 +27,7 @@ def test_doctor_names_a_damaged_file(
     for name in FILES:
         (raw / name).write_bytes(b"cut off")
     assert train.command_line(["doctor"]) == 1
-    assert f"{raw / FILES[0]} is damaged" in capsys.readouterr().out.partition("Problems:")[2]
+    assert f"{raw / next(iter(FILES))} is damaged" in capsys.readouterr().out.partition("Problems:")[2]
 
 
 def test_doctor_says_that_the_fast_loop_is_off(
