@@ -17,8 +17,6 @@ from datamodules.loader import Samples, ShuffledLoader, TensorLoader
 
 log = logging.getLogger(__name__)
 
-SPLIT_SEED = 0  # the validation samples are the same in every run, whatever its seed
-
 
 class BaseDataModule(L.LightningDataModule):
     """A data set that fits in memory. A subclass sets `input_shape`, `num_outputs` and `task`, and implements `load`.
@@ -129,12 +127,13 @@ class BaseDataModule(L.LightningDataModule):
             )
 
     def stratified_split(self, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """Draws `size` samples in proportion to the classes. Returns the indices of the others, and the drawn ones."""
+        """Draws `size` samples in proportion to the classes, the same in every run, whatever its seed.
+
+        Returns the indices of the others, and of the drawn ones.
+        """
         if size >= len(targets):
-            raise ValueError(
-                f"val_size={size} leaves nothing of the {len(targets)} samples to train on; use a smaller val_size"
-            )
-        order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(SPLIT_SEED))
+            raise ValueError(f"val_size={size} leaves nothing of the {len(targets)} samples to train on; reduce it")
+        order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(0))
         if self.task == "classification":
             order = order[targets[order].argsort(stable=True)]
         is_drawn = torch.zeros(len(targets), dtype=torch.bool)

@@ -57,9 +57,7 @@ def check_samples(
     if (lengths is not None) != data.has_lengths:
         raise ValueError(f"{given} {'no ' * (lengths is None)}lengths, but has_lengths is {data.has_lengths}")
     if data.classes is not None and len(data.classes) != data.num_outputs:
-        raise ValueError(
-            f"{data.title} has {len(data.classes)} classes, not num_outputs={data.num_outputs}; name all classes"
-        )
+        raise ValueError(f"{data.title} has {len(data.classes)} classes, not num_outputs={data.num_outputs}")
 
     def check(kind: str, values: Tensor, is_right: Tensor, expected: str) -> None:
         for index in (~is_right).nonzero()[:1].tolist():

@@ -19,8 +19,7 @@ class Generated(BaseDataModule):
     def __init__(self, num_samples: int, batch_size: int, val_size: int, test_size: int, seed: int) -> None:
         super().__init__(batch_size, val_size, seed)
         check_at_least(1, num_samples=num_samples, test_size=test_size)
-        self.num_samples = num_samples
-        self.test_size = test_size
+        self.num_samples, self.test_size = num_samples, test_size
 
     def draw(self, num_samples: int, random: np.random.Generator) -> Samples:
         """Generates samples of the types that `load` promises."""

@@ -176,9 +176,9 @@ class MNIST(BaseDataModule):
 
     def read(self, name: str) -> bytes:
         """The uncompressed content of a file. Raises a ValueError if it is missing, or is not of the right size."""
-        if not (paths := self.find(name)):
+        path = next(iter(self.find(name)), None)
+        if path is None:
             raise ValueError(f"{self.raw} has no {name}; call prepare_data first")
-        path = paths[0]
         try:
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         except (gzip.BadGzipFile, *DAMAGED):

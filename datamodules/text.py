@@ -68,8 +68,7 @@ class Text(BaseDataModule):
             raise ValueError(f"val_fraction={val_fraction} must be between 0 and {1 - TEST_FRACTION}")
         self.file = file
         self.path = Path(file).expanduser() if file else data_folder(data_dir) / "tinyshakespeare" / "input.txt"
-        self.sequence_length = sequence_length
-        self.val_fraction = val_fraction
+        self.sequence_length, self.val_fraction = sequence_length, val_fraction
         self.input_shape = [sequence_length]
 
     @property
