@@ -315,7 +315,7 @@ def test_path_without_images_is_refused(content: str, checkpoint: Path, tmp_path
         path.mkdir()
     else:
         path.write_text("words")
-    with pytest.raises(ValueError, match=r"images=.*: (path is not an image|the folder is empty); pass another path"):
+    with pytest.raises(ValueError, match=r"images=.*: (path is not an image|the folder has no files)"):
         train.main(["predict", f"--ckpt_path={checkpoint}", f"--images={path}"])
 
 
