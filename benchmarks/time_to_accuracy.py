@@ -21,7 +21,7 @@ from torchvision import datasets, transforms
 from benchmarks.committed import Found, now, quietly, ratio, speed_program
 from comparison.table import mean_sd
 from datamodules import MNIST
-from datamodules.mnist_files import FILES, read_file
+from datamodules.mnist import FILES
 from engine.paths import RUNS
 
 EPOCHS = 6  # the first after which seed 100 reached 98.8 % on validation digits
@@ -48,7 +48,7 @@ def digits(is_training: bool) -> Dataset[tuple[Tensor, int]]:
     raw.mkdir(parents=True, exist_ok=True)
     for name in FILES:  # torchvision reads uncompressed files only
         if not (raw / name).exists():
-            (raw / name).write_bytes(read_file(ours.raw, ours.variant, name))
+            (raw / name).write_bytes(ours.read(name))
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
     return datasets.MNIST(str(UNPACKED), is_training, transform)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
@@ -13,12 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from datamodules.checks import IGNORE_INDEX, check_samples
+from datamodules.checks import IGNORE_INDEX, check_at_least, check_samples
 from datamodules.loader import Samples, ShuffledLoader, TensorLoader
 
 log = logging.getLogger(__name__)
-
-SPLIT_SEED = 0  # the validation samples are the same in every run, whatever its seed
 
 
 class BaseDataModule(L.LightningDataModule):
@@ -44,13 +41,13 @@ class BaseDataModule(L.LightningDataModule):
     has_lengths = False  # whether samples are sequences of unequal length, padded at the end
     classes: list[str] | None = None  # names of the classes, in the order of their labels; None shows numbers
     is_ink = False  # whether samples are light strokes on dark, as in MNIST; they are shown as ink on paper
+    score: Literal["acc", "loss"] = "acc"  # decides which epoch is best; not used for regression
     num_draws = 0  # random numbers per sample for `augment`; with 0, training samples are not changed
 
     def __init__(self, batch_size: int = 128, val_size: int = 0, seed: int = 0) -> None:
         super().__init__()
-        for name, value, lowest in (("batch_size", batch_size, 1), ("val_size", val_size, 0)):
-            if value < lowest:
-                raise ValueError(f"{name}={value} is too small; use {name}={lowest} or more")
+        check_at_least(1, batch_size=batch_size)
+        check_at_least(0, val_size=val_size)
         self.batch_size = batch_size
         self.val_size = val_size
         self.seed = seed
@@ -94,44 +91,31 @@ class BaseDataModule(L.LightningDataModule):
     @property
     def monitor(self) -> str | None:
         """The metric that decides which epoch is best. None without validation."""
-        if not self.has_validation:
-            return None
-        return "val/loss" if self.task == "regression" else "val/acc"
-
-    @property
-    def monitor_mode(self) -> str:
-        """`min` if lower values of `monitor` are better, `max` if higher ones are."""
-        return "min" if self.task == "regression" else "max"
+        score = "loss" if self.task == "regression" else self.score
+        return f"val/{score}" if self.has_validation else None
 
     def setup(self, stage: str | None = None) -> None:
         self.check_model()
         if self.splits:
             return
-        train, *own_val, test = self.load()
-        if len(own_val) != self.has_val_split:
-            raise ValueError(
-                f"{self.title}.load gave {2 + len(own_val)} splits; give {2 + self.has_val_split}, "
-                f"because has_val_split is {self.has_val_split}"
-            )
-        for name, samples in (("training", train), *(("validation", val) for val in own_val), ("test", test)):
+        loaded, names = self.load(), ["train", "val", "test"] if self.has_val_split else ["train", "test"]
+        if len(loaded) != len(names):
+            raise ValueError(f"{self.title}.load gave {len(loaded)} splits; give {' and '.join(names)}")
+        splits = dict(zip(names, loaded, strict=True))
+        for name, samples in splits.items():
             check_samples(self, name, *samples)
-        targets = train[1]
+        targets = splits["train"][1]
         if self.task == "classification" and len(targets.unique()) == 1:
-            message = "All %d training samples of %s have the label %d, so there is nothing to learn."
-            log.warning(message, len(targets), self.title, int(targets[0]))
-        if own_val:
-            if self.val_size:
-                raise ValueError(
-                    f"val_size={self.val_size} cannot be used, because {self.title} has validation samples of its own; "
-                    "leave it out"
-                )
-            (val,) = own_val
-        else:
-            chosen, held_back = self.stratified_split(targets, self.val_size)
-            train, val = (tuple(values[indices] for values in train) for indices in (chosen, held_back))
+            message = "All training samples of %s have the label %d, so there is nothing to learn."
+            log.warning(message, self.title, int(targets[0]))
+        if not self.has_val_split:
+            rest, drawn = self.stratified_split(targets, self.val_size)
+            splits["val"] = tuple(values[drawn] for values in splits["train"])
+            splits["train"] = tuple(values[rest] for values in splits["train"])
+        elif self.val_size:
+            raise ValueError(f"val_size={self.val_size} does not go with own validation samples; use val_size=0")
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        splits = {"train": train, "val": val, "test": test}
-        self.splits = {name: tuple(values.to(device) for values in samples) for name, samples in splits.items()}
+        self.splits = {name: tuple(values.to(device) for values in splits[name]) for name in ("train", "val", "test")}
 
     def check_model(self) -> None:
         """Raises a ValueError if the model of the run cannot read these samples."""
@@ -143,16 +127,13 @@ class BaseDataModule(L.LightningDataModule):
             )
 
     def stratified_split(self, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """Splits off `size` samples, drawn with a fixed seed and in proportion to the classes.
+        """Draws `size` samples in proportion to the classes, the same in every run, whatever its seed.
 
-        Returns:
-            The indices of the remaining samples, and those of the drawn ones.
+        Returns the indices of the others, and of the drawn ones.
         """
         if size >= len(targets):
-            raise ValueError(
-                f"val_size={size} leaves nothing of the {len(targets)} samples to train on; use a smaller val_size"
-            )
-        order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(SPLIT_SEED))
+            raise ValueError(f"val_size={size} leaves nothing of the {len(targets)} samples to train on; reduce it")
+        order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(0))
         if self.task == "classification":
             order = order[targets[order].argsort(stable=True)]
         is_drawn = torch.zeros(len(targets), dtype=torch.bool)
@@ -189,12 +170,13 @@ class BaseDataModule(L.LightningDataModule):
                 f"batch_size={self.batch_size} is more than the {num_samples} training samples of {self.title}; "
                 f"use batch_size={num_samples} or less"
             )
-        loader = ShuffledLoader(self.training_samples, num_samples, self.batch_size, self.seed, rank, world_size)
+        loader = ShuffledLoader(
+            self.training_samples, num_samples, self.batch_size, self.seed, rank, world_size, self.trainer
+        )
         if self.trainer and self.trainer.overfit_batches:  # type: ignore[attr-defined]
             samples = self.training_samples(0)  # every epoch repeats the batches of the first
             order = loader.order()[rank::world_size].to(samples[0].device)
             return TensorLoader(tuple(values[order] for values in samples), self.batch_size // world_size)
-        loader.trainer = self.trainer
         return loader
 
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
@@ -208,19 +190,11 @@ class BaseDataModule(L.LightningDataModule):
         return DataLoader(TensorDataset(*self.splits["test"]), batch_size=self.batch_size)
 
     def evaluation_loader(self, split: str) -> TensorLoader:
-        """Loads each sample of a split once, in order. With several devices, each takes every n-th sample.
-
-        Raises:
-            ValueError: If there are fewer samples than devices.
-        """
+        """Loads each sample of a split once, in order. With several devices, each takes every n-th sample."""
         rank, world_size = self.rank_and_world_size()
         samples = self.splits[split]
-        num_samples = len(samples[1])
-        if num_samples < world_size:  # a device without samples would make the others wait forever
-            raise ValueError(
-                f"the {num_samples} {split} samples of {self.title} cannot be shared among {world_size} devices; "
-                f"use devices={num_samples} of the trainer"
-            )
+        if len(samples[1]) < world_size:  # a device without samples would make the others wait forever
+            raise ValueError(f"{world_size} devices cannot share the {len(samples[1])} samples of the {split} split")
         batch_size = max(1, self.batch_size // world_size)
         return TensorLoader(tuple(values[rank::world_size] for values in samples), batch_size)
 
@@ -228,36 +202,26 @@ class BaseDataModule(L.LightningDataModule):
         if not self.num_draws or not self.trainer or not self.trainer.training:
             return batch
         inputs, *others = batch
-        draws = self.draws(len(inputs)).to(inputs.device)
-        return self.augment(inputs.float(), draws).to(inputs), *others  # back to the precision of the run
-
-    def draws(self, num_samples: int) -> Tensor:
-        """Random numbers for the samples of the next training batch: `(B, num_draws)`, uniform from 0 to 1."""
-        loop: Any = self.trainer.fit_loop  # type: ignore[union-attr]
+        loop: Any = self.trainer.fit_loop
         epoch, batch_idx = loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.ready
         random = np.random.default_rng([self.seed, epoch, batch_idx + 1])  # with 0, it would repeat the order's numbers
         rank, world_size = self.rank_and_world_size()
-        draws = random.random((world_size, num_samples, self.num_draws), dtype=np.float32)
-        return torch.from_numpy(draws[rank])
+        draws = random.random((world_size, len(inputs), self.num_draws), dtype=np.float32)[rank]
+        augmented = self.augment(inputs.float(), torch.from_numpy(draws).to(inputs.device))
+        return augmented.to(inputs), *others  # back to the precision of the run
 
     def rank_and_world_size(self) -> tuple[int, int]:
         """The index of this process and the number of processes that train together."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def read_images(self, path: Path) -> tuple[Tensor, list[str]]:
-        """Reads an image, or the images of a folder, as inputs `(N, *input_shape)`. Also returns their file names.
+    def state_dict(self) -> dict[str, Any]:
+        """Values that a checkpoint keeps. They must be equal wherever it is loaded."""
+        return {}
 
-        Raises:
-            ValueError: If there is no image at this path, or samples of this data set are not images.
-        """
-        raise ValueError(f"{self.title} is not made of images, so it cannot read {path}; predict on its test samples")
-
-    def read_audio(self, path: Path) -> tuple[Tensor, Tensor, list[str]]:
-        """Reads a recording, or a folder of them: inputs `(N, *input_shape)`, their lengths `(N,)` and file names.
-
-        Raises:
-            ValueError: If there is no recording at this path, or samples of this data set are not recordings.
-        """
-        raise ValueError(
-            f"{self.title} is not made of recordings, so it cannot read {path}; predict on its test samples"
-        )
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuses a checkpoint of other data or of another split, whose training samples may be test samples here."""
+        for name, value in self.state_dict().items():
+            if (saved := state_dict[name]) != value:
+                is_option = name in inspect.signature(type(self)).parameters
+                hint = f"{name}={saved}" if is_option else "the data of the checkpoint"
+                raise ValueError(f"the checkpoint was made with {name}={saved}, not {name}={value}; use {hint}")

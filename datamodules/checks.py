@@ -1,7 +1,8 @@
-"""Checks of what `load` of a data module returns."""
+"""Checks of the options of a data module, and of what its `load` returns."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,20 @@ if TYPE_CHECKING:
     from datamodules.base import BaseDataModule
 
 IGNORE_INDEX = -100  # PyTorch's own: a target with this value counts neither in the loss nor in the accuracy
+
+
+def check_at_least(lowest: int, **options: float) -> None:
+    """Raises a ValueError if an option is too small."""
+    for name, value in options.items():
+        if value < lowest:
+            raise ValueError(f"{name}={value} is too small; use {name}={lowest} or more")
+
+
+def check_choice(choices: Iterable[str], **options: str) -> None:
+    """Raises a ValueError if an option is none of the choices."""
+    for name, value in options.items():
+        if value not in choices:
+            raise ValueError(f"{name}={value!r} must be one of {', '.join(choices)}")
 
 
 def check_samples(
@@ -31,53 +46,37 @@ def check_samples(
             f"{given} inputs of {inputs.dtype} and targets of {targets.dtype}; {data.task} takes inputs of "
             f"torch.float32, or torch.int64 for tokens, and targets of {target_dtype}: use .float() and .long()"
         )
-    if list(inputs.shape[1:]) != list(data.input_shape) or len(inputs) != len(targets):
+    shape = [len(targets), *data.input_shape]
+    if list(inputs.shape) != shape:
         raise ValueError(
             f"{given} inputs of shape {list(inputs.shape)} for {len(targets)} targets; "
-            f"input_shape={list(data.input_shape)} needs {[len(targets), *data.input_shape]}"
+            f"input_shape={list(data.input_shape)} needs {shape}"
         )
     if len(targets) == 0:
-        raise ValueError(f"{given} no {split} samples; give at least 1")
+        raise ValueError(f"{given} no samples for the {split} split; give at least 1")
     if (lengths is not None) != data.has_lengths:
         raise ValueError(f"{given} {'no ' * (lengths is None)}lengths, but has_lengths is {data.has_lengths}")
-    if lengths is not None and (lengths.dtype != torch.int64 or lengths.shape != (len(targets),)):
-        expected = f"torch.int64 of shape {[len(targets)]}"
-        raise ValueError(f"{given} lengths of {lengths.dtype} of shape {list(lengths.shape)}; give {expected}")
     if data.classes is not None and len(data.classes) != data.num_outputs:
-        raise ValueError(
-            f"{data.title} has {len(data.classes)} classes, not num_outputs={data.num_outputs}; name all classes"
-        )
-    for kind, values, is_right, expected in value_checks(data, inputs, targets, lengths):
-        if not is_right.all():
-            index = (~is_right).nonzero()[0].tolist()
-            raise ValueError(
-                f"{given} the {kind} {values[tuple(index)].item()} in {split} sample {index[0]}; "
-                f"{kind}s must be {expected}"
-            )
+        raise ValueError(f"{data.title} has {len(data.classes)} classes, not num_outputs={data.num_outputs}")
 
+    def check(kind: str, values: Tensor, is_right: Tensor, expected: str) -> None:
+        for index in (~is_right).nonzero()[:1].tolist():
+            value = values[tuple(index)].item()
+            place = f"sample {index[0]} of the {split} split"
+            raise ValueError(f"{given} the {kind} {value} in {place}; {kind}s must be {expected}")
 
-def value_checks(
-    data: BaseDataModule, inputs: Tensor, targets: Tensor, lengths: Tensor | None
-) -> list[tuple[str, Tensor, Tensor, str]]:
-    """The checks of single values: what they are called, the values, whether each is right, and what is expected."""
-    checks = [("input", inputs, inputs.isfinite(), "finite numbers")]
-    if data.num_tokens is not None:
-        checks = [("token", inputs, is_in(inputs, 0, data.num_tokens - 1), f"0 to {data.num_tokens - 1}")]
-    if data.task == "regression":
-        checks.append(("target", targets, targets.isfinite(), "finite numbers"))
+    if data.num_tokens is None:
+        check("input", inputs, inputs.isfinite(), "finite numbers")
     else:
-        is_label = is_in(targets, 0, data.num_outputs - 1) | (targets == IGNORE_INDEX)
-        checks.append(("label", targets, is_label, f"0 to {data.num_outputs - 1}"))
+        check("token", inputs, (inputs >= 0) & (inputs < data.num_tokens), f"0 to {data.num_tokens - 1}")
+    if data.task == "regression":
+        check("target", targets, targets.isfinite(), "finite numbers")
+    else:
+        is_label = (targets >= 0) & (targets < data.num_outputs) | (targets == IGNORE_INDEX)
+        check("label", targets, is_label, f"0 to {data.num_outputs - 1}")
     if lengths is not None:
         num_steps = data.input_shape[0]
-        checks.append(("length", lengths, is_in(lengths, 1, num_steps), f"1 to {num_steps}"))
+        check("length", lengths, (lengths >= 1) & (lengths <= num_steps), f"1 to {num_steps}")
         if data.task == "tagging":
-            is_behind = torch.arange(num_steps) >= lengths[:, None]
-            is_right = ~is_behind | (targets == IGNORE_INDEX)
-            checks.append(("label behind the end", targets, is_right, str(IGNORE_INDEX)))
-    return checks
-
-
-def is_in(values: Tensor, lowest: int, highest: int) -> Tensor:
-    """Whether each value is in this range."""
-    return (values >= lowest) & (values <= highest)
+            is_inside = torch.arange(num_steps) < lengths[:, None]
+            check("label behind the end", targets, is_inside | (targets == IGNORE_INDEX), str(IGNORE_INDEX))

@@ -16,7 +16,8 @@ from filelock import FileLock
 
 Content = TypeVar("Content")
 
-TIMEOUT = 15  # seconds without an answer after which the next mirror is tried
+TIMEOUT = 15  # seconds without an answer after which the next address is tried
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)  # raised for an archive
 
 
 def data_folder(data_dir: str | None) -> Path:
@@ -32,89 +33,72 @@ def fetch(url: str) -> bytes:
     return content
 
 
-def download(path: Path, url: str, sha256: str) -> None:
+def download(path: Path, dataset: str, urls: list[str], checksum: str) -> None:
     """Downloads a file or a folder if it is missing, and checks it. DATA_MIRROR of the environment is tried first.
 
-    It appears complete or not at all. A path that exists is not changed.
+    It appears complete or not at all. A path that exists is not changed. torchvision's download is not used: it has no
+    timeout, and it leaves partial files after an error.
 
     Args:
         path: Where the file or folder belongs.
-        url: Its address. If it ends with `.zip`, the path is a folder of this archive.
-        sha256: Of the file, or of the names and contents of all files in the folder, sorted by name.
+        dataset: Name of its folder in DATA_MIRROR.
+        urls: Its addresses, tried in this order. If they end with `.zip`, the path is a folder of this archive.
+        checksum: md5 or SHA-256, of the file, or of the names and contents of all files in the folder, sorted by name.
 
     Raises:
         ValueError: If it cannot be downloaded. The message says what to put where.
     """
-    if path.exists():
-        return
-    is_folder = url.endswith(".zip")
-    mirror = os.environ.get("DATA_MIRROR")
-    urls = [f"{mirror.rstrip('/')}/{path.parent.name}/{url.rpartition('/')[2]}", url] if mirror else [url]
-    reasons = []
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.parent / ".lock"):  # a second process waits here and then finds the file of the first
-            while not path.exists() and urls:
-                source = urls.pop(0)
-                try:
-                    content = fetch(source)
-                    files = unzip(content, path.name) if is_folder else {"": content}
-                except (OSError, HTTPException, ValueError) as error:  # network; closed early; not a URL
-                    reasons.append(f"{source}: {error}")
-                    continue
-                if (
-                    hashlib.sha256(b"".join(name.encode() + files[name] for name in sorted(files))).hexdigest()
-                    != sha256
-                ):
-                    reasons.append(f"{source} has the wrong content")
-                    continue
-                write(path, files)
-    except OSError as error:  # the folder is read-only, or the disk is full
-        reasons.append(f"{path.parent}: {error.strerror}")
-    if not path.exists():
-        what = f"the folder {path.name} of {url}" if is_folder else url
-        raise ValueError(f"{path} is missing and could not be downloaded: {'; '.join(reasons)}. Put {what} there")
+    name, mirror, reasons = urls[0].rpartition("/")[2], os.environ.get("DATA_MIRROR"), []
+    for url in [f"{mirror.rstrip('/')}/{dataset}/{name}", *urls] if mirror else urls:
+        if path.exists():
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.parent / ".lock"):  # a second process waits here and then finds the file of the first
+                if not path.exists():
+                    content = fetch(url)
+                    write(path, unzip(content, path.name) if name.endswith(".zip") else {"": content}, checksum)
+                return
+        except (OSError, HTTPException, ValueError, *DAMAGED) as error:  # also of the disk, or for what is not a URL
+            reasons.append(f"{url}: {error}")
+    what = f"the folder {path.name} of {urls[0]}" if name.endswith(".zip") else urls[0]
+    raise ValueError(f"{path} is missing and could not be downloaded: {'; '.join(reasons)}. Put {what} there")
 
 
 def unzip(content: bytes, folder: str) -> dict[str, bytes]:
-    """The files in a folder of a zip archive, by name. Empty if the content is not such an archive."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            paths = [Path(name) for name in archive.namelist() if not name.endswith("/")]
-            return {path.name: archive.read(path.as_posix()) for path in paths if path.parent.name == folder}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):  # damaged
-        return {}
+    """The files in a folder of a zip archive, by name."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        paths = [Path(name) for name in archive.namelist() if not name.endswith("/")]
+        return {path.name: archive.read(path.as_posix()) for path in paths if path.parent.name == folder}
 
 
-def write(path: Path, files: dict[str, bytes]) -> None:
-    """Writes a folder of files, or one file without a name, in one step."""
+def write(path: Path, files: dict[str, bytes], checksum: str) -> None:
+    """Checks and writes a folder of files, or one file without a name, in one step."""
+    content = b"".join(name.encode() + files[name] for name in sorted(files))
+    if hashlib.new("md5" if len(checksum) == 32 else "sha256", content).hexdigest() != checksum:
+        raise ValueError("wrong content")
     partial = path.with_name(f"{path.name}.part")
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was interrupted
-    for name, content in files.items():
+    for name, body in files.items():
         file = partial / name if name else partial
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(content)
+        file.write_bytes(body)
     partial.replace(path)
 
 
 def read_each(path: Path, read: Callable[[Path], Content], argument: str) -> tuple[list[Content], list[str]]:
     """Reads a file of the user, or each file of a folder in the order of their names. Also returns their names.
 
-    Files that cannot be used are left out, and a printed line names them.
-
-    Args:
-        path: A file or a folder.
-        read: Reads a file. Raises a ValueError with the fault of a file that cannot be used.
-        argument: Name of the path in error messages.
+    Files for which `read` raises a ValueError are left out, and a printed line names them.
 
     Raises:
-        ValueError: If there is no file that can be used.
+        ValueError: If there is no file that can be used. The message calls the path by the name of its argument.
     """
     path = path.expanduser()
-    paths = sorted(path.iterdir()) if path.is_dir() else [path]
-    files = [file for file in paths if not file.is_dir()]
     contents, names, left_out = [], [], []
-    for file in files:
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if file.is_dir():
+            continue
         try:
             contents.append(read(file))
             names.append(file.name)
@@ -123,10 +107,8 @@ def read_each(path: Path, read: Callable[[Path], Content], argument: str) -> tup
         except ValueError as error:
             left_out.append(f"{file.name} {error}")
     if not contents:
-        has_folders = len(files) < len(paths)
-        fault = ", ".join(left_out) or ("the folder holds only folders" if has_folders else "the folder is empty")
-        hint = "pass one of its folders, or a file" if has_folders else "pass another path"
-        raise ValueError(f"{argument}={path}: {fault}; {hint}")
+        fault = ", ".join(left_out) or "the folder has no files"
+        raise ValueError(f"{argument}={path}: {fault}; pass another file, or a folder of files")
     if left_out:
         print(f"Left out: {', '.join(left_out)}", flush=True)
     return contents, names

@@ -21,42 +21,28 @@ BLANK_CONTRAST = 0.1  # an image with less contrast is blank
 STROKE_BRIGHTNESS = 0.3  # lighter pixels belong to the digit, darker ones may be uneven paper
 MIN_INK = 0.18  # smallest mean of the pixels in the square around a digit; in MNIST it is 0.26 on average
 FINER = 4  # a thin pen is thickened in steps of 1/4 pixel
-UNSUPPORTED = (".avif", ".heic", ".heif", ".jxl", ".svg")  # images that Pillow cannot read, or only some releases
 
 
 def read_images(path: Path, box: int) -> tuple[Tensor, list[str]]:
     """Reads an image, or all images of a folder, as bytes `(N, 28, 28)`. Also returns the names of their files.
 
-    Args:
-        path: A file, or a folder. Files that cannot be used are left out.
-        box: Side, in pixels, of the square that a digit is fitted into.
-
-    Raises:
-        ValueError: If there is no image that can be used.
+    Digits are fitted into a square of `box` pixels. Files that cannot be used are left out. Without any image, it
+    raises a ValueError.
     """
     images, names = read_each(path, lambda file: read_image(file, box), "images")
     return torch.from_numpy(np.stack(images)), names
 
 
 def read_image(file: Path, box: int) -> np.ndarray:
-    """Reads an image as bytes `(28, 28)`.
-
-    Raises:
-        ValueError: If the file is not an image, or the image is blank.
-    """
+    """Reads an image as bytes `(28, 28)`. Raises a ValueError if it cannot be used."""
     try:
-        with Image.open(file) as image:
-            return fit(light_on_dark(image), box)
-    except UnidentifiedImageError:
-        is_unsupported = file.suffix.lower() in UNSUPPORTED
-        fault = "has a format that Pillow cannot read: convert it to PNG" if is_unsupported else "is not an image"
-        raise ValueError(fault) from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"cannot be read: {error}") from None
-
-
-class BlankError(ValueError):
-    """Nothing is drawn on an image."""
+        with Image.open(file) as opened:
+            image = fit(light_on_dark(opened), box)
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        raise ValueError("is not an image that Pillow can read: convert it to PNG") from None
+    if image is None:
+        raise ValueError("is blank")
+    return image
 
 
 def light_on_dark(image: Image.Image) -> np.ndarray:
@@ -80,15 +66,11 @@ def border_brightness(gray: np.ndarray) -> float:
     return float(np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
 
 
-def fit(gray: np.ndarray, box: int) -> np.ndarray:
-    """Scales a drawing to `box` pixels and centres it. Returns bytes `(28, 28)`.
-
-    Raises:
-        BlankError: If there is no contrast.
-    """
+def fit(gray: np.ndarray, box: int) -> np.ndarray | None:
+    """Scales a drawing to `box` pixels and centres it. Returns bytes `(28, 28)`, or None if there is no contrast."""
     background = border_brightness(gray)
     if gray.max() - background < BLANK_CONTRAST:
-        raise BlankError("is blank")
+        return None
     if not is_fitted(gray, background, box):
         gray = np.clip((gray - background) / (gray.max() - background), 0, 1)
         gray = centred(scaled(gray[bounding_box(gray > STROKE_BRIGHTNESS)], box), box)
@@ -101,17 +83,14 @@ def is_fitted(gray: np.ndarray, background: float, box: int) -> bool:
         return False
     extents = bounding_box(gray > BLANK_CONTRAST)
     length = max(extent.stop - extent.start for extent in extents)
-    if box == SIDE:
-        offsets = [(extent.start + extent.stop - SIDE) / 2 for extent in extents]
-    else:
-        offsets = [centre - MIDDLE for centre in ndimage.center_of_mass(gray)]
-    return bool(abs(length - box) <= 1 and max(map(abs, offsets)) <= 1)
+    centre = [(extent.start + extent.stop) / 2 for extent in extents] if box == SIDE else ndimage.center_of_mass(gray)
+    return bool(abs(length - box) <= 1 and np.abs(np.subtract(centre, MIDDLE)).max() <= 1)
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
     """The rows and columns of the smallest rectangle around the pixels of a mask."""
-    rows, columns = ndimage.find_objects(mask.astype(int))[0]
-    return rows, columns
+    (box,) = ndimage.find_objects(mask.astype(int))
+    return box
 
 
 def scaled(digit: np.ndarray, box: int) -> np.ndarray:

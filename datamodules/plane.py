@@ -5,6 +5,7 @@ Source: the data sets of TensorFlow Playground (Smilkov et al. 2017), written fr
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor
 
 from datamodules.base import BaseDataModule
+from datamodules.checks import check_at_least, check_choice
+from datamodules.csv_file import MOST_CLASSES, read_points
 from datamodules.loader import Samples
-from datamodules.points_file import MOST_CLASSES, read_file
 
 Points = np.ndarray  # (N, 2)
 Random = np.random.Generator
@@ -148,29 +150,26 @@ class Plane(BaseDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, val_size, seed)
-        if num_samples < 4:
-            raise ValueError(f"num_samples={num_samples} is too small; use num_samples=4 or more")
-        if noise < 0:
-            raise ValueError(f"noise={noise} is negative; use noise=0 or more")
-        if shape not in SHAPES and shape != "points":
-            raise ValueError(f"shape={shape!r} must be one of {', '.join(SHAPES)}, points")
+        check_at_least(4, num_samples=num_samples)
+        check_at_least(0, noise=noise)
+        check_choice([*SHAPES, "points"], shape=shape)
         if not features or list(features) != [name for name in FEATURES if name in features]:
             raise ValueError(f"features={list(features)} must be some of {', '.join(FEATURES)}, in this order")
-        most = MOST_CLASSES if shape in SEVERAL_CLASSES else 2
-        if not 2 <= num_classes <= most:
-            raise ValueError(
-                f"num_classes={num_classes} must be {'2' if most == 2 else f'2 to {most}'} with shape={shape}; "
-                f"{' and '.join(SEVERAL_CLASSES)} have up to {MOST_CLASSES} classes"
-            )
-        self.own_points = read_file(points_file, shape)
-        if self.own_points:
-            num_samples = len(self.own_points.points)
+        if not 2 <= num_classes <= (MOST_CLASSES if shape in SEVERAL_CLASSES else 2):
+            names = " and ".join(SEVERAL_CLASSES)
+            raise ValueError(f"num_classes={num_classes} must be 2, or up to {MOST_CLASSES} for shapes {names}")
+        if (shape == "points") != (points_file is not None):
+            raise ValueError(f"shape={shape} and points_file={points_file} do not go together; use both, or none")
+        self.task = "regression" if shape in REGRESSION else "classification"
+        self.own_points: tuple[Points, np.ndarray] | None = None
+        if points_file is not None:
+            points, targets, self.task = read_points(Path(points_file).expanduser(), f"points_file={points_file}")
+            self.own_points = points, targets
+            num_samples, num_classes = len(points), int(targets.max()) + 1
         num_train = int(num_samples * train_share)
         if not 0 < num_train < num_samples:
-            raise ValueError(
-                f"train_share={train_share} leaves {num_train} of {num_samples} points to train on; "
-                "use train_share between 0 and 1"
-            )
+            fault = f"gives {num_train} of {num_samples} points to train on"
+            raise ValueError(f"train_share={train_share} {fault}; use train_share between 0 and 1")
         self.shape = shape
         self.num_samples = num_samples
         self.noise = noise
@@ -179,31 +178,11 @@ class Plane(BaseDataModule):
         self.features = list(features)
         self.input_shape = [len(self.features)]
         self.points: dict[str, Tensor] = {}
-        if self.own_points:
-            self.task, num_classes = self.own_points.task, self.own_points.num_classes
-        else:
-            self.task = "regression" if shape in REGRESSION else "classification"
         self.num_outputs = 1 if self.task == "regression" else num_classes
 
     @property
     def title(self) -> str:
         return f"Plane-{self.shape}"
-
-    def draw(self) -> tuple[Samples, Samples]:
-        """The points `(N, 2)` and targets for training, and those for the test."""
-        random = np.random.default_rng(self.points_seed)
-        if self.own_points:
-            points, values = self.own_points.points, self.own_points.targets
-        else:
-            options = {"num_classes": self.num_outputs} if self.shape in SEVERAL_CLASSES else {}
-            points, values = SHAPES[self.shape](self.num_samples, self.noise, random, **options)
-        order = random.permutation(self.num_samples)
-        inputs = torch.from_numpy(points[order]).float()
-        targets = torch.from_numpy(values[order].astype(np.float32))[:, None]
-        if self.task == "classification":
-            targets = targets[:, 0].long()
-        cut = self.num_train
-        return (inputs[:cut], targets[:cut]), (inputs[cut:], targets[cut:])
 
     def features_of(self, points: Tensor) -> Tensor:
         """The inputs of the network for points of the plane: `(N, 2)` to `(N, F)`."""
@@ -211,13 +190,18 @@ class Plane(BaseDataModule):
         return torch.stack([FEATURES[name](x, y) for name in self.features], dim=1)
 
     def load(self) -> tuple[Samples, Samples]:
-        (train, train_targets), (test, test_targets) = self.draw()
-        return (self.features_of(train), train_targets), (self.features_of(test), test_targets)
-
-    def setup(self, stage: str | None = None) -> None:
-        if self.splits:
-            return
-        super().setup(stage)
-        (points, targets), (test, _) = self.draw()
-        train, val = self.stratified_split(targets, self.val_size)  # as the base class splits the samples
-        self.points = {"train": points[train], "val": points[val], "test": test}
+        random = np.random.default_rng(self.points_seed)
+        if self.own_points:
+            points, values = self.own_points
+        else:
+            options = {"num_classes": self.num_outputs} if self.shape in SEVERAL_CLASSES else {}
+            points, values = SHAPES[self.shape](self.num_samples, self.noise, random, **options)
+        order = random.permutation(self.num_samples)
+        coordinates = torch.from_numpy(points[order]).float()
+        targets = torch.from_numpy(values[order].astype(np.float32))[:, None]
+        if self.task == "classification":
+            targets = targets[:, 0].long()
+        inputs, cut = self.features_of(coordinates), self.num_train
+        train, val = self.stratified_split(targets[:cut], self.val_size)  # as the base class splits the samples
+        self.points = {"train": coordinates[train], "val": coordinates[val], "test": coordinates[cut:]}
+        return (inputs[:cut], targets[:cut]), (inputs[cut:], targets[cut:])

@@ -8,10 +8,9 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from datamodules.base import BaseDataModule
+from datamodules.checks import check_choice
 from datamodules.loader import Samples
 from datamodules.mnist import MNIST
-
-PERMUTATION_SEED = 0  # the permuted order is the same in every run, whatever its seed
 
 # MNIST-1D: each digit is a stroke, given by its horizontal positions at 12 points from top to bottom
 TEMPLATES = np.array(
@@ -29,12 +28,8 @@ TEMPLATES = np.array(
     ]
 )
 NUM_SAMPLES, NUM_TRAIN = 5000, 4000
-GENERATOR_SEED = 42
 NUM_STEPS = 40  # length of a finished signal
-PADDING = (36, 60)  # smallest and largest number of zeros after the stroke
 LENGTH = 12 + 60  # length of a signal before it is shortened to `NUM_STEPS`
-SCALE, MAX_SHIFT, SHEAR = 0.4, 48, 0.75
-SMOOTH_NOISE, WHITE_NOISE = 0.25, 0.02
 
 
 class SequenceMNIST(MNIST):
@@ -44,14 +39,10 @@ class SequenceMNIST(MNIST):
         order: `rows` gives `[28, 28]`. `pixels` gives `[784, 1]`, row after row. `permuted` gives the pixels in one
             random order, the same for every digit, so that neighbouring pixels are far apart.
         mnist: Options of `MNIST`.
-
-    Raises:
-        ValueError: In the same cases as `MNIST`.
     """
 
     def __init__(self, order: Literal["rows", "pixels", "permuted"] = "rows", **mnist: Any) -> None:
-        if order not in ("rows", "pixels", "permuted"):
-            raise ValueError(f"order={order!r} must be one of rows, pixels, permuted")
+        check_choice(("rows", "pixels", "permuted"), order=order)
         super().__init__(**mnist)
         self.order = order
         self.input_shape = [28, 28] if order == "rows" else [784, 1]
@@ -71,20 +62,14 @@ class SequenceMNIST(MNIST):
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "order": self.order}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        if (order := state_dict["order"]) != self.order:
-            raise ValueError(f"the checkpoint was made with order={order}, not order={self.order}; use order={order}")
-
 
 def permutation() -> Tensor:
-    """The permuted order of the pixels: `(784,)`."""
-    return torch.randperm(784, generator=torch.Generator().manual_seed(PERMUTATION_SEED))
+    """The permuted order of the pixels, the same in every run, whatever its seed: `(784,)`."""
+    return torch.randperm(784, generator=torch.Generator().manual_seed(0))
 
 
 class MNIST1D(BaseDataModule):
-    """Ten kinds of strokes as 40 numbers, padded, shifted, sheared and noisy: small, and hard for networks without
-    structure.
+    """Ten kinds of strokes as 40 numbers, padded, shifted, sheared and noisy.
 
     The generator of Greydanus & Kobak 2024, "Scaling Down Deep Learning with MNIST-1D", with its settings and its seed:
     4,000 samples to train, 1,000 to test. Nothing is downloaded. Random numbers are drawn in the order of the authors'
@@ -95,23 +80,15 @@ class MNIST1D(BaseDataModule):
         batch_size: Samples per optimizer step, over all devices.
         val_size: Number of training samples held back for validation.
         seed: Seed of the order of samples. Set by `seed_everything`.
-
-    Raises:
-        ValueError: If an option is outside its range.
     """
 
     num_outputs = 10
     task = "classification"
 
     def __init__(
-        self,
-        form: Literal["vector", "steps"] = "vector",
-        batch_size: int = 100,
-        val_size: int = 500,
-        seed: int = 0,
+        self, form: Literal["vector", "steps"] = "vector", batch_size: int = 100, val_size: int = 500, seed: int = 0
     ) -> None:
-        if form not in ("vector", "steps"):
-            raise ValueError(f"form={form!r} must be one of vector, steps")
+        check_choice(("vector", "steps"), form=form)
         super().__init__(batch_size, val_size, seed)
         self.input_shape = [NUM_STEPS] if form == "vector" else [NUM_STEPS, 1]
 
@@ -124,7 +101,7 @@ class MNIST1D(BaseDataModule):
 
 def mnist1d() -> tuple[np.ndarray, np.ndarray]:
     """Generates all signals `(5000, 40)` and their labels `(5000,)`, in the published order."""
-    random = np.random.RandomState(GENERATOR_SEED)  # the authors' generator
+    random = np.random.RandomState(42)  # the authors' generator and seed
     strokes = (TEMPLATES - TEMPLATES.mean(1, keepdims=True)) / TEMPLATES.std(1, keepdims=True)
     strokes = (strokes - strokes[:, :1]) / 6
     labels = np.repeat(np.arange(10), NUM_SAMPLES // 10)
@@ -136,14 +113,13 @@ def mnist1d() -> tuple[np.ndarray, np.ndarray]:
 
 def transform(stroke: np.ndarray, random: np.random.RandomState) -> np.ndarray:
     """Pads, scales, shifts and shears a stroke and adds noise: `(12,)` to `(40,)`."""
-    shortest, longest = PADDING
-    zeros = np.zeros(shortest + int(random.rand() * (longest - shortest + 1)))
+    zeros = np.zeros(36 + int(random.rand() * 25))  # 36 to 60
     signal = interpolate(np.concatenate([stroke + 1e-8, zeros]), LENGTH)  # only padding is exactly 0
-    signal = signal * (1 + SCALE * (random.rand() - 0.5))
-    signal = np.roll(signal, random.choice(MAX_SHIFT))
-    noise = gaussian_filter(SMOOTH_NOISE * random.randn(LENGTH), 2)
-    signal = np.where(signal != 0, signal, noise) + WHITE_NOISE * random.randn(LENGTH)
-    signal = signal - SHEAR * (random.rand() - 0.5) * np.linspace(-0.5, 0.5, LENGTH)
+    signal = signal * (1 + 0.4 * (random.rand() - 0.5))
+    signal = np.roll(signal, random.choice(48))
+    noise = gaussian_filter(0.25 * random.randn(LENGTH), 2)
+    signal = np.where(signal != 0, signal, noise) + 0.02 * random.randn(LENGTH)
+    signal = signal - 0.75 * (random.rand() - 0.5) * np.linspace(-0.5, 0.5, LENGTH)
     return interpolate(signal, NUM_STEPS)
 
 

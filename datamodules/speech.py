@@ -9,12 +9,13 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from datamodules.audio import read_audio, read_recording
+from datamodules.audio import HOP, NUM_BANDS, RATE, WINDOW, log_mel, read_recording
 from datamodules.base import BaseDataModule
-from datamodules.files import data_folder, download
+from datamodules.checks import check_choice
+from datamodules.files import data_folder, download, read_each
 from datamodules.loader import Samples
-from datamodules.log_mel import HOP, NUM_BANDS, RATE, WINDOW, log_mel
 
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
 SHA256 = "45a9b976ba3397a2fd5c70a9f2e43c34f442a3a6be47392ecfc41174b678f37e"  # see `download`
@@ -37,9 +38,9 @@ class SpokenDigits(BaseDataModule):
     Recordings 0 to 4 of each speaker and digit are the official test set. Recordings 5 to 9 validate.
 
     Args:
-        data_dir: Folder of the data. The recordings are in its subfolder `free-spoken-digit-dataset/recordings`, which
-            is downloaded if it is missing (16 MB). You can add your own as `{digit}_{speaker}_{index}.wav`. By default,
-            the folder is the environment's DATA_DIR, or else `data` in the working directory.
+        data_dir: Folder of the data, by default the environment's DATA_DIR, or else `data`. The recordings are in its
+            subfolder `free-spoken-digit-dataset/recordings`, which is downloaded if it is missing (16 MB). You can add
+            your own as `{digit}_{speaker}_{index}.wav`.
         test_speaker: One of the six speakers, whose recordings are then the test set. The network neither trains nor
             validates on this voice. The constants of the normalisation come from all six voices. None uses the
             official test set, which has all voices.
@@ -57,15 +58,11 @@ class SpokenDigits(BaseDataModule):
     has_lengths = True
 
     def __init__(
-        self,
-        data_dir: str | None = None,
-        test_speaker: Speaker | None = None,
-        batch_size: int = 64,
-        seed: int = 0,
+        self, data_dir: str | None = None, test_speaker: Speaker | None = None, batch_size: int = 64, seed: int = 0
     ) -> None:
         super().__init__(batch_size, seed=seed)
-        if test_speaker not in (None, *get_args(Speaker)):
-            raise ValueError(f"test_speaker={test_speaker!r} must be one of {', '.join(get_args(Speaker))}")
+        if test_speaker is not None:
+            check_choice(get_args(Speaker), test_speaker=test_speaker)
         self.test_speaker = test_speaker
         self.input_shape = [NUM_FRAMES, NUM_BANDS]
         self.folder = data_folder(data_dir) / "free-spoken-digit-dataset" / "recordings"
@@ -78,7 +75,7 @@ class SpokenDigits(BaseDataModule):
 
     def prepare_data(self) -> None:
         """Downloads the recordings if their folder is missing. Called once per machine."""
-        download(self.folder, URL, SHA256)
+        download(self.folder, "free-spoken-digit-dataset", [URL], SHA256)
 
     def load(self) -> tuple[Samples, ...]:
         files = sorted(self.folder.glob("*.wav"))
@@ -96,28 +93,22 @@ class SpokenDigits(BaseDataModule):
             except ValueError as error:
                 raise ValueError(f"{file} {error}; replace or remove it") from error
             digits.append(int(digit))
-            splits.append(self.split_of(speaker, int(index)))
+            is_test = int(index) in TEST if self.test_speaker is None else speaker == self.test_speaker
+            splits.append("test" if is_test else "val" if int(index) in VALIDATION else "train")
         inputs, lengths = self.to_inputs(signals)
         samples = inputs, torch.tensor(digits), lengths
         chosen = [torch.tensor([split == name for split in splits]) for name in ("train", "val", "test")]
         return tuple(tuple(values[indices] for values in samples) for indices in chosen)
 
-    def split_of(self, speaker: str, index: int) -> str:
-        """The split of a recording."""
-        is_test = index in TEST if self.test_speaker is None else speaker == self.test_speaker
-        return "test" if is_test else "val" if index in VALIDATION else "train"
-
     def to_inputs(self, signals: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Converts signals `(N,)` to network inputs `(B, 64, 40)` and their lengths `(B,)`."""
         frames = [(log_mel(signal)[:NUM_FRAMES] - MEAN) / STD for signal in signals]
         lengths = torch.tensor([len(one) for one in frames])
-        inputs = torch.zeros(len(frames), *self.input_shape)
-        for sample, one in zip(inputs, frames, strict=True):
-            sample[: len(one)] = one
-        return inputs, lengths
+        return torch.stack([F.pad(one, (0, 0, 0, NUM_FRAMES - len(one))) for one in frames]), lengths
 
     def read_audio(self, path: Path) -> tuple[Tensor, Tensor, list[str]]:
-        signals, names = read_audio(path)
+        """Reads a recording, or a folder of them: inputs `(N, *input_shape)`, their lengths `(N,)` and file names."""
+        signals, names = read_each(path, read_recording, "audio")
         longest = WINDOW + (NUM_FRAMES - 1) * HOP
         cut = [name for name, signal in zip(names, signals, strict=True) if len(signal) > longest]
         if cut:
@@ -126,11 +117,3 @@ class SpokenDigits(BaseDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         return {"test_speaker": self.test_speaker}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint of another split, whose training samples are test samples here."""
-        if (speaker := state_dict["test_speaker"]) != self.test_speaker:
-            raise ValueError(
-                f"the checkpoint was made with test_speaker={speaker}, not test_speaker={self.test_speaker}; "
-                f"use test_speaker={speaker}"
-            )

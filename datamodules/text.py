@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from datamodules.base import BaseDataModule
-from datamodules.checks import IGNORE_INDEX
+from datamodules.checks import IGNORE_INDEX, check_at_least
 from datamodules.files import data_folder, download
 from datamodules.loader import Samples
 
@@ -37,9 +37,8 @@ class Text(BaseDataModule):
 
     Args:
         file: A text file in UTF-8. None reads Tiny Shakespeare, 1.1 million characters.
-        data_dir: Folder of the data. Tiny Shakespeare is its file `tinyshakespeare/input.txt`, which is downloaded if
-            it is missing. By default, the folder is the environment's DATA_DIR, or else `data` in the working
-            directory. Not used with `file`.
+        data_dir: Folder of the data, by default the environment's DATA_DIR, or else `data`. Tiny Shakespeare is its
+            file `tinyshakespeare/input.txt`, which is downloaded if it is missing. Not used with `file`.
         sequence_length: T, the number of characters in a window.
         val_fraction: Fraction of the text that validates.
         batch_size: Windows per optimizer step, over all devices.
@@ -50,6 +49,7 @@ class Text(BaseDataModule):
     """
 
     task = "tagging"
+    score = "loss"  # the usual score of text; the accuracy changes little
     num_tokens = num_outputs = 256
     has_val_split = True
 
@@ -63,42 +63,29 @@ class Text(BaseDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, seed=seed)
-        if sequence_length < 1:
-            raise ValueError(f"sequence_length={sequence_length} is too small; use sequence_length=1 or more")
+        check_at_least(1, sequence_length=sequence_length)
         if not 0 < val_fraction < 1 - TEST_FRACTION:
             raise ValueError(f"val_fraction={val_fraction} must be between 0 and {1 - TEST_FRACTION}")
         self.file = file
         self.path = Path(file).expanduser() if file else data_folder(data_dir) / "tinyshakespeare" / "input.txt"
-        self.sequence_length = sequence_length
-        self.val_fraction = val_fraction
+        self.sequence_length, self.val_fraction = sequence_length, val_fraction
         self.input_shape = [sequence_length]
 
     @property
     def title(self) -> str:
         return self.path.name if self.file else "Tiny Shakespeare"
 
-    @property
-    def monitor(self) -> str:
-        return "val/loss"  # the usual score of text; the accuracy changes little
-
-    @property
-    def monitor_mode(self) -> str:
-        return "min"
-
     def prepare_data(self) -> None:
         """Downloads Tiny Shakespeare if it is missing. Called once per machine."""
         if not self.file:
-            download(self.path, URL, SHA256)
+            download(self.path, "tinyshakespeare", [URL], SHA256)
 
     def check_model(self) -> None:
         super().check_model()
         model: Any = self.trainer and self.trainer.lightning_module
         if not getattr(model, "is_causal", True):
-            option = "causal=False" if "causal" in model.hparams else "bidirectional=True"
-            raise ValueError(
-                f"{type(model).__name__} with {option} sees the next character, which it should predict; "
-                f"use {'causal=True' if option == 'causal=False' else 'bidirectional=False'}"
-            )
+            option = "causal=True" if "causal" in model.hparams else "bidirectional=False"
+            raise ValueError(f"{type(model).__name__} sees the next character, which it should predict; use {option}")
 
     def load(self) -> tuple[Samples, ...]:
         text = self.read()
@@ -119,15 +106,10 @@ class Text(BaseDataModule):
         try:
             content = self.path.read_bytes()
             content.decode()
-        except OSError as error:
-            raise ValueError(
-                f"file={self.path} cannot be read: {error.strerror}; use the path of a text file"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"file={self.path} is not text in UTF-8; save it in UTF-8, or use another file") from error
-        if not content:
-            raise ValueError(f"file={self.path} is empty; use a longer text")
-        return torch.frombuffer(bytearray(content), dtype=torch.uint8).long()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+            raise ValueError(f"file={self.path} cannot be read: {reason}; use a text file in UTF-8") from error
+        return torch.from_numpy(np.frombuffer(content, np.uint8).astype(np.int64))
 
     def windows(self, text: Tensor, start: int) -> Samples:
         """As many whole windows as fit behind any start below `sequence_length`: inputs and targets `(N, T)`."""
@@ -150,14 +132,6 @@ class Text(BaseDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         return {"num_characters": self.num_characters}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint of another text, whose training part may be tested here."""
-        if (number := state_dict["num_characters"]) != self.num_characters:
-            raise ValueError(
-                f"the checkpoint was made with a text of {number} characters, and file={self.path} has "
-                f"{self.num_characters}; use the text of the checkpoint"
-            )
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text."""

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api.types import is_numeric_dtype
 from torch import Tensor
+from torch.nn import functional as F
 
 from datamodules.base import BaseDataModule
-from datamodules.csv_file import read_names, read_values
+from datamodules.checks import check_at_least
+from datamodules.csv_file import read_csv, to_numbers
 from datamodules.files import data_folder, download
 from datamodules.loader import Samples
 
@@ -44,8 +47,8 @@ class TimeSeries(BaseDataModule):
     Args:
         file: CSV file with a header, a row per time step, and numbers without gaps. A first column that is not numeric,
             such as the date, is left out. None uses ETTh1: 8,640 hours to train, 2,880 to validate, 2,880 to test.
-        data_dir: Folder with `ETT-small/ETTh1.csv`. A missing file is downloaded there. By default, the folder is the
-            environment's DATA_DIR, or else `data` in the working directory. Not used with `file`.
+        data_dir: Folder with `ETT-small/ETTh1.csv`, which is downloaded if it is missing. By default, the environment's
+            DATA_DIR, or else `data`. Not used with `file`.
         columns: Names of the input columns. None uses all columns.
         target: Name of the column to predict, one of `columns`. None predicts all columns.
         input_length: Number of time steps that the network reads.
@@ -61,6 +64,7 @@ class TimeSeries(BaseDataModule):
     Attributes:
         targets: Names of the columns to predict.
         series: Their values `(rows, targets)` in the units of the file, after `setup`.
+        last_inputs: Inputs `(samples_per_window, *input_shape)` of the forecast behind the last row, after `setup`.
         samples_per_window: Number of columns with `per_column`, otherwise 1. The samples of a window are adjacent.
 
     Raises:
@@ -85,19 +89,15 @@ class TimeSeries(BaseDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, 0, seed)
-        for name, value in (("input_length", input_length), ("horizon", horizon)):
-            if value < 1:
-                raise ValueError(f"{name}={value} is too small; use {name}=1 or more")
+        check_at_least(1, input_length=input_length, horizon=horizon)
         if rows is not None and (len(rows) != 3 or min(rows) < 1):
             raise ValueError(f"rows={rows} must be three numbers of rows, to train, validate and test on")
         self.file = file
         self.path = Path(file).expanduser() if file else data_folder(data_dir) / "ETT-small" / "ETTh1.csv"
-        names = read_names(self.path) if file else COLUMNS
-        if columns is not None and (not columns or len(set(columns)) < len(columns)):
-            raise ValueError(f"columns={columns} must be different names, at least one")
+        names = self.names_in_file() if file else COLUMNS
         self.columns = names if columns is None else list(columns)
-        if wrong := [name for name in self.columns if name not in names]:
-            raise ValueError(f"columns={columns} must be some of {', '.join(names)}, not {wrong[0]}")
+        if not self.columns or not set(self.columns) <= set(names) or len(set(self.columns)) < len(self.columns):
+            raise ValueError(f"columns={columns} must be different names, some of {', '.join(names)}")
         if target is not None and target not in self.columns:
             raise ValueError(f"target={target} must be one of the columns {', '.join(self.columns)}")
         if per_column and target is not None and len(self.columns) > 1:
@@ -111,6 +111,14 @@ class TimeSeries(BaseDataModule):
         self.samples_per_window = len(self.columns) if per_column else 1
         self.input_shape = [input_length, 1 if per_column else len(self.columns)]
         self.num_outputs = horizon if per_column else horizon * len(self.targets)
+
+    def names_in_file(self) -> list[str]:
+        """The names of the columns, without a first column that is not numeric."""
+        table = read_csv(self.path, f"file={self.path}", num_rows=1)
+        names = list(table.columns)[not is_numeric_dtype(table.dtypes.iloc[0]) :]
+        if not names:
+            raise ValueError(f"file={self.path} has no column of numbers; write columns separated by commas")
+        return names
 
     @property
     def title(self) -> str:
@@ -128,32 +136,31 @@ class TimeSeries(BaseDataModule):
     def prepare_data(self) -> None:
         """Downloads ETTh1 if it is missing in `data_dir`. Called once per machine."""
         if self.file is None:
-            download(self.path, URL, SHA256)
+            download(self.path, "ETT-small", [URL], SHA256)
 
     def load(self) -> tuple[Samples, ...]:
-        values = read_values(self.path, self.columns)
+        table = read_csv(self.path, f"file={self.path}")[self.columns]
+        advice = "a number; write one, or leave the column out with columns"
+        values = to_numbers(table, f"file={self.path}", advice)
         self.sizes = num_train, num_val, num_test = self.split_sizes(len(values))
         self.mean, self.std = values[:num_train].mean(0), values[:num_train].std(0)
         self.std[np.ptp(values[:num_train], axis=0) == 0] = 1  # a constant column
         self.series = values[:, self.target_range]
-        self.last_rows = values[-self.input_length :]
         self.starts = {  # the first row of the first window
             "train": 0,
             "val": num_train - self.input_length,
             "test": num_train + num_val - self.input_length,
+            "forecast": len(values) - self.input_length,
         }
         scaled = torch.from_numpy((values - self.mean) / self.std).float()
-        ends = np.cumsum([num_train, num_val, num_test])
-        return tuple(
-            self.windows(scaled[start:end]) for start, end in zip(self.starts.values(), ends.tolist(), strict=True)
-        )
+        scaled = F.pad(scaled, (0, 0, 0, self.horizon))  # rows that are not known, behind the last inputs
+        ends = num_train, num_train + num_val, num_train + num_val + num_test, len(scaled)
+        *splits, last = (self.windows(scaled[start:end]) for start, end in zip(self.starts.values(), ends, strict=True))
+        self.last_inputs = last[0]
+        return tuple(splits)
 
     def split_sizes(self, num_rows: int) -> list[int]:
-        """The number of rows to train, validate and test on, for a file with so many rows.
-
-        Raises:
-            ValueError: If there are too few for a window in each split.
-        """
+        """The number of rows to train, validate and test on. Raises a ValueError if they do not fit."""
         if self.rows is not None or self.file is None:
             sizes = self.rows or ROWS
         else:
@@ -170,10 +177,7 @@ class TimeSeries(BaseDataModule):
         return sizes
 
     def windows(self, series: Tensor) -> Samples:
-        """All windows of scaled rows `(R, D)`: inputs `(N, *input_shape)` and targets `(N, num_outputs)`.
-
-        They are views of the rows. With `relative`, they are copies.
-        """
+        """All windows of scaled rows `(R, D)`: inputs `(N, *input_shape)` and targets `(N, num_outputs)`."""
         windows = series.unfold(0, self.input_length + self.horizon, 1)  # (N, D, T)
         targets = self.target_range
         if self.per_column:
@@ -186,15 +190,12 @@ class TimeSeries(BaseDataModule):
         return inputs, future.flatten(1)
 
     def unscaled(self, outputs: np.ndarray, split: str, windows: np.ndarray) -> np.ndarray:
-        """Outputs or targets in the units of the file.
+        """Outputs or targets `(N, num_outputs)` of W windows in the units of the file: `(W, horizon, targets)`.
 
         Args:
-            outputs: `(N, num_outputs)`, for all samples of these windows.
-            split: `train`, `val` or `test`.
-            windows: Indices of the W windows.
-
-        Returns:
-            Values `(W, horizon, targets)`.
+            outputs: For all samples of these windows.
+            split: `train`, `val`, `test`, or `forecast` for the only window of `last_inputs`.
+            windows: Their indices `(W,)`.
         """
         if self.per_column:
             values = outputs.reshape(len(windows), -1, self.horizon).swapaxes(1, 2)
@@ -207,28 +208,15 @@ class TimeSeries(BaseDataModule):
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.sizes}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint of another split, with another scaling and with other rows to test on."""
-        if (rows := list(state_dict["rows"])) != list(self.sizes):
-            raise ValueError(f"the checkpoint was made with rows={rows}, not rows={list(self.sizes)}; use rows={rows}")
-
     def window(self, split: str, index: int) -> np.ndarray:
         """The rows of a window in the units of the file: `(input_length + horizon, targets)`."""
         start = self.starts[split] + index
         return self.series[start : start + self.input_length + self.horizon]
 
-    def last_inputs(self) -> Tensor:
-        """The inputs `(samples_per_window, *input_shape)` of the forecast behind the last row of the file."""
-        scaled = torch.from_numpy((self.last_rows - self.mean) / self.std).float()
-        inputs = scaled.T[..., None] if self.per_column else scaled[None]
-        return inputs - inputs[:, -1:] if self.relative else inputs
-
     def forecast(self, outputs: np.ndarray) -> pd.DataFrame:
         """The outputs for `last_inputs` as a table in the units of the file, with a row per step."""
-        scaled = outputs.reshape(-1, self.horizon).T if self.per_column else outputs.reshape(self.horizon, -1)
-        offset = self.series[-1] if self.relative else self.mean[self.target_range]
-        table = pd.DataFrame(scaled * self.std[self.target_range] + offset, columns=self.targets)
-        return table.set_axis(range(1, self.horizon + 1)).rename_axis("step")
+        (values,) = self.unscaled(outputs, "forecast", np.array([0]))
+        return pd.DataFrame(values, pd.RangeIndex(1, self.horizon + 1, name="step"), self.targets)
 
     def to_table(self, outputs: np.ndarray) -> pd.DataFrame:
         """Outputs or targets `(N, num_outputs)` of all test samples as a table in the units of the file.

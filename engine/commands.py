@@ -154,7 +154,7 @@ def predict(cli: CLI, **arguments: Any) -> None:
         if not Path(value).expanduser().exists():
             raise ValueError(f"there is no {name}={value}; type the path of {purpose}")
         if not hasattr(cli.datamodule, f"read_{name}"):
-            raise ValueError(f"{report.data_title(cli.datamodule)} has no read_{name}; leave out --{name}")
+            raise ValueError(f"{report.data_title(cli.datamodule)} cannot read {name}={value}; leave it out")
         inputs, *lengths, files = getattr(cli.datamodule, f"read_{name}")(Path(value))
         unknown = torch.full((len(inputs),), IGNORE_INDEX)
         arguments["datamodule"] = None
@@ -171,7 +171,7 @@ def predict(cli: CLI, **arguments: Any) -> None:
     trainer.predict(**arguments, return_predictions=False)
     if isinstance(cli.datamodule, TimeSeries):
         with evaluation_mode(cli.model):
-            outputs = cli.model(cli.datamodule.last_inputs().to(cli.model.device)).float().cpu().numpy()
+            outputs = cli.model(cli.datamodule.last_inputs.to(cli.model.device)).float().cpu().numpy()
         table = cli.datamodule.forecast(outputs)
         table.to_csv(folder / "forecast.csv", float_format="%.6g")
         print(f"\nAfter the last row of the file:\n{table}\n\nThe forecast is in {folder / 'forecast.csv'}", flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from datamodules import MNIST, SpokenDigits, Text, TimeSeries
-from datamodules.mnist_files import FILES, missing_files, read_file
+from datamodules.mnist import FILES
 from engine.fast_loop import TESTED, fingerprint
 from engine.paths import RUNS
 
@@ -60,14 +60,11 @@ def gpu(problems: list[str]) -> str:
 
 def files(data: MNIST, problems: list[str]) -> str:
     """Where the files of a data set are, or what happens without them."""
-    missing = missing_files(data.raw)
-    if len(missing) == len(FILES):
-        return f"not in {data.raw}; the first run downloads it"
-    if missing:
-        return f"{len(missing)} of {len(FILES)} files are missing in {data.raw}; the next run downloads them"
+    if missing := data.missing_files():
+        return f"{len(missing)} of {len(FILES)} files are not in {data.raw}; the first run downloads them"
     try:
         for name in FILES:
-            read_file(data.raw, data.variant, name)
+            data.read(name)
     except ValueError as error:
         problems.append(str(error))
         return f"damaged in {data.raw}"

@@ -55,18 +55,13 @@ def next_commands(cli: Any) -> str:
     predict = f"python train.py predict --ckpt_path {checkpoint}"
     if isinstance(cli.datamodule, Text) and isinstance(cli.model, BaseModel):
         commands[f"{predict} --prompt TEXT"] = "continue a text"
-    elif reads_own(cli.datamodule, "read_images"):
+    elif hasattr(cli.datamodule, "read_images"):
         commands[f"{predict} --images PATH"] = "predict your own images"
-    elif reads_own(cli.datamodule, "read_audio"):
+    elif hasattr(cli.datamodule, "read_audio"):
         commands[f"{predict} --audio PATH"] = "predict your own recordings"
     else:
         commands[predict] = "predict"
     return "\nNext:\n" + "".join(f"  {command}\n      # {purpose}\n" for command, purpose in commands.items())
-
-
-def reads_own(data: L.LightningDataModule, method: str) -> bool:
-    """Whether the data module reads files of the user with this method."""
-    return getattr(type(data), method, None) not in (None, getattr(BaseDataModule, method))
 
 
 def describe(cli: Any) -> Row:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import datamodules
 import models
 from callbacks.parts import by_unit, evenly_spaced, recorded, stages
-from datamodules.images import SIDE, BlankError, fit
+from datamodules.images import SIDE, fit
 from engine.checkpoints import read_checkpoint
 from playground.frame import to_bytes
 
@@ -63,9 +63,8 @@ class DigitReader:
         """
         drawing = np.frombuffer(pixels, dtype=np.uint8).reshape(DRAWING_SIDE, DRAWING_SIDE) / 255
         probabilities, gradient, described = torch.zeros(self.data.num_outputs), torch.zeros(SIDE, SIDE), []
-        try:
-            image = fit(drawing, self.data.variant.box)
-        except BlankError:
+        image = fit(drawing, self.data.variant.box)
+        if image is None:
             image = np.zeros((SIDE, SIDE), dtype=np.uint8)
         else:
             logits, gradient, outputs = self.respond(torch.from_numpy(image).float())

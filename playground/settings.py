@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, fields
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -10,7 +11,7 @@ import numpy as np
 
 import models
 from datamodules import Plane
-from datamodules.points_file import MOST_CLASSES, read_points
+from datamodules.csv_file import MOST_CLASSES, read_points
 from models import BaseModel
 
 MAX_LAYERS, MAX_UNITS, MAX_POINTS, MAX_EPOCHS = 50, 16, 2000, 20_000
@@ -102,7 +103,7 @@ class Settings:
         if self.points is not None:
             if not 4 <= len(self.points) <= MAX_POINTS:
                 raise ValueError(f"there are {len(self.points)} points; draw or upload 4 to {MAX_POINTS}")
-            read_points(self.points_csv())
+            read_points(StringIO(self.points_csv()))
 
     def networks(self) -> list[tuple[str, list[int]]]:
         """The kind and the hidden layers of each network."""
@@ -159,6 +160,5 @@ def check_network(kind: str, layers: list[int]) -> None:
 
 def own_points(text: str) -> dict[str, Any]:
     """The settings `shape`, `points` and `points_task` for the text of a CSV file that `Plane` reads."""
-    own = read_points(text)
-    points = np.column_stack([own.points, own.targets]).tolist()
-    return {"shape": "points", "points": points, "points_task": own.task}
+    points, targets, task = read_points(StringIO(text))
+    return {"shape": "points", "points": np.column_stack([points, targets]).tolist(), "points_task": task}

@@ -8,7 +8,8 @@ import pytest
 import torch
 from scipy.io import wavfile
 
-from datamodules.audio import read_audio
+from datamodules.audio import read_recording
+from datamodules.files import read_each
 
 FORMATS = {
     "uint8": lambda signal: np.rint(128 + 100 * signal).astype(np.uint8),
@@ -17,6 +18,10 @@ FORMATS = {
     "float32": lambda signal: (0.3 * signal).astype(np.float32),
     "stereo": lambda signal: np.stack([20_000 * signal, 10_000 * signal], axis=1).astype(np.int16),
 }
+
+
+def read_audio(path: Path) -> tuple[list[torch.Tensor], list[str]]:
+    return read_each(path, read_recording, "audio")
 
 
 def sweep(rate: int) -> np.ndarray:
@@ -88,6 +93,6 @@ def test_path_without_recordings_is_refused(name: str, tmp_path: Path) -> None:
     else:
         path.write_text("words")
     with pytest.raises(
-        ValueError, match=f"audio={path}: (text.wav cannot be read: .*|the folder is empty); pass another"
+        ValueError, match=f"audio={path}: (text.wav cannot be read: .*|the folder has no files); pass another"
     ):
         read_audio(path)

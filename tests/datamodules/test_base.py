@@ -141,9 +141,9 @@ def test_samples_of_wrong_type_or_shape_are_refused(
 
 def test_regression_monitors_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = Numbers()
-    assert (numbers.monitor, numbers.monitor_mode) == ("val/acc", "max")
+    assert numbers.monitor == "val/acc"
     monkeypatch.setattr(Numbers, "task", "regression")
-    assert (numbers.monitor, numbers.monitor_mode) == ("val/loss", "min")
+    assert numbers.monitor == "val/loss"
 
 
 class Tokens(BaseDataModule):
@@ -214,18 +214,23 @@ def with_value(values: Tensor, sample: int, value: float) -> Tensor:
             with_value(INPUTS, 2, torch.nan),
             LABELS,
             "classification",
-            r"gave the input nan in training sample 2; .* finite",
+            r"gave the input nan in sample 2 of the train split; .* finite",
         ),
-        (with_value(INPUTS, 0, torch.inf), LABELS, "classification", r"gave the input inf in training sample 0"),
+        (
+            with_value(INPUTS, 0, torch.inf),
+            LABELS,
+            "classification",
+            r"gave the input inf in sample 0 of the train split",
+        ),
         (
             INPUTS,
             with_value(LABELS, 3, 3),
             "classification",
-            r"gave the label 3 in training sample 3; labels must be 0 to 2",
+            r"gave the label 3 in sample 3 of the train split; labels must be 0 to 2",
         ),
-        (INPUTS, with_value(LABELS, 1, -1), "classification", r"gave the label -1 in training sample 1"),
-        (INPUTS, with_value(VALUES, 1, torch.nan), "regression", r"gave the target nan in training sample 1"),
-        (INPUTS[:0], LABELS[:0], "classification", r"gave no training samples"),
+        (INPUTS, with_value(LABELS, 1, -1), "classification", r"gave the label -1 in sample 1 of the train split"),
+        (INPUTS, with_value(VALUES, 1, torch.nan), "regression", r"gave the target nan in sample 1 of the train split"),
+        (INPUTS[:0], LABELS[:0], "classification", r"gave no samples for the train split"),
     ],
 )
 def test_sample_with_an_invalid_value_is_named(inputs: Tensor, targets: Tensor, task: Any, message: str) -> None:
@@ -238,7 +243,7 @@ def test_empty_test_set_is_refused() -> None:
         def load(self) -> tuple[Samples, Samples]:
             return self.samples, (INPUTS[:0], LABELS[:0])
 
-    with pytest.raises(ValueError, match="gave no test samples"):
+    with pytest.raises(ValueError, match="gave no samples for the test split"):
         WithoutTest(INPUTS, LABELS, "classification").setup()
 
 
@@ -248,7 +253,7 @@ def test_ignored_label_is_accepted() -> None:
 
 def test_samples_of_one_class_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     Given(INPUTS, torch.ones_like(LABELS), "classification").setup()
-    assert "All 4 training samples of Given have the label 1" in caplog.text
+    assert "All training samples of Given have the label 1" in caplog.text
 
 
 def test_class_names_that_do_not_match_the_labels_are_refused() -> None:

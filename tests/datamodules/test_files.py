@@ -89,7 +89,7 @@ def test_folder_of_an_archive_is_downloaded_once(server: Server, tmp_path: Path)
     partial.mkdir(parents=True)
     (partial / "left.wav").write_bytes(b"by a process that was interrupted")
     for _ in range(2):
-        download(path, server.url("good/v1.zip"), SHA256)
+        download(path, "data", [server.url("good/v1.zip")], SHA256)
     assert contents(path) == FILES
     assert {one.name for one in path.parent.iterdir()} <= {"recordings", ".lock"}
     assert server.requests == ["/good/v1.zip"]
@@ -98,11 +98,12 @@ def test_folder_of_an_archive_is_downloaded_once(server: Server, tmp_path: Path)
 @pytest.mark.parametrize("fault", ["other", "less", "renamed", "text", "cut", "damaged", "missing"])
 def test_wrong_archive_leaves_no_folder(fault: str, server: Server, tmp_path: Path) -> None:
     path, url = tmp_path / "data" / "recordings", server.url(f"{fault}/v1.zip")
-    reason = "HTTP Error 404" if fault == "missing" else "has the wrong content"
+    reasons = {"missing": "HTTP Error 404", "text": "not a zip file", "cut": "not a zip file", "damaged": "Bad CRC-32"}
+    reason = reasons.get(fault, "wrong content")
     with pytest.raises(
         ValueError, match=f"{path} is missing and .*{reason}.* Put the folder recordings of {url} there"
     ):
-        download(path, url, SHA256)
+        download(path, "data", [url], SHA256)
     assert {one.name for one in path.parent.iterdir()} <= {".lock"}
 
 
@@ -110,7 +111,7 @@ def test_folder_of_the_user_is_not_changed(server: Server, tmp_path: Path) -> No
     path = tmp_path / "recordings"
     path.mkdir()
     (path / "mine.wav").write_bytes(b"mine")
-    download(path, server.url("good/v1.zip"), SHA256)
+    download(path, "data", [server.url("good/v1.zip")], SHA256)
     assert contents(path) == {"mine.wav": b"mine"}
     assert not server.requests
 
@@ -120,6 +121,6 @@ def test_mirror_of_the_environment_is_tried_first(
 ) -> None:
     monkeypatch.setenv("DATA_MIRROR", server.url("mirror/"))
     path = tmp_path / "data" / "recordings"
-    download(path, server.url("good/v1.zip"), SHA256)
+    download(path, "data", [server.url("good/v1.zip")], SHA256)
     assert server.requests == ["/mirror/data/v1.zip", "/good/v1.zip"]
     assert contents(path) == FILES

@@ -15,7 +15,7 @@ from tests.datamodules.test_time_series import numbers, set_up, write
 def test_forecast_continues_the_file(per_column: bool, relative: bool, tmp_path: Path) -> None:
     path = write(tmp_path, numbers())
     data = set_up(TimeSeries(path, input_length=5, horizon=2, per_column=per_column, relative=relative))
-    inputs = data.last_inputs()
+    inputs = data.last_inputs
     windows = data.splits["test"][0]
     assert inputs.shape == (data.samples_per_window, *data.input_shape)
     # the last test window ends two rows before the file

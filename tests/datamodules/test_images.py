@@ -102,9 +102,9 @@ def test_float_and_16_bit_images_are_scaled_by_their_range(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("photo.HEIC", b"\0\0\0\x18ftypheic", "photo.HEIC has a format that Pillow cannot read: convert it to PNG;"),
-        ("notes.png", b"text", "notes.png is not an image;"),
-        ("missing.png", None, "missing.png cannot be read: No such file or directory; pass another path"),
+        ("photo.HEIC", b"\0\0\0\x18ftypheic", "photo.HEIC is not an image that Pillow can read: convert it to PNG;"),
+        ("notes.png", b"text", "notes.png is not an image that"),
+        ("missing.png", None, "missing.png cannot be read: No such file or directory; pass another file"),
     ],
 )
 def test_file_that_cannot_be_used_is_named(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
@@ -127,13 +127,13 @@ def test_truncated_and_blank_images_are_left_out(tmp_path: Path, capsys: pytest.
 
 
 def test_folder_without_images_says_what_it_holds(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="the folder is empty; pass another path"):
+    with pytest.raises(ValueError, match="the folder has no files; pass another file, or a folder of files"):
         read_images(tmp_path, BOX)
     (tmp_path / "0").mkdir()
-    with pytest.raises(ValueError, match="the folder holds only folders; pass one of its folders, or a file"):
+    with pytest.raises(ValueError, match="the folder has no files; pass another file, or a folder of files"):
         read_images(tmp_path, BOX)
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"notes.txt is not an image; pass one of its folders, or a file"):
+    with pytest.raises(ValueError, match=r"notes.txt is not an image that Pillow can read"):
         read_images(tmp_path, BOX)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules.log_mel import FLOOR, log_mel
+from datamodules.audio import FLOOR, log_mel
 
 RATE, WINDOW, HOP, NUM_BANDS = 8000, 256, 128, 40
 

@@ -77,5 +77,5 @@ def test_training_samples_are_new_in_each_epoch_and_validation_samples_fixed(mak
 def test_size_outside_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match="num_samples=0 is too small"):
         AddingProblem(num_samples=0)
-    with pytest.raises(ValueError, match="num_steps=1 has no room for two marks"):
+    with pytest.raises(ValueError, match="num_steps=1 is too small; use num_steps=2 or more"):
         AddingProblem(num_steps=1)

@@ -1,4 +1,5 @@
 import math
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,14 @@ import pytest
 import torch
 
 from datamodules import Plane
+from datamodules.csv_file import read_points
 from datamodules.plane import FEATURES
-from datamodules.points_file import read_points
 
 SHAPES: list[Any] = ["circle", "xor", "gauss", "spiral", "plane", "bumps"]
 
 
 def all_points(shape: Any, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    train, test = Plane(shape, **options).load()
+    train, test = Plane(shape, val_size=0, **options).load()
     return torch.cat([train[0], test[0]]), torch.cat([train[1], test[1]])
 
 
@@ -102,12 +103,12 @@ def test_noise_changes_labels_and_not_points(shape: Any) -> None:
         ({"features": ["y", "x"]}, "in this order"),
         ({"features": ["x", "x"]}, "in this order"),
         ({"features": ["x", "z"]}, "must be some of"),
-        ({"num_classes": 3}, "num_classes=3 must be 2 with shape=circle; gauss and spiral have up to 6 classes"),
-        ({"shape": "plane", "num_classes": 3}, "num_classes=3 must be 2 with shape=plane"),
-        ({"shape": "spiral", "num_classes": 7}, "num_classes=7 must be 2 to 6 with shape=spiral"),
-        ({"shape": "gauss", "num_classes": 1}, "num_classes=1 must be 2 to 6 with shape=gauss"),
-        ({"shape": "points"}, "shape=points needs the points of a file; set points_file"),
-        ({"points_file": "own.csv"}, "points_file=own.csv cannot be used with shape=circle; use shape=points"),
+        ({"num_classes": 3}, "num_classes=3 must be 2, or up to 6 for shapes gauss and spiral"),
+        ({"shape": "plane", "num_classes": 3}, "num_classes=3 must be 2, or"),
+        ({"shape": "spiral", "num_classes": 7}, "num_classes=7 must be 2, or up to 6"),
+        ({"shape": "gauss", "num_classes": 1}, "num_classes=1 must be 2, or up to 6"),
+        ({"shape": "points"}, "shape=points and points_file=None do not go together; use both"),
+        ({"points_file": "own.csv"}, "shape=circle and points_file=own.csv do not go together"),
         ({"shape": "points", "points_file": "missing.csv"}, "points_file=missing.csv cannot be read: No such file"),
     ],
 )
@@ -193,35 +194,39 @@ def test_points_of_a_file_are_shuffled_and_split(tmp_path: Path) -> None:
     for name, (inputs, targets) in data.splits.items():
         assert torch.equal(targets, data.points[name][:, 0].long() % 3)
         assert torch.equal(inputs, data.points[name][:, :1])
-    other = Plane("points", points_file=str(path), points_seed=1)
-    assert not torch.equal(other.load()[1][0], Plane("points", points_file=str(path)).load()[1][0])
+    other = Plane("points", points_file=str(path), points_seed=1, train_share=0.75, val_size=5)
+    other.setup()
+    assert not torch.equal(other.points["test"], data.points["test"])
 
 
 def test_a_file_of_values_is_regression() -> None:
-    points = read_points(" x, y, value\r\n1,2,0.5\r\n\r\n-1e1, 2 ,-3\r\n")
-    assert points.points.tolist() == [[1, 2], [-10, 2]]
-    assert points.targets.tolist() == [0.5, -3]
-    assert (points.task, points.num_classes) == ("regression", 0)
+    points, targets, task = read_points(StringIO(" x, y, value\r\n1,2,0.5\r\n\r\n-1e1, 2 ,-3\r\n"))
+    assert points.tolist() == [[1, 2], [-10, 2]]
+    assert targets.tolist() == [0.5, -3]
+    assert task == "regression"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "own.csv, line 1: the header is ''; write x,y,class or x,y,value"),
-        ("x;y;class\n1;2;0", "line 1: the header is 'x;y;class'; write x,y,class or x,y,value"),
-        ("x,y,class\n1,2,0\n1,2", "line 3: '1,2' has 2 columns; write 3: x,y,class"),
-        ("x,y,class\n1,two,0\n1,2,1", "own.csv, line 2, column y: 'two' must be a number from -100 to 100"),
-        ("x,y,class\n1,2,0\n\n101,2,1", "line 4, column x: '101' must be a number from -100 to 100"),
-        ("x,y,value\n1,2,nan\n1,2,1", "line 2, column value: 'nan' must be a number from -100 to 100"),
-        ("x,y,value\n1,2,\n1,2,1", "line 2, column value: '' must be a number"),
-        ("x,y,class\n1,2,6\n1,2,1", "line 2, column class: '6' must be a whole number from 0 to 5"),
-        ("x,y,class\n1,2,0.5\n1,2,1", "column class: '0.5' must be a whole number from 0 to 5"),
+        ("", "own.csv cannot be read: No columns to parse from file; use a CSV file with a header"),
+        ("x;y;class\n1;2;0", "has ';' between its columns; save it with ','"),
+        ("a,b,class\n1,2,0", "own.csv: the header is 'a,b,class'; write x,y,class or x,y,value"),
+        ("1,2,0\n1,2,1", "own.csv begins with numbers; write a first line"),
+        ("x,y,class\n1,2,0\n1,2", "own.csv, row 2, column class: nan must be a whole number from 0 to 5"),
+        ("x,y,class\n1,2,0\n1,2,1,", "Expected 3 fields in line 3, saw 4"),
+        ("x,y,class\n1,2,0,\n1,2,1,", "has more values in its rows than names"),
+        ("x,y,class\n1,two,0\n1,2,1", "own.csv, row 1, column y: two must be a number from -100 to 100"),
+        ("x,y,class\n1,2,0\n\n101,2,1", "row 2, column x: 101 must be a number from -100 to 100"),
+        ("x,y,value\n1,2,nan\n1,2,1", "row 1, column value: nan must be a number from -100 to 100"),
+        ("x,y,value\n1,2,\n1,2,1", "row 1, column value: nan must be a number"),
+        ("x,y,class\n1,2,6\n1,2,1", "row 1, column class: 6 must be a whole number from 0 to 5"),
+        ("x,y,class\n1,2,0.5\n1,2,1", "column class: 0.5 must be a whole number from 0 to 5"),
         ("x,y,class\n1,2,0\n1,2,0", "every class is 0; write at least two classes, 0 and 1"),
         ("x,y,class\n1,2,0", "own.csv has fewer than 2 points"),
-        ("x,y,class\n" + 100_000 * "1,2,0\n", "own.csv has 100001 lines; use at most 100000"),
     ],
 )
 def test_a_file_with_a_mistake_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        read_points(text, "own.csv")
+        read_points(StringIO(text), "own.csv")
     assert "\n" not in str(caught.value)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.io import wavfile
 
-from datamodules import MNIST, SpokenDigits
-from datamodules.log_mel import log_mel
+from datamodules import SpokenDigits
+from datamodules.audio import log_mel
 from datamodules.speech import MEAN, STD
 from models import Linear
 from tests.conftest import recordings, stock_trainer
@@ -134,11 +134,6 @@ def test_long_recording_of_ones_own_is_reported(tmp_path: Path, capsys: pytest.C
     write(tmp_path / "short.wav", num_samples=8000)
     assert SpokenDigits().read_audio(tmp_path)[1].tolist() == [64, 62]
     assert capsys.readouterr().out == "Cut off after 1.04 s: long.wav\n"
-
-
-def test_data_without_recordings_refuses_them(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="MNIST is not made of recordings, so it cannot read"):
-        MNIST(source="full").read_audio(tmp_path)
 
 
 def test_model_without_lengths_is_refused() -> None:

@@ -57,7 +57,7 @@ def test_checkpoint_of_another_text_is_refused(tmp_path: Path) -> None:
     before.load_state_dict(before.state_dict())
     after = Text(file=text_file(tmp_path, ALPHABET * 30))
     after.setup()
-    with pytest.raises(ValueError, match=r"made with a text of 1880 characters, and file=.* has 2820"):
+    with pytest.raises(ValueError, match="made with num_characters=1880, not num_characters=2820; use the data"):
         after.load_state_dict(before.state_dict())
 
 
@@ -69,10 +69,10 @@ def test_any_text_survives_encoding() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "mine.txt cannot be read: No such file or directory; use the path of a text file"),
+        (None, "mine.txt cannot be read: No such file or directory; use a text file in UTF-8"),
         (b"too short", "mine.txt has 9 characters, too few for windows of 64"),
-        (b"", "mine.txt is empty; use a longer text"),
-        (b"\xff\xfe" * 1000, "mine.txt is not text in UTF-8"),
+        (b"", "mine.txt has 0 characters, too few for windows of 64"),
+        (b"\xff\xfe" * 1000, "mine.txt cannot be read: it is not text in UTF-8"),
     ],
 )
 def test_unusable_file_is_refused(content: bytes | None, message: str, tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_unusable_file_is_refused(content: bytes | None, message: str, tmp_path:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Transformer([7], 256, task="tagging", num_tokens=256), "causal=False sees the next character.*causal=True"),
-        (RNN([7], 256, task="tagging", num_tokens=256, bidirectional=True), "bidirectional=True sees .*=False"),
+        (Transformer([7], 256, task="tagging", num_tokens=256), "sees the next character.*use causal=True"),
+        (RNN([7], 256, task="tagging", num_tokens=256, bidirectional=True), "sees .*use bidirectional=False"),
     ],
 )
 def test_a_network_that_sees_the_next_character_is_refused(model: Any, message: str, tmp_path: Path) -> None:

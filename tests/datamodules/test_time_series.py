@@ -199,7 +199,7 @@ def test_title_names_what_is_forecast(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"horizon": 0}, "horizon=0 is too small; use horizon=1 or more"),
-        ({"columns": ["a", "x"]}, r"columns=\['a', 'x'\] must be some of a, b, c, not x"),
+        ({"columns": ["a", "x"]}, r"columns=\['a', 'x'\] must be different names, some of a, b, c"),
         ({"target": "x"}, "target=x must be one of the columns a, b, c"),
         ({"columns": ["a"], "target": "b"}, "target=b must be one of the columns a$"),
         ({"target": "b", "per_column": True}, r"target=b needs per_column=false, or columns=\[b\]"),
@@ -226,6 +226,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str, tmp_pa
     [
         ("", "cannot be read: No columns to parse from file"),
         ("a,b\n1,2\n1,2,3\n", "cannot be read: .*Expected 2 fields in line 3, saw 3"),
+        ("a,b\n1,2,3\n", "has more values in its rows than names in its first line; name all columns"),
         ("date\nMay\n", "has no column of numbers; write columns separated by commas"),
         ("a,b\n1,2\n1,x\n", "row 2, column b: x must be a number; write one, or leave the column out with columns"),
         ("a,b\n1,2\n,2\n", "row 2, column a: nan must be a number"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import train
-from datamodules.mnist_files import FILES
+from datamodules.mnist import FILES
 
 
 def test_doctor_reports_missing_data_without_a_problem(
@@ -14,8 +14,8 @@ def test_doctor_reports_missing_data_without_a_problem(
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     assert train.command_line(["doctor"]) == 0
     printed = capsys.readouterr().out
-    for name, path in (("MNIST", "MNIST/raw"), ("Text", "tinyshakespeare/input.txt")):
-        assert f"{name:13} not in {tmp_path}/{path}; the first run downloads it" in printed
+    assert f"{'MNIST':13} 4 of 4 files are not in {tmp_path}/MNIST/raw; the first run downloads them" in printed
+    assert f"{'Text':13} not in {tmp_path}/tinyshakespeare/input.txt; the first run downloads it" in printed
 
 
 def test_doctor_names_a_damaged_file(
@@ -27,7 +27,7 @@ def test_doctor_names_a_damaged_file(
     for name in FILES:
         (raw / name).write_bytes(b"cut off")
     assert train.command_line(["doctor"]) == 1
-    assert f"{raw / FILES[0]} is damaged" in capsys.readouterr().out.partition("Problems:")[2]
+    assert f"{raw / next(iter(FILES))} is damaged" in capsys.readouterr().out.partition("Problems:")[2]
 
 
 def test_doctor_says_that_the_fast_loop_is_off(

@@ -9,7 +9,6 @@ import pytest
 from nbclient import NotebookClient
 
 from datamodules import MNIST, SpokenDigits, Text, TimeSeries
-from datamodules.mnist_files import missing_files
 from engine.paths import PROJECT
 
 LESSONS = sorted((PROJECT / "lessons").glob("*.ipynb"))
@@ -32,8 +31,7 @@ def missing_data(lesson: Path) -> list[Path]:
     """The files that the lesson would have to download."""
     if lesson.stem == "09_sequences":
         return [path for path in SEQUENCES if not path.exists()]
-    raw = MNIST().raw
-    return [raw / name for name in missing_files(raw)]
+    return [MNIST().raw / name for name in MNIST().missing_files()]
 
 
 @pytest.mark.parametrize(

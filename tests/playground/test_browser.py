@@ -496,7 +496,7 @@ def test_own_points_are_drawn_and_uploaded(visit: Visit) -> None:
     visitor.upload("x,y,class\n" + 100_000 * "1,1,0\n")
     visitor.page.locator(".message.error", has_text="too large").wait_for()
     visitor.upload("x,y,class\n1,1,0\n1,two,1\n")
-    visitor.page.locator(".message.error", has_text="line 3").wait_for()
+    visitor.page.locator(".message.error", has_text="row 2, column y").wait_for()
     assert visitor.frame()["state"]["points"] == points
     visitor.upload("x,y,value\n" + "".join(f"{x},{-x},{x / 4}\n" for x in range(-4, 4)))
     visitor.wait("() => window.playground.state.points.length === 8 && window.playground.last.networks[0].metrics")
