@@ -39,12 +39,14 @@ class DigitReader:
             checkpoint = read_checkpoint(path)
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror}; pass the path of a checkpoint") from error
-        data = digits_of(checkpoint)
+        config = config_of(checkpoint)
+        data = digits_of(config)
         if data is None:
             raise ValueError(f"{path} was not trained on MNIST digits by train.py; pass a checkpoint that was")
-        kind = checkpoint["hyper_parameters"]["_class_path"].rpartition(".")[2]
+        kind = config["model"]["class_path"].rpartition(".")[2]
         if kind not in models.__all__:
             raise ValueError(f"{path} holds a {kind}; pass a checkpoint with a model of this package")
+        # Lightning's own command line, which made the shipped checkpoint, adds names that begin with an underscore
         options = {name: value for name, value in checkpoint["hyper_parameters"].items() if not name.startswith("_")}
         self.data = data  # normalises images, and gives them the shape that the network takes
         self.model: nn.Module = getattr(models, kind)(**options)
@@ -91,9 +93,13 @@ class DigitReader:
         return logits.detach(), gradient, outputs
 
 
-def digits_of(checkpoint: dict[str, Any]) -> datamodules.MNIST | None:
-    """The data module of a checkpoint if its data are the digits of MNIST. No data is loaded."""
-    config = yaml.safe_load(checkpoint.get("config", "")) or {}
+def config_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The config of the run that made a checkpoint. Empty if `train.py` did not make it."""
+    return yaml.safe_load(checkpoint.get("config", "")) or {}
+
+
+def digits_of(config: dict[str, Any]) -> datamodules.MNIST | None:
+    """The data module of a config if its data are the digits of MNIST. No data is loaded."""
     data = config.get("data", {})
     kind, options = data.get("class_path", "").rpartition(".")[2], data.get("init_args", {})
     if kind not in ("MNIST", "SequenceMNIST") or options.get("variant", "mnist") != "mnist":
@@ -133,6 +139,6 @@ def find_checkpoints(runs: Path) -> dict[str, Path]:
     files = sorted(runs.rglob("best.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[:MOST_CHECKPOINTS]:
         with contextlib.suppress(OSError, ValueError):  # a run may be writing it
-            if digits_of(read_checkpoint(file)):
+            if digits_of(config_of(read_checkpoint(file))):
                 found[file.relative_to(runs).parent.as_posix().removesuffix("/checkpoints")] = file
     return found
