@@ -43,6 +43,8 @@ class TextSamples(Insight):
     The beginning is a new line, the temperature 0.8 and the length 400 characters.
     """
 
+    num_intervals = 9  # with the text before training, as many as TensorBoard's slider keeps
+
     def reason_to_skip(self, trainer: L.Trainer, model: L.LightningModule) -> str | None:
         is_text = self.has_tokens and hasattr(self.data, "decode") and self.data.task == "tagging"
         return None if is_text else "the network does not write text"

@@ -140,7 +140,7 @@ def test_wrong_message_is_reported_and_the_page_stays_usable() -> None:
             ({"type": "settings", "settings": {"layers": [99]}}, "1 to 16 neurons"),
             ({"type": "dance"}, "is not a message"),
             ({"type": "speed", "value": 0}, "speed=0 must be 0.1 to 1000"),
-            ({"type": "csv", "text": "x,y,class\n1,2,__import__"}, "__import__"),
+            ({"type": "csv", "text": "x,y,class\n1,2,__import__\n1,2,0"}, "__import__"),
         ):
             await socket.send_json(message)
             assert reason in (await receive(socket, "error"))["message"]

@@ -114,7 +114,7 @@ def test_config_that_the_page_cannot_show_is_refused(line: str, message: str, tm
         ({"rule": "original", "num_samples": 20, "batch_size": 11}, "use batch_size=10 or less"),
         ({"shape": "points"}, "draw points"),
         ({"points": [[0, 0, 1]] * 4}, "shape='points'"),
-        ({"shape": "points", "points": [[0, 0]] * 4}, "write 3: x,y,class"),
+        ({"shape": "points", "points": [[0, 0]] * 4}, "row 1, column class"),
         ({"shape": "points", "points": [[0, 0, 1]] * 2001}, "4 to 2000"),
         ({"shape": "points", "points": [[0, 0, 0]] * 4}, "points: every class is 0"),
         ({"rule": "original", "shape": "gauss", "num_classes": 3}, "3 classes belong to the rule package"),
