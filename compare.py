@@ -91,6 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = parser(command).parse_intermixed_args(own[1:] if command else own)
         options.runs_dir = options.runs_dir.expanduser().absolute()
+        if "jobs" in options and options.jobs is not None and options.jobs < 1:
+            raise InputError(f"--jobs {options.jobs} must be at least 1")
         return manage(command, options, flags) if command else start(options, flags)
     except (InputError, RunFailed) as error:
         print(f"compare.py: {error}", file=sys.stderr)
@@ -123,8 +125,6 @@ def start(options: argparse.Namespace, flags: list[str]) -> int:
     """Starts a comparison, or prints the commands of its runs. The flags are arguments of train.py for every run."""
     if not options.configs:
         raise InputError("type the configs to compare, such as configs/mnist/*.yaml; `python train.py` lists them")
-    if options.jobs < 1:
-        raise InputError(f"--jobs {options.jobs} must be at least 1")
     if options.name and Path(options.name).name != options.name:
         raise InputError(f"--name {options.name!r} must be the name of a folder, without /")
     flags = [*(INSIGHT if options.insight else []), *flags]

@@ -94,7 +94,10 @@ class Plan:
 
 def read(folder: Path) -> Plan:
     content = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    return Plan(**{**content, "entries": [Entry(**entry) for entry in content["entries"]]})
+    try:
+        return Plan(**{**content, "entries": [Entry(**entry) for entry in content["entries"]]})
+    except TypeError as error:  # the names of other fields
+        raise InputError(f"{folder} was made by another version of compare.py; start another comparison") from error
 
 
 def make(configs: list[str], vary: list[str], flags: list[str], seeds: list[int]) -> Plan:

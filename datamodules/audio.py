@@ -35,7 +35,8 @@ def read_recording(file: Path) -> Tensor:
     """Reads a wav file as a signal `(N,)`, without silence at its beginning and end.
 
     Raises:
-        ValueError: If the file is not a wav file, is damaged, or is silent. The message starts with a verb.
+        ValueError: If the file is not a wav file, is damaged or silent, or has values that are not finite. The message
+            starts with a verb.
     """
     if file.suffix.lower() != ".wav":
         raise ValueError("is not a wav file: convert it with ffmpeg")
@@ -48,6 +49,8 @@ def read_recording(file: Path) -> Tensor:
         signal -= 128
     if signal.ndim == 2:
         signal = signal.mean(1)
+    if not np.isfinite(signal).all():
+        raise ValueError("has values that are not finite numbers")
     if not signal.any():
         raise ValueError("is silent")
     common = math.gcd(rate, RATE)

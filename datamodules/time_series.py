@@ -115,7 +115,7 @@ class TimeSeries(BaseDataModule):
     def names_in_file(self) -> list[str]:
         """The names of the columns, without a first column that is not numeric."""
         table = read_csv(self.path, f"file={self.path}", num_rows=1)
-        names = list(table.columns)[not is_numeric_dtype(table.dtypes.iloc[0]) :]
+        names = list(table.columns) if is_numeric_dtype(table.dtypes.iloc[0]) else list(table.columns[1:])
         if not names:
             raise ValueError(f"file={self.path} has no column of numbers; write columns separated by commas")
         return names

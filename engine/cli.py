@@ -7,6 +7,7 @@ import functools
 import os
 import zlib
 from pathlib import Path
+from pydoc import locate
 from typing import Any, Literal
 
 import lightning as L
@@ -20,6 +21,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from callbacks import BroadcastBuffers, EpochCurves, History, ModelGraph, StepCurves
 from callbacks.progress import progress
+from datamodules import BaseDataModule
 from engine import checkpoints, commands
 from engine.errors import SIZES, InputError, RunFailed, wrong_input
 from engine.explain import class_names, explain, place_of, read_config, stray_word, wrong_choice
@@ -32,7 +34,8 @@ from models import BaseModel
 
 __all__ = ["CLI", "InputError", "RunFailed", "build", "main"]
 
-ABSTRACT = ("BaseModel", "BaseDataModule", "LightningModule", "LightningDataModule")
+ABSTRACT = (BaseModel, BaseDataModule, L.LightningModule, L.LightningDataModule)
+LARGEST_SEED = 2**32 - 1  # of NumPy
 
 
 def main(arguments: list[str]) -> CLI:
@@ -129,7 +132,9 @@ class CLI:
         parser.add_argument("--seed_everything", type=int, default=0, help="seed of the weights and of the order")
         # with weights only, a checkpoint would lack the config that `test` needs
         for group, name, skip in ((L.Trainer, "trainer", ""), (ModelCheckpoint, "checkpoint", "save_weights_only")):
-            parser.add_class_arguments(group, name, fail_untyped=False, instantiate=False, skip={skip})
+            parser.add_class_arguments(
+                group, name, fail_untyped=False, instantiate=False, sub_configs=True, skip={skip}
+            )
         for split in ("train", "val", "test", "predict"):
             # `typing` may put float first in Lightning's type, which turns 1 batch into 1.0, all batches
             action: Any = parser._option_string_actions[f"--trainer.limit_{split}_batches"]
@@ -177,8 +182,11 @@ class CLI:
         if place := place_of("data.seed", self.arguments):
             raise InputError(f"{place} cannot be set; one seed is used for everything: type --seed_everything")
         for part in ("model", "data"):
-            if (name := options[part].class_path.split(".")[-1]) in ABSTRACT:
-                raise InputError(wrong_choice(f"--{part}", name, class_names(part)))
+            if locate(options[part].class_path) in ABSTRACT:
+                place, name = place_of(part, self.arguments) or f"--{part}", options[part].class_path.split(".")[-1]
+                raise InputError(wrong_choice(place, name, class_names(part)))
+        if not 0 <= options.seed_everything <= LARGEST_SEED:
+            raise InputError(f"--seed_everything={options.seed_everything} must be between 0 and {LARGEST_SEED}")
         if stored:
             text = self.parser.dump(options, skip_none=False)
             checkpoints.refuse_another_network(yaml.safe_load(stored), yaml.safe_load(text))
@@ -188,17 +196,22 @@ class CLI:
             self.name_run(options)
 
     def name_run(self, options: Any) -> None:
-        """Names the run after its config file, or after its model if there is none. Refuses to overwrite a run."""
+        """Names the run after its config file, else its model. Refuses a file as a folder, and to overwrite a run."""
         configs = [Path(os.fspath(path)) for path in options.config or [] if path is not None]
         names = [path.stem for path in configs if path.parent.name != "extras" and path != DEFAULTS]
         name = names[0] if names else options.model.class_path.split(".")[-1]
         checkpoint, loggers = options.checkpoint, options.trainer.logger
-        if loggers is False and checkpoint.dirpath is None:  # a new folder, by Lightning's numbering
+        loggers = [] if isinstance(loggers, bool | None) else loggers if isinstance(loggers, list) else [loggers]
+        folders = [checkpoint.dirpath, options.trainer.default_root_dir]
+        for path in [*folders, *(logger.init_args.get("save_dir") for logger in loggers)]:
+            if path is not None and Path(path).expanduser().is_file():
+                raise InputError(f"{path} is a file; type the path of a folder")
+        if options.trainer.logger is False and checkpoint.dirpath is None:  # a new folder, by Lightning's numbering
             checkpoint.dirpath = str(Path(TensorBoardLogger(RUNS, name).log_dir, "checkpoints"))
         if checkpoint.dirpath and Path(checkpoint.dirpath, "last.ckpt").expanduser().exists():
             raise InputError(f"{checkpoint.dirpath} already contains a run; type another --checkpoint.dirpath")
-        for logger in loggers if isinstance(loggers, list) else [loggers]:
-            if not isinstance(logger, bool | None) and logger.init_args.get("name") == "lightning_logs":
+        for logger in loggers:
+            if logger.init_args.get("name") == "lightning_logs":
                 logger.init_args.name = name
 
     def make_trainer(self, options: dict[str, Any]) -> L.Trainer:

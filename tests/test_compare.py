@@ -332,6 +332,7 @@ def test_varied_options_are_columns_of_results_and_hparams(tmp_path: Path) -> No
         ([GRU, "--trainer.max_epochs", "3"], "for train.py, type it at the end: -- --trainer.max_epochs 3"),
         (["collect", "x", "--jobs", "2"], "--jobs is not an option of compare.py collect"),
         ([GRU, "--jobs", "0"], "--jobs 0 must be at least 1"),
+        (["resume", "x", "--jobs", "0"], "--jobs 0 must be at least 1"),
         ([GRU, "--name", "."], "must be the name of a folder"),
         (["prune"], "the following arguments are required: NAME"),
         (["resume", "x"], "contains no comparison x; start one"),

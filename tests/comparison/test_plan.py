@@ -97,6 +97,12 @@ def test_plan_is_the_same_after_writing_and_reading(tmp_path: Path) -> None:
     assert plan.read(tmp_path) == written
 
 
+def test_plan_of_another_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / plan.FILE).write_text('{"command": {}, "entries": [], "seeds": [0], "files": {}}')
+    with pytest.raises(InputError, match="was made by another version"):
+        plan.read(tmp_path)
+
+
 def test_resume_adds_seeds_and_refuses_changed_files(tmp_path: Path) -> None:
     extra = tmp_path / "extra.yaml"
     extra.write_text("trainer:\n  max_epochs: 1\n")

@@ -58,6 +58,7 @@ def test_files_that_cannot_be_used_are_left_out(tmp_path: Path, capsys: pytest.C
     wavfile.write(tmp_path / "a.WAV", 8000, FORMATS["int16"](-sweep(8000)))
     wavfile.write(tmp_path / "silent.wav", 8000, np.zeros(800, np.int16))
     wavfile.write(tmp_path / "short.wav", 8000, np.zeros(0, np.int16))
+    wavfile.write(tmp_path / "nan.wav", 8000, np.full(800, np.nan, np.float32))
     (tmp_path / "speech.mp3").write_bytes(b"ID3")
     (tmp_path / "text.wav").write_text("words")
     (tmp_path / "empty.wav").write_bytes(b"")
@@ -69,6 +70,7 @@ def test_files_that_cannot_be_used_are_left_out(tmp_path: Path, capsys: pytest.C
     for expected in (
         "short.wav is silent",
         "silent.wav is silent",
+        "nan.wav has values that are not finite numbers",
         "speech.mp3 is not a wav file: convert it with ffmpeg",
         "text.wav cannot be read: File format",
         "empty.wav cannot be read: ",

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from lightning.pytorch.callbacks import EarlyStopping
 
 import train
 from engine import explain, usage
 from engine.cli import InputError, build
 from engine.paths import PROJECT
+from models import ShallowMLP
 from tests.conftest import CONFIGS, SMOKE, Fit
 
 CONFIG = "-c configs/mnist/shallow_mlp.yaml"
@@ -96,6 +98,10 @@ WRONG = [
     (f"fit {CONFIG} --model=tests.broken.Nothing", "module 'tests.broken' has no attribute 'Nothing'"),
     ("fit --model tests.broken.Dies --model.smoothing 1 --data MNIST", "is not an option of Dies; type --model.label_"),
     (f"fit {CONFIG} --trainer.devices=0", "devices='0'"),
+    (f"fit {CONFIG} --seed_everything=-1", "--seed_everything=-1 must be between 0 and 4294967295"),
+    (f"fit {CONFIG} --checkpoint.dirpath=README.md", "README.md is a file; type the path of a folder"),
+    (f"fit {CONFIG} --trainer.default_root_dir=README.md", "README.md is a file; type the path of a folder"),
+    (f"fit {CONFIG} --trainer.logger.init_args.save_dir=README.md", "README.md is a file; type the path of a folder"),
     (f"fit {CONFIG} --seed_everything=many", "--seed_everything: 'many' is not a whole number"),
     (f"fit {CONFIG} --model.hidden_size=-3", "--model.hidden_size=-3 must be 1 or more"),
     (f"fit {CONFIG} --model=CNN1D", "CNN1D takes sequences (T, D), not input_shape=[1, 28, 28]"),
@@ -145,6 +151,21 @@ def test_wrong_input_gets_one_line_that_says_what_to_type(
 )
 def test_right_input_is_built(typed: str) -> None:
     assert build(["fit", *typed.split(), "--trainer.logger=false"]).trainer
+
+
+def test_value_of_an_option_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "callbacks.yaml"
+    path.write_text("- class_path: EarlyStopping\n  init_args:\n    monitor: val/loss\n")
+    cli = build(["fit", *CONFIG.split(), "--trainer.logger=false", f"--trainer.callbacks={path}"])
+    trainer: Any = cli.trainer
+    assert any(isinstance(one, EarlyStopping) for one in trainer.callbacks)
+
+
+def test_own_class_may_have_the_name_of_a_base_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_model.py").write_text("import models\n\n\nclass BaseModel(models.ShallowMLP):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    cli = build(["fit", *CONFIG.split(), "--trainer.logger=false", "--model=own_model.BaseModel"])
+    assert isinstance(cli.model, ShallowMLP)
 
 
 @pytest.mark.parametrize(
