@@ -107,6 +107,7 @@ def describe(run: Run, built: Any, parameters: int | None) -> Row:
     return {
         **{name: described[name] for name in ("model", "data", "depth", "parameters", "flops")},
         "task": getattr(data, "task", None),
+        "score": getattr(data, "score", None),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "flags": flags,
     }

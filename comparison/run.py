@@ -109,18 +109,17 @@ def command(name: str, folder: Path) -> str:
 
 
 def record_environment(plan: Plan, folder: Path) -> None:
-    """Writes machine and versions to a file. After a resume, prints what has changed since the start."""
+    """Writes machine and versions to a file. After a resume, prints and adds what has changed."""
     devices = sorted({entry.about["device"] for entry in plan.entries})
     now = {**environment(), "device": ", ".join(devices), "jobs": plan.jobs}
     now["threads"] = max(1, now["threads"] // plan.jobs)
     path = folder / "environment.json"
-    if not path.is_file():
-        write_atomically(path, json.dumps(now, indent=2) + "\n")
-    before = json.loads(path.read_text(encoding="utf-8"))
-    if changed := [
-        f"{name} was {before.get(name)} and is {now[name]}" for name in now if before.get(name) != now[name]
-    ]:
-        print(f"The environment has changed since the start: {', '.join(changed)}.", flush=True)
+    recorded = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else dict(now)
+    for name, value in now.items():
+        if str(recorded.get(name)).rpartition("; then ")[2] != str(value):
+            recorded[name] = f"{recorded.get(name)}; then {value}"
+            print(f"The environment has changed: {name} is {recorded[name]}", flush=True)
+    write_atomically(path, json.dumps(recorded, indent=2) + "\n")
 
 
 def collect(plan: Plan, folder: Path) -> int:

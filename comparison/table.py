@@ -32,10 +32,10 @@ def finished(rows: list[Row]) -> pd.DataFrame:
 
 
 def scores(runs: pd.DataFrame) -> tuple[str, str]:
-    """The columns of the validation and the test score: losses if a run has no accuracy, or is tagging."""
+    """The columns of the validation and the test score: losses if a run has no accuracy, or is judged by its loss."""
     has_accuracy = runs[["val_acc", "test_acc"]].notna().any(axis=1).all()
-    is_tagging = "tagging" in set(runs.get("task", ()))  # the best epoch of Text and CopyMemory has the lowest loss
-    return ("val_acc", "test_acc") if has_accuracy and not is_tagging else ("val_loss", "test_loss")
+    is_by_loss = "loss" in set(runs.get("score", ()))
+    return ("val_acc", "test_acc") if has_accuracy and not is_by_loss else ("val_loss", "test_loss")
 
 
 def main_score(runs: pd.DataFrame) -> str:

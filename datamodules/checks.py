@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from datamodules.base import BaseDataModule
 
 IGNORE_INDEX = -100  # PyTorch's own: a target with this value counts neither in the loss nor in the accuracy
 
@@ -28,10 +25,8 @@ def check_choice(choices: Iterable[str], **options: str) -> None:
             raise ValueError(f"{name}={value!r} must be one of {', '.join(choices)}")
 
 
-def check_samples(
-    data: BaseDataModule, split: str, inputs: Tensor, targets: Tensor, lengths: Tensor | None = None
-) -> None:
-    """Checks the types, shapes and values of samples.
+def check_samples(data: Any, split: str, inputs: Tensor, targets: Tensor, lengths: Tensor | None = None) -> None:
+    """Checks the types, shapes and values of samples of a `BaseDataModule`.
 
     Raises:
         ValueError: If they are not what `load` promises. The message names the first wrong value.
@@ -63,7 +58,7 @@ def check_samples(
         for index in (~is_right).nonzero()[:1].tolist():
             value = values[tuple(index)].item()
             place = f"sample {index[0]} of the {split} split"
-            raise ValueError(f"{given} the {kind} {value} in {place}; {kind}s must be {expected}")
+            raise ValueError(f"{given} the {kind} {value} in {place}; it must be {expected}")
 
     if data.num_tokens is None:
         check("input", inputs, inputs.isfinite(), "finite numbers")

@@ -1,14 +1,12 @@
 """What the commands do: fit, validate, test and predict."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex
 import shutil
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -23,15 +21,13 @@ from callbacks.text_samples import write_text
 from datamodules import Text, TimeSeries
 from datamodules.loader import TensorLoader
 from engine import report, results
+from engine.build import CLI
 from engine.checkpoints import read_checkpoint
 from engine.errors import RunFailed, wrong_input
 from engine.paths import RUNS
 from engine.usage import PREDICT
 from models import BaseModel
 from models.metrics import IGNORE_INDEX
-
-if TYPE_CHECKING:
-    from engine.cli import CLI
 
 
 def run(cli: CLI) -> None:

@@ -19,7 +19,7 @@ def filter_messages() -> None:
     for logger in ("pytorch", "fabric", "pytorch.profilers", "pytorch.callbacks.model_summary"):
         level = logging.INFO if "." in logger else logging.WARNING
         logging.getLogger(f"lightning.{logger}").setLevel(level)
-    # engine/cli.py uses what jsonargparse 4.49 deprecates, because 4.48 has nothing else; pyproject.toml excludes 5
+    # engine/build.py uses what jsonargparse 4.49 deprecates, because 4.48 has nothing else; pyproject.toml excludes 5
     os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
     for message in (
         # Lightning 2.6 uses what torch deprecates; it works, and only Lightning can change it

@@ -56,7 +56,7 @@ def test_summary_of_regression_has_losses() -> None:
 
 
 def test_text_is_compared_by_its_loss() -> None:
-    rows = [run(config, 0, task="tagging", val_loss=1.5, test_loss=1.75) for config in "ab"]
+    rows = [run(config, 0, score="loss", val_loss=1.5, test_loss=1.75) for config in "ab"]
     assert "| val loss | test loss |" in table.summary(rows)
 
 

@@ -226,7 +226,7 @@ def with_value(values: Tensor, sample: int, value: float) -> Tensor:
             INPUTS,
             with_value(LABELS, 3, 3),
             "classification",
-            r"gave the label 3 in sample 3 of the train split; labels must be 0 to 2",
+            r"gave the label 3 in sample 3 of the train split; it must be 0 to 2",
         ),
         (INPUTS, with_value(LABELS, 1, -1), "classification", r"gave the label -1 in sample 1 of the train split"),
         (INPUTS, with_value(VALUES, 1, torch.nan), "regression", r"gave the target nan in sample 1 of the train split"),

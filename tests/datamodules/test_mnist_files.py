@@ -243,7 +243,7 @@ def test_file_in_data_dir_is_checked_by_size_and_labels(tmp_path: Path, monkeypa
     write_miniature(datamodule.raw)
     images, labels = (datamodule.raw / name for name in FILES[:2])
     labels.write_bytes(MINIATURE[FILES[1]][:-1] + bytes([10]))
-    with pytest.raises(ValueError, match="gave the label 10 in sample 99 of the train split; labels must be 0 to 9"):
+    with pytest.raises(ValueError, match="gave the label 10 in sample 99 of the train split; it must be 0 to 9"):
         load(datamodule)
     images.write_bytes(MINIATURE[FILES[0]][:-1])
     with pytest.raises(ValueError, match=f"{images.name} is damaged; remove it or"):
