@@ -161,7 +161,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, whose tensors are read when they are used. Raises InputError for another file."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError):
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError):
         checkpoint = None
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise InputError(f"{path} is not a checkpoint, or a damaged one; type the path of another")
