@@ -36,7 +36,11 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("unrecognized") and unknown[0].startswith("--"):
             name = unknown[0].partition("=")[0]
             near = None if "." in name else nearest(name, self._option_string_actions)
-            hint = f"type {near}" if near else f"for train.py, type it at the end: -- {' '.join(unknown)}"
+            hint = f"type {near}" if near else "leave it out"
+            if name.removeprefix("--") in COMMANDS:
+                hint = f"type compare.py {name.removeprefix('--')} NAME"
+            elif not near and self.prog == "compare.py":
+                hint = f"for train.py, type it at the end: -- {' '.join(unknown)}"
             message = f"{name} is not an option of {self.prog}; {hint}"
         raise InputError(message)
 

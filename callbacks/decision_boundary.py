@@ -19,7 +19,7 @@ from callbacks.parts import to_numpy
 NUM_POINTS = 100  # of the grid along each axis
 MARGIN = 1.1  # size of the grid, relative to the largest coordinate of a sample
 MILLISECONDS = 400  # per frame of the animation
-HEADLINE = "Prediction for every point of the plane, with training samples (discs) and test samples (crosses)"
+HEADLINE = "Prediction for every point of the plane. Discs are training samples, crosses are test samples"
 
 
 class DecisionBoundary(Insight):

@@ -109,7 +109,7 @@ def draw_by_depth(
         axes.set_xticks([0, 0.5, 1], ["input", "half way", "head"])
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_xlabel("layer, from input to head")
+        axes.set_xlabel("from input to head")
     axes.set(yscale=scale, ylim=limits, ylabel=label)
     axes.label_outer()
 

@@ -101,6 +101,8 @@ def typed_configs(arguments: list[str]) -> list[str]:
 
 def missing_config(path: str, flag: str = "-c ") -> str:
     """The error message for a config that does not exist."""
+    if Path(path).expanduser().is_dir():
+        return f"{path} is a folder; {HINT}"
     known = {str(config.relative_to(PROJECT)): config.stem for config in [*experiments(), *extras()]}
     near = next((name for name, stem in known.items() if stem == path), None) or nearest(path, known)  # `-c smoke`
     return f"there is no config {path}; {f'type {flag}{near}' if near else HINT}"

@@ -334,6 +334,8 @@ def test_varied_options_are_columns_of_results_and_hparams(tmp_path: Path) -> No
         ([GRU, "--jobs", "0"], "--jobs 0 must be at least 1"),
         (["resume", "x", "--jobs", "0"], "--jobs 0 must be at least 1"),
         ([GRU, "--name", "."], "must be the name of a folder"),
+        ([GRU, "--resume"], "type compare.py resume NAME"),
+        (["resume", "x", "--vary", "model.lr=1"], "--vary is not an option of compare.py resume; leave it out"),
         (["prune"], "the following arguments are required: NAME"),
         (["resume", "x"], "contains no comparison x; start one"),
         (["resume", "x", "--", "--model.lr=1"], "resume takes no flags for train.py; leave out --model.lr=1"),

@@ -32,7 +32,7 @@ WRONG = [
     ("fit", "fit needs a config with model and data; type -c configs/mnist/shallow_mlp.yaml"),
     ("fit --model DeepMLP", "fit needs a config with data; type -c configs/mnist/"),
     ("fit -c configs/extras/smoke.yaml", "fit needs a config with model and data; type -c configs/mnist/"),
-    ("fit -c configs/mnist", "there is no config configs/mnist; type -c configs/mnist/"),
+    ("fit -c configs/mnist", "configs/mnist is a folder; type -c configs/mnist/"),
     ("fit configs/mnist/resnet.yaml", "type -c configs/mnist/resnet.yaml"),
     ("test last.ckpt", "type --ckpt_path last.ckpt"),
     ("predict digit.png", "type --images digit.png"),
